@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that is checked without booting. Usage: scripts/check.sh all|static|unit|fuzz
+# [PROGRAM...]; `make check` calls it with what it built. The last line of `unit`, `fuzz` and
+# `all` is "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+log=build/check
+mkdir -p "$log"
+
+# run NAME COMMAND...: one line for each, the output only of what failed.
+run() {
+	local name=$1 start=$SECONDS file
+	shift
+	file=$log/${name//[\/ ]/_}.log
+	if "$@" >"$file" 2>&1; then
+		passed=$((passed + 1))
+		printf 'ok      %-44s %3d s\n' "$name" $((SECONDS - start))
+	else
+		failed=$((failed + 1))
+		printf 'FAILED  %-44s %3d s  (%s)\n' "$name" $((SECONDS - start)) "$file"
+		tail -n 40 "$file"
+	fi
+}
+
+sources() { git ls-files -co --exclude-standard -- "$@" | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
+
+check_shellcheck() {
+	local list
+	list=$(sources | while read -r f; do
+		case $f in
+		*.sh) echo "$f" ;;
+		*.*) ;;
+		*) head -c 32 "$f" | grep -qE '^#!/(usr/bin/env bash|bin/(ba)?sh)' && echo "$f" ;;
+		esac
+	done)
+	# shellcheck disable=SC2086 # file names of this repository have no spaces
+	shellcheck -x -S warning $list
+}
+
+check_spdx() {
+	local bad
+	bad=$(sources '*.c' '*.h' '*.sh' '*.py' Makefile '*.mk' 'kernel-config/*.config' |
+		while read -r f; do head -n 3 "$f" | grep -q SPDX-License-Identifier || echo "$f"; done)
+	[ -z "$bad" ] || { printf 'no SPDX line: %s\n' "$bad"; return 1; }
+}
+
+# Names of registries, paths of one machine and unfinished words must not land.
+check_words() {
+	local org=debian bad
+	bad=$(sources | grep -vE '^(scripts/check\.sh|tests/data/)' | while read -r f; do
+		grep -InHE "(deb|security|ftp|snapshot)\.$org\.org|registry\.npm|/work/(main|shared)|TODO|FIXME|XXX[^X]" "$f"
+	done | grep -vE 'mktemp|XXXXXX' || :)
+	[ -z "$bad" ] || { printf '%s\n' "$bad"; return 1; }
+}
+
+# A function is global only if a header declares it; every global carries its module's name.
+check_symbols() {
+	local bad=0 m archive sym
+	for m in worker/*/; do
+		m=$(basename "$m")
+		archive=build/host/obj/$m
+		[ -d "$archive" ] || continue
+		while read -r sym; do
+			if [ "$m" = base ]; then
+				[ -f "worker/base/${sym%%_*}.h" ] && continue
+			else
+				[ "${sym%%_*}" = "$m" ] && continue
+			fi
+			echo "$m: global symbol $sym does not start with the module's name"
+			bad=1
+		done < <(nm -g --defined-only "$archive"/*.o | awk 'NF == 3 && $2 ~ /[TDBR]/ { print $3 }' | grep -v '^__' | sort -u)
+	done
+	return $bad
+}
+
+check_size_of_files() {
+	local bad
+	bad=$(sources '*.c' '*.h' '*.sh' | while read -r f; do
+		n=$(wc -l <"$f")
+		[ "$n" -le 700 ] || echo "$f: $n lines"
+	done)
+	[ -z "$bad" ] || { printf 'split these: %s\n' "$bad"; return 1; }
+}
+
+check_packages_list() {
+	[ "$(grep -cvE '^(#|$|[a-z0-9][a-z0-9.+-]* +# .+)' scripts/packages.list)" = 0 ]
+}
+
+static() {
+	run layers scripts/check-layers.sh
+	run shellcheck check_shellcheck
+	run spdx check_spdx
+	run words check_words
+	run symbols check_symbols
+	run file-sizes check_size_of_files
+	run packages-list check_packages_list
+}
+
+unit() {
+	local t
+	for t in "$@"; do
+		run "unit ${t#build/host/unit/}" timeout 120 "$t"
+	done
+}
+
+FUZZ_SECONDS=${FUZZ_SECONDS:-3}
+one_fuzzer() {
+	local name=${1##*/fuzz-} corpus
+	corpus=$log/corpus-$name
+	mkdir -p "$corpus"
+	set -- "$1" "$corpus"
+	[ -d "tests/fuzz/corpus/$name" ] && set -- "$@" "tests/fuzz/corpus/$name"
+	"$1" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+		-artifact_prefix="$log/$name-" "${@:2}"
+}
+fuzz() {
+	local t
+	for t in "$@"; do
+		run "fuzz ${t##*/fuzz-}" one_fuzzer "$t"
+	done
+}
+
+what=${1:-all}
+shift || :
+case $what in
+static) static ;;
+unit) unit "$@" ;;
+fuzz) fuzz "$@" ;;
+all)
+	static
+	mapfile -t t < <(find tests/unit -name 'test-*.c' | sed -E 's|^tests/unit/(.*)\.c$|build/host/unit/\1|' | sort)
+	unit "${t[@]}"
+	mapfile -t t < <(find tests/fuzz -name 'fuzz-*.c' | sed -E 's|^tests/fuzz/(.*)\.c$|build/fuzz/\1|' | sort)
+	fuzz "${t[@]}"
+	;;
+*)
+	echo "usage: scripts/check.sh all|static|unit|fuzz [PROGRAM...]" >&2
+	exit 2
+	;;
+esac
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

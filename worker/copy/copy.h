@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replication of one drive: from a source to a sink, full or delta, resumable, verified. The
+ * first MiB of the target is held back (written as zeroes) until everything else is durable.
+ */
+#ifndef COPY_COPY_H
+#define COPY_COPY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "sink/sink.h"
+#include "source/source.h"
+
+#define COPY_HEAD (1u << 20) /* bytes held back */
+
+enum copy_verify { COPY_VERIFY_NONE, COPY_VERIFY_SAMPLE, COPY_VERIFY_FULL };
+
+struct copy_progress {
+	uint64_t total;    /* bytes of the drive */
+	uint64_t done;     /* handled, not necessarily durable */
+	uint64_t flushed;  /* durable: what a percentage counts */
+	uint64_t wire;     /* bytes received */
+	uint64_t rate;     /* bytes/s, smoothed; 0 = unknown */
+	uint64_t eta_s, eta_lo_s, eta_hi_s; /* UINT64_MAX = unknown (first 10 s) */
+	const char *phase; /* "copy", "flush", "verify", "head" */
+};
+
+struct copy_options {
+	bool delta;            /* compare hashes first; implied by resume without a journal */
+	bool resume;
+	bool target_zero;      /* the caller vouches that the target reads as zeroes */
+	unsigned connections;  /* 0 = choose */
+	uint64_t bandwidth;    /* bytes/s, 0 = no limit; see copy_control */
+	enum copy_verify verify;
+	bool keep_head_back;   /* leave the first MiB to copy_release_head */
+	const char *bad_ranges; /* file listing what could not be read; NULL = such a range fails */
+	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
+	/* Called about once a second and at the end, from a thread of the engine. */
+	void (*progress)(void *ctx, const struct copy_progress *p);
+	void *ctx;
+};
+
+/* What may be changed while copy_run is at work, from any thread or a signal handler. */
+struct copy_control {
+	_Atomic bool cancel;
+	_Atomic bool pause;
+	_Atomic uint64_t bandwidth;
+};
+
+struct copy_result {
+	uint64_t bytes_total, bytes_data, bytes_zero, bytes_equal, bytes_wire, bytes_written;
+	uint64_t retries;
+	double seconds, cpu_seconds;
+	uint64_t bad_bytes;    /* could not be read; listed in bad_ranges */
+	char root_hash[33];    /* hex XXH3-128 over the leaf hashes, "" if not computed */
+};
+
+/* Returns when everything (but the head, if kept back) is durable. Cancelled: ERR_CANCELLED. */
+int copy_run(struct source *src, struct sink *dst, const struct copy_options *opt,
+	struct copy_control *ctl, struct copy_result *ret, struct err *err);
+/* Writes the held-back first MiB from the source, but with everything that firmware starts from
+ * masked (boot code of sector 0, type of EFI system partitions in GPT and MBR), so that the
+ * guest can be prepared. */
+int copy_release_masked(struct source *src, struct sink *dst, struct err *err);
+/* The commit: puts back the exact bytes that copy_release_masked changed. */
+int copy_commit(struct source *src, struct sink *dst, struct err *err);
+
+/* The result as a JSON object, in the form that `worker copy --json` prints. */
+void copy_result_json(const struct copy_result *r, const struct err *err, struct strbuf *out);
+
+#endif

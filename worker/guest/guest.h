@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Preparing a copied guest: inspect, plan, apply, verify; undo. Works on block devices (or disk
+ * image files, through loop devices, where the running kernel can mount them).
+ */
+#ifndef GUEST_GUEST_H
+#define GUEST_GUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+enum guest_action { GUEST_INSPECT, GUEST_DRY_RUN, GUEST_APPLY, GUEST_UNDO };
+
+struct guest_nic {
+	char mac[18];      /* of the target VM's adapter */
+	char old_mac[18];  /* of the source's adapter it replaces; "" = the same */
+};
+
+struct guest_options {
+	enum guest_action action;
+	const char *const *disks;  /* paths, boot disk first; NULL-terminated */
+	const char *const *keys;   /* passphrases for encrypted volumes; NULL or NULL-terminated */
+	const char *root;          /* root device chosen by the operator; NULL = decide */
+	const char *firmware;      /* of the target VM: "bios" or "uefi" */
+	const struct guest_nic *nics;
+	int n_nics;
+	bool remove_tools;         /* default in the job: true */
+	bool write_nvram;          /* Boot#### entry through efivarfs; only in the image */
+	const char *work_dir;      /* existing directory on a RAM file system for mounts */
+	unsigned tool_timeout_s;   /* limit for one command of the guest; 0 = 900 */
+	/* One call per step, before it starts (done false) and after; from the calling thread. */
+	void (*step)(void *ctx, const char *step, bool done, const char *detail);
+	/* Something moved on (output of a guest tool, a file done): feeds the watchdog. */
+	void (*tick)(void *ctx);
+	void *ctx;
+	const _Atomic bool *cancel; /* may be NULL */
+};
+
+/* report receives one JSON object {verdict, facts, plan[], changes[], skipped[], warnings[]} in
+ * every case in which an inspection was possible, also when -1 is returned. */
+int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err);
+
+#endif

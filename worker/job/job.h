@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job: its description, checked completely before anything starts; the channels it is found
+ * on; the state machine that runs it. Talking to the controller is control/'s business: job/
+ * sees it only as a struct job_port.
+ */
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "copy/copy.h"
+#include "guest/guest.h"
+#include "net/net.h"
+
+#define JOB_MAX_BYTES (1u << 20) /* size of a job document */
+#define JOB_MAX_DRIVES 64
+#define JOB_MAX_NETS 16
+#define JOB_MAX_PINS 4
+#define JOB_MAX_EXTENSIONS 32
+
+enum job_mode { JOB_FULL, JOB_DELTA, JOB_PREPARE };
+enum job_finish { JOB_POWEROFF, JOB_REBOOT, JOB_HOLD };
+enum job_target_state { JOB_PRISTINE, JOB_PREPARED, JOB_BOOTED, JOB_UNKNOWN };
+
+/* Order is the order of a run; PAUSED and the last four are side states. */
+enum job_state {
+	JOB_BOOT, JOB_CONFIG, JOB_NET, JOB_REGISTER, JOB_READY, JOB_COPY, JOB_PAUSED, JOB_VERIFY,
+	JOB_PREPARING, JOB_COMMIT, JOB_REPORT, JOB_OFF,
+	JOB_FAILED, JOB_CANCELLING, JOB_CANCELLED, JOB_HELD,
+};
+const char *job_state_name(enum job_state s); /* "COPY", "PREPARE", "HOLD", ... */
+
+/* How a target is named. Exactly one of serial, wwn, path, or size_exact. */
+struct job_target {
+	char serial[64], wwn[64], path[256]; /* path: bus path as in sysfs, or /dev/disk/by-path */
+	char device[256];                    /* a device node or file; outside the image only */
+	bool size_exact;
+};
+struct job_drive {
+	char source[64];
+	struct job_target target;
+	enum job_target_state target_state;
+	bool target_zero;
+};
+struct job_extension {
+	char when[16]; /* "pre-mount", "mounted", "first-boot" */
+	char *run;
+	bool fatal;
+};
+
+struct job {
+	char migration[128];
+	enum job_mode mode;
+	struct {
+		bool present;
+		char url[512], token[512];
+		char pins[JOB_MAX_PINS][64]; /* base64 of the SHA-256 of the SPKI */
+		int n_pins;
+	} controller;
+	struct net_config nets[JOB_MAX_NETS];
+	int n_nets;
+	struct {
+		char url[512]; /* without the drive */
+		char psk[256]; /* "user:hex", "" = none */
+		bool allow_plain;
+	} source;
+	struct job_drive drives[JOB_MAX_DRIVES];
+	int n_drives;
+	enum copy_verify verify;
+	uint64_t bandwidth;
+	struct {
+		bool enabled;   /* false: copy only */
+		char guest[256]; /* "auto" or a root device */
+		bool remove_tools, dry_run, undo;
+		struct guest_nic nics[JOB_MAX_NETS];
+		int n_nics;
+		char *keys[16];
+		int n_keys;
+	} prepare;
+	struct job_extension extensions[JOB_MAX_EXTENSIONS];
+	int n_extensions;
+	enum job_finish finish;
+	enum job_finish on_error;
+	unsigned report_deadline_s;
+	char *provenance_json; /* {"key": "channel"} */
+};
+
+/* Parses and checks a whole document. Errors name the key: CFG_INVALID "drives[1].target: ...". */
+int job_parse(const char *text, size_t len, struct job **ret, struct err *err);
+void job_free(struct job *j); /* wipes secrets */
+
+/* What happened, as handed to the port, the console and the machine channel. */
+struct job_event {
+	const char *type;      /* "state", "step.started", "step.finished", "disk.progress", ... */
+	enum job_state state;
+	const char *step;      /* may be NULL */
+	const char *text;      /* one sentence for a person; may be NULL */
+	const struct err *err; /* may be NULL */
+	int drive;             /* index, -1 = none */
+	const struct copy_progress *progress; /* may be NULL */
+	unsigned attempt;
+};
+
+enum job_verb {
+	JOB_CMD_NONE, JOB_CMD_PAUSE, JOB_CMD_RESUME, JOB_CMD_THROTTLE, JOB_CMD_CANCEL,
+	JOB_CMD_RETRY, JOB_CMD_COLLECT_LOGS, JOB_CMD_POWEROFF,
+};
+struct job_command {
+	enum job_verb verb;
+	char id[64];
+	uint64_t bandwidth; /* THROTTLE */
+};
+
+/* The way to the controller. All members may be NULL (no controller). Calls come from the job's
+ * threads and must not block longer than said. */
+struct job_port {
+	void *ctx;
+	/* Registers with the facts as JSON; blocks until accepted or hopeless (register window
+	 * 600 s). */
+	int (*announce)(void *ctx, const char *facts_json, struct err *err);
+	/* Queues an event; never blocks, never loses state changes and errors. */
+	void (*event)(void *ctx, const struct job_event *e);
+	/* The next command, JOB_CMD_NONE if there is none; never blocks. */
+	void (*command)(void *ctx, struct job_command *ret);
+	void (*command_done)(void *ctx, const char *id, const struct err *err_or_null);
+	/* Delivers the result until acknowledged or deadline_s passed; *ret_then gets the
+	 * controller's wish. */
+	int (*report)(void *ctx, const char *result_json, unsigned deadline_s,
+		enum job_finish *ret_then, struct err *err);
+};
+
+#endif

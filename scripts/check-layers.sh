@@ -7,7 +7,7 @@ set -euo pipefail
 dir=${1:-worker}
 doc=${2:-worker/ARCHITECTURE.md}
 
-arrows=$(sed -n '/layers:begin/,/layers:end/p' "$doc" | grep -- '->' || :)
+arrows=$(sed -n '/layers:begin/,/layers:end/p' "$doc" | sed 's|^ *||' | grep -- '->' || :)
 if [ -z "$arrows" ]; then
 	echo "check-layers: no arrows between layers:begin and layers:end in $doc" >&2
 	exit 1

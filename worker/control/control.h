@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way to the controller: controller-api.yaml spoken over HTTPS with pinned keys. control_open
+ * only checks the job's controller section; the first packet leaves with job_port.announce, which
+ * also starts the two threads: a sender (events, heartbeats, logs, result) and a poller
+ * (commands). A controller that cannot be reached never stops the data plane: events wait in
+ * memory, and the threads try again after 1 to 60 s.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include "base/err.h"
+#include "job/job.h"
+
+struct control;
+
+/* Zero or NULL members mean the default. */
+struct control_options {
+	const char *boot_id;         /* default: /proc/sys/kernel/random/boot_id */
+	unsigned register_window_s;  /* how long announce tries: 600 */
+	unsigned backoff_max_s;      /* longest pause between two tries: 60 */
+	unsigned request_timeout_s;  /* one request, without the long poll's wait: 30 */
+};
+
+/* job must have a controller section and outlive the object. opt may be NULL. No traffic.
+ * CFG_INVALID when url, token or pins cannot be used. */
+int control_open(const struct job *job, const struct control_options *opt,
+	struct control **ret, struct err *err);
+
+/*
+ * Fills every member of a port. Besides what job.h says:
+ * announce  facts is a JSON object; token, boot id and migration are added here. Fails with
+ *           CTL_PIN, CTL_AUTH, CTL_GONE or CTL_PROTO at once, with CTL_UNREACHABLE when the
+ *           register window has passed.
+ * command   never returns JOB_CMD_COLLECT_LOGS: logs are collected and sent here. When the
+ *           controller has closed the migration (CTL_GONE), a JOB_CMD_CANCEL with the id
+ *           "gone" is returned once. Ids of local origin may be given to command_done too.
+ * report    sends all waiting events first; when the result tells of a failure, the log too.
+ *           *ret_then is left alone when the controller has no wish or on failure.
+ */
+void control_port(struct control *c, struct job_port *ret);
+
+/* Ends both threads; unsent events are lost (report was the time to send them). NULL allowed. */
+void control_close(struct control *c);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way out, in an order that leaves every disk clean: end all processes, flush the disks that
+ * were written, unmount in reverse order, take down the device stacks, sync, stop the watchdog,
+ * power off. Each step that could block runs in a child with a time limit; what was skipped is
+ * said. Nothing here returns to the caller: a machine that could not be powered off waits.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "init-internal.h"
+
+enum {
+	DISKS = 64,
+	MOUNTS = 256,
+	TERM_SECONDS = 3,
+	KILL_SECONDS = 3,
+	FLUSH_SECONDS = 60, /* one disk; 32 MiB of dirty pages at most, but slow storage */
+	UMOUNT_SECONDS = 15,
+	SYNC_SECONDS = 30,
+};
+
+static char disks[DISKS][64];
+static size_t n_disks;
+
+static void nap_ms(unsigned ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+void shutdown_written(const char *path)
+{
+	for (size_t i = 0; i < n_disks; i++)
+		if (strcmp(disks[i], path) == 0)
+			return;
+	if (n_disks == DISKS || strlen(path) >= sizeof(disks[0])) {
+		say("power-off: %s will only be flushed by the final sync", path);
+		return;
+	}
+	strcpy(disks[n_disks++], path);
+}
+
+int bounded(unsigned seconds, int (*fn)(const char *), const char *arg)
+{
+	double end = now_s() + seconds;
+	pid_t pid = fork(), got;
+	int status;
+
+	if (pid < 0)
+		return errno;
+	if (pid == 0)
+		_exit(fn(arg));
+	while ((got = waitpid(pid, &status, WNOHANG)) != pid) {
+		if (got < 0 || now_s() > end) {
+			kill(pid, SIGKILL);
+			return -1;
+		}
+		watchdog_feed(now_s());
+		console_flush();
+		nap_ms(10);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+}
+
+/* Reaps until no child is left. False when some are after so many seconds. */
+static bool reap_all(unsigned seconds)
+{
+	double end = now_s() + seconds;
+	pid_t got;
+
+	while (now_s() < end) {
+		got = waitpid(-1, NULL, WNOHANG);
+		if (got < 0 && errno == ECHILD)
+			return true;
+		watchdog_feed(now_s());
+		if (got == 0)
+			nap_ms(20);
+	}
+	return false;
+}
+
+static void end_processes(void)
+{
+	kill(-1, SIGTERM);
+	kill(-1, SIGCONT);
+	if (reap_all(TERM_SECONDS))
+		return;
+	kill(-1, SIGKILL);
+	if (!reap_all(KILL_SECONDS))
+		say("power-off: a process does not end, going on without it");
+}
+
+static int flush_one(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int sys = 0;
+
+	if (fd < 0)
+		return errno;
+	if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))
+		return ENOTBLK;
+	if (fsync(fd) < 0)
+		sys = errno;
+	if (ioctl(fd, BLKFLSBUF, 0) < 0 && sys == 0)
+		sys = errno;
+	return sys;
+}
+
+void shutdown_flush(void)
+{
+	for (size_t i = 0; i < n_disks; i++) {
+		int r = bounded(FLUSH_SECONDS, flush_one, disks[i]);
+
+		if (r != 0)
+			say("power-off: flush %s: %s", disks[i],
+				r < 0 ? "no answer in time" : strerror(r));
+	}
+}
+
+static int umount_one(const char *path)
+{
+	return umount2(path, UMOUNT_NOFOLLOW) < 0 ? errno : 0;
+}
+
+static int remount_ro(const char *path)
+{
+	return mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0 ? errno : 0;
+}
+
+/* The kernel lists mounts in the order they were made; children come after parents. */
+static void umount_all(void)
+{
+	static struct mount_entry entries[MOUNTS];
+	static char line[4096];
+	size_t n = 0;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+
+	if (!f) {
+		say("power-off: read mounts: %s", strerror(errno));
+		return;
+	}
+	while (n < MOUNTS && fgets(line, sizeof(line), f))
+		if (mount_entry_parse(&entries[n], line) && !entries[n].base)
+			n++;
+	fclose(f);
+	while (n-- > 0) {
+		const char *point = entries[n].point;
+		int r = bounded(UMOUNT_SECONDS, umount_one, point);
+
+		if (r == 0)
+			continue;
+		say("power-off: unmount %s: %s; making it read-only", point,
+			r < 0 ? "no answer in time" : strerror(r));
+		r = bounded(UMOUNT_SECONDS, remount_ro, point);
+		if (r != 0)
+			say("power-off: %s stays writable: %s", point,
+				r < 0 ? "no answer in time" : strerror(r));
+	}
+}
+
+void shutdown_leftovers(void)
+{
+	kill(-1, SIGKILL);
+	if (!reap_all(KILL_SECONDS))
+		say("init: a process of the failed worker does not end");
+	umount_all();
+	stack_teardown();
+}
+
+static int sync_all(const char *unused)
+{
+	(void)unused;
+	sync();
+	return 0;
+}
+
+#ifdef TW_LAB
+/* QEMU's isa-debug-exit ends the emulator with (code << 1) | 1. */
+static void debug_exit(unsigned port, unsigned code)
+{
+	if (port && ioperm(port, 1, 1) == 0)
+		outb(code, port);
+}
+#endif
+
+void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
+{
+	double start = now_s();
+
+	console_status(verb == VERB_REBOOT ? "restarting" : "powering off");
+	end_processes();
+	shutdown_flush();
+	umount_all();
+	stack_teardown();
+	if (bounded(SYNC_SECONDS, sync_all, NULL) != 0)
+		say("power-off: sync did not end in %d s", SYNC_SECONDS);
+	say("power-off: ready after %.1f s", now_s() - start);
+	console_drain(500);
+	watchdog_close();
+#ifdef TW_LAB
+	debug_exit(opt->debug_exit, exit_code);
+#else
+	(void)opt;
+	(void)exit_code;
+#endif
+	reboot(verb == VERB_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
+	file_write("/proc/sysrq-trigger", verb == VERB_REBOOT ? "b" : "o");
+	nap_ms(10000);
+	console_problem("this machine cannot be powered off by software; switch it off");
+	say("power-off: the machine stays on; switch it off");
+	console_drain(1000);
+	for (;;)
+		pause();
+}

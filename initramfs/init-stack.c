@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes down loop, device-mapper and md devices, top of each stack first: a device goes when no
+ * other device holds it (/sys/block/NAME/holders) and, after the unmounting, nothing uses it.
+ * Rounds repeat until one changes nothing, so the order of names does not matter.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <linux/loop.h>
+#include <linux/major.h>
+#include <linux/raid/md_u.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "init-internal.h"
+
+enum { ROUNDS = 16, STEP_SECONDS = 10 };
+
+struct kind {
+	const char *prefix;
+	const char *mark; /* below /sys/block/NAME: there only while the device is in use */
+	int (*stop)(const char *name); /* 0 or an errno */
+};
+
+static int stop_loop(const char *name)
+{
+	char path[64];
+	int fd, sys;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	sys = ioctl(fd, LOOP_CLR_FD, 0) < 0 ? errno : 0;
+	close(fd);
+	return sys;
+}
+
+static int stop_dm(const char *name)
+{
+	struct dm_ioctl io = { .version = { DM_VERSION_MAJOR, 0, 0 }, .data_size = sizeof(io) };
+	char path[96];
+	int fd, sys;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/dm/name", name);
+	if (file_read(path, io.name, sizeof(io.name)) < 0)
+		return errno;
+	io.name[strcspn(io.name, "\n")] = '\0';
+	fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	sys = ioctl(fd, DM_DEV_REMOVE, &io) < 0 ? errno : 0;
+	close(fd);
+	return sys;
+}
+
+static int stop_md(const char *name)
+{
+	char path[64];
+	int fd, sys;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	sys = ioctl(fd, STOP_ARRAY, NULL) < 0 ? errno : 0;
+	close(fd);
+	return sys;
+}
+
+static const struct kind kinds[] = {
+	{ "loop", "loop/backing_file", stop_loop },
+	{ "dm-", "dm/name", stop_dm },
+	{ "md", "md/array_state", stop_md },
+};
+
+static bool held(const char *name)
+{
+	char path[300];
+	struct dirent *e;
+	bool any = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/holders", name);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while ((e = readdir(dir)))
+		any = any || e->d_name[0] != '.';
+	closedir(dir);
+	return any;
+}
+
+/* An md device node may stay after the array has stopped; its state is "clear" then. */
+static bool active(const char *name, const struct kind *kind)
+{
+	char path[300], text[256];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/%s", name, kind->mark);
+	return file_read(path, text, sizeof(text)) == 0 && strncmp(text, "clear", 5) != 0;
+}
+
+/* Returns the number of devices that went; `last` says why the others stay. */
+static unsigned round_once(bool last)
+{
+	unsigned gone = 0;
+	struct dirent *e;
+	DIR *dir = opendir("/sys/block");
+
+	if (!dir)
+		return 0;
+	while ((e = readdir(dir))) {
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			const struct kind *k = &kinds[i];
+			int r;
+
+			if (strncmp(e->d_name, k->prefix, strlen(k->prefix)) != 0 ||
+					!active(e->d_name, k))
+				continue;
+			if (held(e->d_name)) {
+				if (last)
+					say("power-off: %s stays: another device holds it", e->d_name);
+				continue;
+			}
+			r = bounded(STEP_SECONDS, k->stop, e->d_name);
+			if (r == 0)
+				gone++;
+			else if (last)
+				say("power-off: %s stays: %s", e->d_name,
+					r < 0 ? "no answer in time" : strerror(r));
+		}
+	}
+	closedir(dir);
+	return gone;
+}
+
+void stack_teardown(void)
+{
+	unsigned rounds = 0;
+
+	while (rounds++ < ROUNDS && round_once(false) > 0)
+		continue;
+	round_once(true);
+}

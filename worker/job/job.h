@@ -23,6 +23,7 @@
 #define JOB_MAX_NETS 16
 #define JOB_MAX_PINS 4
 #define JOB_MAX_EXTENSIONS 32
+#define JOB_MAX_KEYS 16
 
 enum job_mode { JOB_FULL, JOB_DELTA, JOB_PREPARE };
 enum job_finish { JOB_POWEROFF, JOB_REBOOT, JOB_HOLD };
@@ -35,6 +36,8 @@ enum job_state {
 	JOB_FAILED, JOB_CANCELLING, JOB_CANCELLED, JOB_HELD,
 };
 const char *job_state_name(enum job_state s); /* "COPY", "PREPARE", "HOLD", ... */
+const char *job_mode_name(enum job_mode m);
+const char *job_finish_name(enum job_finish f);
 
 /* How a target is named. Exactly one of serial, wwn, path, or size_exact. */
 struct job_target {
@@ -69,6 +72,8 @@ struct job {
 		char url[512]; /* without the drive */
 		char psk[256]; /* "user:hex", "" = none */
 		bool allow_plain;
+		unsigned connections; /* 0 = the engine decides */
+		unsigned stall_s;     /* no byte for this long is SRC_SLOW; 0 = engine's default */
 	} source;
 	struct job_drive drives[JOB_MAX_DRIVES];
 	int n_drives;
@@ -77,10 +82,11 @@ struct job {
 	struct {
 		bool enabled;   /* false: copy only */
 		char guest[256]; /* "auto" or a root device */
-		bool remove_tools, dry_run, undo;
+		bool remove_tools, dry_run, undo, nvram;
+		unsigned tool_timeout_s; /* 0 = guest/'s default */
 		struct guest_nic nics[JOB_MAX_NETS];
 		int n_nics;
-		char *keys[16];
+		char *keys[JOB_MAX_KEYS];
 		int n_keys;
 	} prepare;
 	struct job_extension extensions[JOB_MAX_EXTENSIONS];
@@ -110,6 +116,7 @@ struct job_event {
 enum job_verb {
 	JOB_CMD_NONE, JOB_CMD_PAUSE, JOB_CMD_RESUME, JOB_CMD_THROTTLE, JOB_CMD_CANCEL,
 	JOB_CMD_RETRY, JOB_CMD_COLLECT_LOGS, JOB_CMD_POWEROFF,
+	JOB_CMD_HOLD, /* do not power off at the end */
 };
 struct job_command {
 	enum job_verb verb;
@@ -130,7 +137,8 @@ struct job_port {
 	void (*command)(void *ctx, struct job_command *ret);
 	void (*command_done)(void *ctx, const char *id, const struct err *err_or_null);
 	/* Delivers the result until acknowledged or deadline_s passed; *ret_then gets the
-	 * controller's wish. */
+	 * controller's wish. The document has at least "verdict": "success", "failed" or
+	 * "cancelled" (control/controller-api.yaml, Result). */
 	int (*report)(void *ctx, const char *result_json, unsigned deadline_s,
 		enum job_finish *ret_then, struct err *err);
 };

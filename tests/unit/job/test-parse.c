@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The job document: every key is read, every mistake is named with its full path. */
+#include "tests/unit/test.h"
+
+#include "job/job.h"
+
+#define PIN "sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+static const char whole[] =
+	"{\"version\": 1, \"migration\": \"m-2041\", \"mode\": \"delta\","
+	" \"controller\": {\"url\": \"https://10.0.2.2:8443/v1\", \"token\": \"t0k3n\","
+	"   \"pins\": [\"" PIN "\"]},"
+	" \"network\": [{\"mac\": \"52-54-00-12-34-AB\", \"dhcp\": true, \"slaac\": true},"
+	"   {\"mac\": \"52:54:00:12:34:57\", \"address\": \"10.1.0.5/24\","
+	"    \"gateway\": \"10.1.0.1\", \"address6\": \"2001:db8::5/64\","
+	"    \"gateway6\": \"fe80::1\", \"dns\": [\"10.1.0.2\", \"2001:db8::2\"],"
+	"    \"mtu\": 1400}],"
+	" \"source\": {\"url\": \"tws://10.0.2.2:5994\", \"connections\": 4, \"stall_s\": 30,"
+	"   \"psk\": \"tw:00112233445566778899aabbccddeeff\", \"allow_plain\": false},"
+	" \"drives\": [{\"source\": \"sda\", \"target\": {\"serial\": \"TW0\"},"
+	"    \"target_state\": \"pristine\", \"target_zero\": true},"
+	"   {\"source\": \"sdb\", \"target\": {\"wwn\": \"0x5000c500a1b2c3d4\"},"
+	"    \"target_state\": \"booted\"},"
+	"   {\"source\": \"sdc\", \"target\": {\"path\": \"pci-0000:00:05.0\"}},"
+	"   {\"source\": \"sdd\", \"target\": {\"device\": \"/tmp/x\"}},"
+	"   {\"source\": \"sde\", \"target\": {\"size_exact\": true}}],"
+	" \"verify\": \"full\", \"bandwidth\": \"200M\","
+	" \"prepare\": {\"guest\": \"/dev/sda2\", \"remove_tools\": false, \"nvram\": false,"
+	"   \"network\": {\"00:50:56:00:00:01\": \"52:54:00:12:34:56\"},"
+	"   \"keys\": [\"first\", \"second\"], \"tool_timeout_s\": 120},"
+	" \"extensions\": [{\"when\": \"mounted\", \"run\": \"#!/bin/sh\\ntrue\\n\","
+	"   \"fatal\": false}],"
+	" \"finish\": \"hold\", \"on_error\": \"reboot\", \"report_deadline_s\": 60}";
+
+/* The smallest documents of the two kinds; %s takes what a case adds. */
+#define HEAD "{\"version\":1,\"migration\":\"m\""
+#define SOURCE ",\"source\":{\"url\":\"nbd://h\"}"
+#define DRIVES ",\"drives\":[{\"source\":\"a\",\"target\":{\"serial\":\"S\"}}]"
+#define FULL HEAD ",\"mode\":\"full\"" SOURCE DRIVES
+#define DISKS ",\"drives\":[{\"target\":{\"serial\":\"S\"}}]"
+#define PREP HEAD ",\"mode\":\"prepare\"" DISKS
+#define ONE_DRIVE(x) HEAD ",\"mode\":\"full\"" SOURCE ",\"drives\":[" x "]}"
+#define CTL(x) FULL ",\"controller\":{" x "}}"
+#define NET(x) FULL ",\"network\":[" x "]}"
+
+static const struct {
+	const char *text;
+	const char *error; /* prefix of the message; NULL = accepted */
+} cases[] = {
+	{ FULL "}", NULL },
+	{ PREP "}", NULL },
+	{ FULL ",\"prepare\":false}", NULL },
+	{ FULL ",\"prepare\":{}}", NULL },
+	{ FULL ",\"bandwidth\":1048576}", NULL },
+	{ NET("{\"dhcp\":true}"), NULL },
+	{ "", "job: not JSON" },
+	{ "{", "job: not JSON" },
+	{ "[]", "job: must be an object, not an array" },
+	{ "null", "job: must be an object, not null" },
+	{ "{}", "version: missing" },
+	{ FULL "} x", "job: not JSON" },
+	{ FULL ",}", "job: not JSON" },
+	{ FULL ",/* c */\"verify\":\"none\"}", "job: not JSON" },
+	{ FULL ",\"verify\":NaN}", "job: not JSON" },
+	{ FULL ",\"colour\":1}", "colour: unknown key" },
+	{ FULL ",\"Mode\":\"full\"}", "Mode: unknown key" },
+	{ FULL ",\"a\\nb\":1}", "a?b: unknown key" },
+	{ FULL ",\"mode\":\"full\"}", "mode: given twice" },
+	{ "{\"version\":2}", "version: must be 1" },
+	{ "{\"version\":\"1\"}", "version: must be 1" },
+	{ "{\"version\":1,\"mode\":\"full\"}", "migration: missing" },
+	{ "{\"version\":1,\"migration\":\"a b\"}", "migration: may hold only" },
+	{ "{\"version\":1,\"migration\":\"\"}", "migration: must not be empty" },
+	{ "{\"version\":1,\"migration\":[]}", "migration: must be a string, not an array" },
+	{ HEAD "}", "mode: missing" },
+	{ HEAD ",\"mode\":\"both\"}", "mode: \"both\" is not one of: full, delta, prepare" },
+	{ HEAD ",\"mode\":1}", "mode: must be a string, not a number" },
+	{ HEAD ",\"mode\":\"full\"" DRIVES "}", "source: missing" },
+	{ HEAD ",\"mode\":\"full\"" SOURCE "}", "drives: missing" },
+	{ HEAD ",\"mode\":\"full\"" SOURCE ",\"drives\":[]}", "drives: needs at least one" },
+	{ HEAD ",\"mode\":\"full\"" SOURCE ",\"drives\":{}}", "drives: must be an array" },
+	{ ONE_DRIVE("1"), "drives[0]: must be an object" },
+	{ ONE_DRIVE("{\"source\":\"a\"}"), "drives[0].target: missing" },
+	{ ONE_DRIVE("{\"target\":{\"serial\":\"S\"}}"), "drives[0].source: missing" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{}}"), "drives[0].target: needs exactly one" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\",\"wwn\":\"W\"}}"),
+		"drives[0].target: needs exactly one" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":7}}"),
+		"drives[0].target.serial: must be a string, not a number" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"}},"
+		    "{\"source\":\"b\",\"target\":{\"sreial\":\"T\"}}"),
+		"drives[1].target.sreial: unknown key" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"}},"
+		    "{\"source\":\"b\",\"target\":{\"serial\":\"S\"}}"),
+		"drives[1].target: is that of drives[0] too" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"}},"
+		    "{\"source\":\"a\",\"target\":{\"serial\":\"T\"}}"),
+		"drives[1].source: is that of drives[0] too" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"size_exact\":false}}"),
+		"drives[0].target.size_exact: may only be true" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"device\":\"sda\"}}"),
+		"drives[0].target.device: must be an absolute path" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"},\"target_zero\":true}"),
+		"drives[0].target_zero: needs target_state" },
+	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"},\"target_state\":\"x\"}"),
+		"drives[0].target_state: \"x\" is not one of" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"http://h\"}" DRIVES "}",
+		"source.url: must start with" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tw://h\"}" DRIVES "}",
+		"source.url: is not encrypted" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tw://h\",\"allow_plain\":true}" DRIVES
+		"}", NULL },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tws://h\"}" DRIVES "}",
+		"source.psk: is missing" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tws://h\",\"psk\":\"x:12\"}" DRIVES "}",
+		"source.psk: is not of the form" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tws://h\",\"psk\":"
+	  "\"x:zz112233445566778899aabbccddeeff\"}" DRIVES "}",
+		"source.psk: holds a key that is not" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"nbd://h\",\"connections\":0}" DRIVES "}",
+		"source.connections: is 0, must be from 1 to 16" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"nbd://h\",\"connections\":-1}" DRIVES "}",
+		"source.connections: must be a whole number" },
+	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"nbd://h\",\"connections\":1.5}" DRIVES
+		"}", "source.connections: must be a whole number" },
+	{ PREP SOURCE "}", "source: has no use in mode prepare" },
+	{ PREP ",\"prepare\":false}", "prepare: is switched off in mode prepare" },
+	{ HEAD ",\"mode\":\"prepare\"" DRIVES "}", "drives[0].source: has no use" },
+	{ HEAD ",\"mode\":\"prepare\",\"drives\":[{\"target\":{\"size_exact\":true}}]}",
+		"drives[0].target: size_exact needs a source" },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"), NULL },
+	{ CTL("\"url\":\"http://c\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"),
+		"controller.url: must be https" },
+	{ CTL("\"url\":\"https://c:x/\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"),
+		"controller.url: must be https" },
+	{ CTL("\"url\":\"https://u@c/\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"),
+		"controller.url: must be https" },
+	{ CTL("\"url\":\"https://[::1]:8443/v1\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"), NULL },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[]"), "controller.pins: needs" },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[\"sha256//AAA\"]"),
+		"controller.pins[0]: is not a pin" },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t\\r\\nX: y\",\"pins\":[\"" PIN "\"]"),
+		"controller.token: holds a control character" },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t t\",\"pins\":[\"" PIN "\"]"),
+		"controller.token: holds a blank" },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t\""), "controller.pins: missing" },
+	{ NET("{}"), "network[0]: needs dhcp" },
+	{ NET("{\"dhcp\":\"yes\"}"), "network[0].dhcp: must be true or false, not a string" },
+	{ NET("{\"mac\":\"52:54\",\"dhcp\":true}"), "network[0].mac: is not a MAC" },
+	{ NET("{\"address\":\"10.0.0.1\"}"), "network[0].address: needs a prefix" },
+	{ NET("{\"address\":\"10.0.0.1/33\"}"), "network[0].address: has a bad prefix" },
+	{ NET("{\"address\":\"10.0.0.300/24\"}"), "network[0].address: is not an IPv4" },
+	{ NET("{\"address\":\"10.0.0.1/24\",\"gateway\":\"10.0.0.2/24\"}"),
+		"network[0].gateway: must be an address without" },
+	{ NET("{\"address\":\"10.0.0.1/24\",\"dhcp\":true}"),
+		"network[0].address: and dhcp exclude" },
+	{ NET("{\"dhcp\":true,\"gateway\":\"10.0.0.2\"}"), "network[0].gateway: needs address" },
+	{ NET("{\"address6\":\"2001:db8::1/129\"}"), "network[0].address6: has a bad prefix" },
+	{ NET("{\"dhcp\":true,\"dns\":[\"10.0.0.2\",\"x\"]}"), "network[0].dns[1]: is not an" },
+	{ NET("{\"dhcp\":true,\"dns\":[\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\","
+	      "\"1.1.1.1\"]}"), "network[0].dns: has 5 elements" },
+	{ NET("{\"dhcp\":true,\"mtu\":100}"), "network[0].mtu: is 100" },
+	{ NET("{\"dhcp\":true},{\"dhcp\":true}"), "network[1].mac: is that of network[0]" },
+	{ FULL ",\"verify\":true}", "verify: must be a string, not true or false" },
+	{ FULL ",\"bandwidth\":\"fast\"}", "bandwidth: is not a rate" },
+	{ FULL ",\"bandwidth\":\"99999999999999999999\"}", "bandwidth: is not a rate" },
+	{ FULL ",\"bandwidth\":\"20000000T\"}", "bandwidth: is not a rate" },
+	{ FULL ",\"prepare\":{\"guest\":\"linux\"}}", "prepare.guest: must be" },
+	{ PREP ",\"prepare\":{\"undo\":true,\"dry_run\":true}}", "prepare.undo: and dry_run" },
+	{ FULL ",\"prepare\":{\"undo\":true}}", "prepare: dry_run and undo need" },
+	{ FULL ",\"prepare\":{\"network\":{\"x\":\"52:54:00:12:34:56\"}}}",
+		"prepare.network.x: is not a MAC" },
+	{ FULL ",\"prepare\":{\"network\":{\"52:54:00:12:34:56\":1}}}",
+		"prepare.network.52:54:00:12:34:56: must be a string" },
+	{ FULL ",\"prepare\":{\"keys\":[\"\"]}}", "prepare.keys[0]: must not be empty" },
+	{ FULL ",\"extensions\":[{\"when\":\"never\",\"run\":\"x\"}]}",
+		"extensions[0].when: \"never\" is not one of" },
+	{ FULL ",\"extensions\":[{\"when\":\"mounted\"}]}", "extensions[0].run: missing" },
+	{ FULL ",\"finish\":\"halt\"}", "finish: \"halt\" is not one of" },
+	{ FULL ",\"report_deadline_s\":86401}", "report_deadline_s: is 86401" },
+	{ FULL ",\"report_deadline_s\":18446744073709551616}", "report_deadline_s: must be a" },
+};
+
+TEST(every_key)
+{
+	struct err err = ERR_INIT;
+	struct job *j;
+
+	if (!CHECK(job_parse(whole, strlen(whole), &j, &err) == 0)) {
+		printf("%s\n", err.text);
+		return;
+	}
+	CHECK_STR(j->migration, "m-2041");
+	CHECK(j->mode == JOB_DELTA);
+	CHECK(j->controller.present);
+	CHECK_STR(j->controller.url, "https://10.0.2.2:8443/v1");
+	CHECK_STR(j->controller.token, "t0k3n");
+	CHECK(j->controller.n_pins == 1);
+	CHECK_STR(j->controller.pins[0], PIN + 8);
+	CHECK(j->n_nets == 2);
+	CHECK_STR(j->nets[0].mac, "52:54:00:12:34:ab");
+	CHECK(j->nets[0].dhcp4 && j->nets[0].slaac6);
+	CHECK_STR(j->nets[1].address4, "10.1.0.5/24");
+	CHECK_STR(j->nets[1].gateway4, "10.1.0.1");
+	CHECK_STR(j->nets[1].address6, "2001:db8::5/64");
+	CHECK_STR(j->nets[1].gateway6, "fe80::1");
+	CHECK_STR(j->nets[1].dns[1], "2001:db8::2");
+	CHECK(j->nets[1].mtu == 1400);
+	CHECK_STR(j->source.url, "tws://10.0.2.2:5994");
+	CHECK_STR(j->source.psk, "tw:00112233445566778899aabbccddeeff");
+	CHECK(j->source.connections == 4 && j->source.stall_s == 30);
+	CHECK(j->n_drives == 5);
+	CHECK_STR(j->drives[0].target.serial, "TW0");
+	CHECK(j->drives[0].target_state == JOB_PRISTINE && j->drives[0].target_zero);
+	CHECK_STR(j->drives[1].target.wwn, "0x5000c500a1b2c3d4");
+	CHECK(j->drives[1].target_state == JOB_BOOTED);
+	CHECK_STR(j->drives[2].target.path, "pci-0000:00:05.0");
+	CHECK(j->drives[2].target_state == JOB_UNKNOWN);
+	CHECK_STR(j->drives[3].target.device, "/tmp/x");
+	CHECK(j->drives[4].target.size_exact);
+	CHECK(j->verify == COPY_VERIFY_FULL);
+	CHECK_U64(j->bandwidth, 200ull << 20);
+	CHECK(j->prepare.enabled && !j->prepare.remove_tools && !j->prepare.nvram);
+	CHECK_STR(j->prepare.guest, "/dev/sda2");
+	CHECK(j->prepare.n_nics == 1 && j->prepare.tool_timeout_s == 120);
+	CHECK_STR(j->prepare.nics[0].old_mac, "00:50:56:00:00:01");
+	CHECK_STR(j->prepare.nics[0].mac, "52:54:00:12:34:56");
+	CHECK(j->prepare.n_keys == 2);
+	CHECK_STR(j->prepare.keys[1], "second");
+	CHECK(j->n_extensions == 1 && !j->extensions[0].fatal);
+	CHECK_STR(j->extensions[0].when, "mounted");
+	CHECK_STR(j->extensions[0].run, "#!/bin/sh\ntrue\n");
+	CHECK(j->finish == JOB_HOLD && j->on_error == JOB_REBOOT);
+	CHECK(j->report_deadline_s == 60);
+	job_free(j);
+}
+
+TEST(defaults)
+{
+	struct err err = ERR_INIT;
+	struct job *j;
+
+	REQUIRE(job_parse(FULL "}", strlen(FULL "}"), &j, &err) == 0);
+	CHECK(j->prepare.enabled && j->prepare.remove_tools && j->prepare.nvram);
+	CHECK_STR(j->prepare.guest, "auto");
+	CHECK(j->verify == COPY_VERIFY_SAMPLE && j->bandwidth == 0);
+	CHECK(j->finish == JOB_POWEROFF && j->on_error == JOB_POWEROFF);
+	CHECK(j->report_deadline_s == 1800 && !j->controller.present);
+	job_free(j);
+}
+
+TEST(mistakes)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct err err = ERR_INIT;
+		struct job *j = NULL;
+		int rc = job_parse(cases[i].text, strlen(cases[i].text), &j, &err);
+
+		if (!cases[i].error) {
+			if (!CHECK(rc == 0))
+				printf("  %s: %s\n", cases[i].text, err.text);
+		} else if (!CHECK(rc == -1 && err.code == ERR_CFG_INVALID &&
+				   !strncmp(err.text, cases[i].error, strlen(cases[i].error)))) {
+			printf("  %s\n  says \"%s\", wanted \"%s\"\n", cases[i].text, err.text,
+				cases[i].error);
+		}
+		job_free(j);
+	}
+}
+
+/* The whole document with each of its values replaced by one of another type. */
+TEST(wrong_types)
+{
+	static const char *const others[] = { "null", "{\"x\":1}", "[[]]", "-1.5", "\"\\u0000\"" };
+	size_t len = strlen(whole), tried = 0;
+	char *text = malloc(len + 32);
+
+	REQUIRE(text);
+	for (size_t i = 0; i + 2 < len; i++) {
+		size_t start = i + 3, end = start;
+
+		if (strncmp(whole + i, "\": ", 3))
+			continue;
+		if (whole[start] == '"')
+			for (end++; whole[end++] != '"' || whole[end - 2] == '\\';)
+				continue;
+		else if (whole[start] == '{' || whole[start] == '[')
+			continue;
+		else
+			end += strcspn(whole + start, ",}");
+		for (size_t o = 0; o < sizeof(others) / sizeof(others[0]); o++) {
+			struct err err = ERR_INIT;
+			struct job *j = NULL;
+
+			sprintf(text, "%.*s%s%s", (int)start, whole, others[o], whole + end);
+			if (!CHECK(job_parse(text, strlen(text), &j, &err) == -1))
+				printf("  accepted: %s\n", text);
+			CHECK(err.code == ERR_CFG_INVALID);
+			job_free(j);
+			tried++;
+		}
+	}
+	CHECK(tried > 150);
+	free(text);
+}
+
+TEST(truncated)
+{
+	for (size_t n = 0; n < strlen(whole); n++) {
+		struct err err = ERR_INIT;
+		struct job *j = NULL;
+
+		CHECK(job_parse(whole, n, &j, &err) == -1 && err.code == ERR_CFG_INVALID);
+		job_free(j);
+	}
+}
+
+TEST(hostile)
+{
+	struct err err = ERR_INIT;
+	struct job *j = NULL;
+	size_t n = JOB_MAX_BYTES;
+	char *text = malloc(n + 1);
+
+	REQUIRE(text);
+	memset(text, '[', n + 1);
+	CHECK(job_parse(text, n, &j, &err) == -1 && err.code == ERR_CFG_INVALID);
+	memset(text, '[', n / 2);
+	memset(text + n / 2, ']', n / 2);
+	CHECK(job_parse(text, n, &j, &err) == -1 && err.code == ERR_CFG_INVALID);
+	CHECK(job_parse(text, n + 1, &j, &err) == -1 && err.code == ERR_CFG_INVALID);
+	memset(text, 'a', n);
+	memcpy(text, FULL ",\"", strlen(FULL ",\""));
+	memcpy(text + n - 4, "\":1}", 4);
+	CHECK(job_parse(text, n, &j, &err) == -1 && err.code == ERR_CFG_INVALID);
+	CHECK(strlen(err.text) < 120);
+	free(text);
+}
+
+static const struct test tests[] = {
+	TEST_ENTRY(every_key, "every key of a whole document arrives in its field"),
+	TEST_ENTRY(defaults, "keys left out have the documented values"),
+	TEST_ENTRY(mistakes, "each mistake is named by the path of its key"),
+	TEST_ENTRY(wrong_types, "no value of another type is accepted anywhere"),
+	TEST_ENTRY(truncated, "no prefix of a document is accepted"),
+	TEST_ENTRY(hostile, "deep nesting, huge keys and huge documents are refused"),
+};
+TEST_MAIN(tests)

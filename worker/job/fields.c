@@ -14,6 +14,8 @@ int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k, 
 
 	if (job_read_string(r, v, k, field) < 0)
 		return -1;
+	if (!isalnum((unsigned char)*s))
+		return job_read_fail(r, "must begin with a letter or a digit");
 	for (; *s; s++)
 		if (!isalnum((unsigned char)*s) && !strchr("._-", *s))
 			return job_read_fail(r, "may hold only letters, digits, '.', '_' and '-'");

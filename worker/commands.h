@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of the worker: one cmd-NAME.c each, listed in main.c. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+/* argv[0] is the command's name. Each returns the exit status of the process. */
+int cmd_run(int argc, char **argv);
+int cmd_copy(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_prepare(int argc, char **argv);
+int cmd_check_job(int argc, char **argv);
+int cmd_report_crash(int argc, char **argv);
+
+#endif

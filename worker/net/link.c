@@ -34,13 +34,19 @@ static int read_attribute(const char *name, const char *attribute, char *ret, si
 	return 0;
 }
 
+/* An adapter of this machine, or the inner end of a veth pair when the machine is a container;
+ * not the dummies, bonds and bridges that a kernel may make by itself. */
 static bool is_physical(const char *name)
 {
-	char path[128], type[16];
+	char path[128], type[16], index[16], peer[16];
 
+	if (read_attribute(name, "type", type, sizeof(type)) < 0 || atoi(type) != ARPHRD_ETHER)
+		return false;
 	snprintf(path, sizeof(path), SYS_NET "/%.15s/device", name);
-	return access(path, F_OK) == 0 && read_attribute(name, "type", type, sizeof(type)) == 0 &&
-		atoi(type) == ARPHRD_ETHER;
+	if (access(path, F_OK) == 0)
+		return true;
+	return read_attribute(name, "ifindex", index, sizeof(index)) == 0 &&
+		read_attribute(name, "iflink", peer, sizeof(peer)) == 0 && strcmp(index, peer);
 }
 
 static bool has_carrier(const char *name)

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+# AES-256-GCM with AES-NI and CLMUL, several times as fast as mbedTLS' own.
+
+part_build()
+{
+	autoreconf -fi
+	./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/ \
+		--disable-shared --enable-static --disable-ssp --disable-debug
+	make -s -j"$JOBS" -C src/libsodium
+	install_to lib src/libsodium/.libs/libsodium.a
+	install_to include src/libsodium/include/sodium.h
+	install_to include/sodium src/libsodium/include/sodium/*.h
+}

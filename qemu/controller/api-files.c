@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a worker leaves behind: logs as files below the state directory, and its result. */
+#include "controller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_log(struct server *s, struct request *q)
+{
+	char path[1024];
+	int n, fd;
+
+	n = snprintf(path, sizeof(path), "%s/logs", s->store.dir);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		goto fail;
+	snprintf(path + n, sizeof(path) - (size_t)n, "/%s", q->worker_id);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		goto fail;
+	snprintf(path + n, sizeof(path) - (size_t)n, "/%s/%s", q->worker_id, q->name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		return fd;
+fail:
+	note("%s: %s", path, strerror(errno));
+	return -1;
+}
+
+/* Writes what is new of [offset, offset + len) behind size bytes. -1 with errno. */
+static int append(int fd, const char *data, size_t len, int64_t offset, int64_t size)
+{
+	size_t skip = (size_t)(size - offset);
+
+	while (skip < len) {
+		ssize_t n = pwrite(fd, data + skip, len - skip, offset + (off_t)skip);
+
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n > 0)
+			skip += (size_t)n;
+	}
+	return fsync(fd);
+}
+
+void api_logs(struct server *s, struct request *q, struct reply *r)
+{
+	struct stat sb;
+	int64_t end;
+	int fd;
+
+	if (!is_name(q->name, 64, ".-") || strpbrk(q->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+		problem(r, 400, "CTL_PROTO", "this cannot be the name of a log");
+		return;
+	}
+	if (q->offset < 0 || q->offset > MAX_LOG || !q->len) {
+		problem(r, 400, "CTL_PROTO", "offset or body: missing or out of range");
+		return;
+	}
+	end = q->offset + (int64_t)q->len;
+	if (end > MAX_LOG) {
+		problem(r, 413, "CTL_PROTO", "a log has at most %u bytes", MAX_LOG);
+		return;
+	}
+	fd = open_log(s, q);
+	if (fd < 0 || fstat(fd, &sb) < 0) {
+		problem(r, 500, "INTERNAL", "the log could not be stored");
+	} else if (q->offset > sb.st_size) {
+		problem(r, 409, "CTL_PROTO", "the log has only %lld bytes", (long long)sb.st_size);
+		r->body = json_pack("{sI}", "size", (json_int_t)sb.st_size);
+	} else if (append(fd, q->body, q->len, q->offset, sb.st_size) < 0) {
+		note("log %s of %s: %s", q->name, q->worker_id, strerror(errno));
+		problem(r, 500, "INTERNAL", "the log could not be stored");
+	} else {
+		r->status = 200;
+		r->body = json_pack("{sI}", "size",
+			(json_int_t)(end > sb.st_size ? end : sb.st_size));
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static const struct field result_fields[] = {
+	{ "verdict", JSON_STRING, true, 1, 16 },
+	{ "err", JSON_OBJECT, false, 0, 0 },
+	{ .name = NULL },
+};
+
+/* An operator's hold outranks the wish that the migration was made with. */
+static char *wish(struct store *st, const char *migration)
+{
+	if (sql_int(st, 0, "SELECT count(*) FROM command WHERE migration = ? AND verb = 'hold'"
+		" AND status IN ('done', 'accepted')", "s", migration) > 0)
+		return strdup("hold");
+	return sql_text(st, "SELECT \"then\" FROM migration WHERE id = ?", "s", migration);
+}
+
+static int store_result(struct server *s, struct request *q, const char *verdict,
+	const char sha256[65])
+{
+	struct store *st = &s->store;
+	char *old = sql_text(st, "SELECT sha256 FROM result WHERE worker = ?", "i", q->worker);
+	bool same = old && !strcmp(old, sha256);
+	char text[64];
+
+	free(old);
+	if (same)
+		return 0;
+	if (sql_run(st, "INSERT INTO result VALUES (?, ?, ?, ?, ?) ON CONFLICT (worker) DO UPDATE SET"
+		" sha256 = excluded.sha256, received_ms = excluded.received_ms,"
+		" verdict = excluded.verdict, doc = excluded.doc", "isiss", q->worker, sha256,
+		now_ms(), verdict, q->body) < 0)
+		return -1;
+	if (!strcmp(verdict, "success") &&
+	    sql_run(st, "UPDATE migration SET state = 'finished' WHERE id = ?", "s",
+		    q->migration) < 0)
+		return -1;
+	snprintf(text, sizeof(text), "result: %s", verdict);
+	return store_event(st, q->migration, q->worker, "result_stored", text);
+}
+
+void api_result(struct server *s, struct request *q, struct reply *r)
+{
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL);
+	const char *verdict = get_string(in, "verdict");
+	char why[256], sha256[65], *then;
+
+	if (!in)
+		problem(r, 400, "CTL_PROTO", "the body is not JSON");
+	else if (check_fields(in, result_fields, why) < 0)
+		problem(r, 400, "CTL_PROTO", "%s", why);
+	else if (strcmp(verdict, "success") && strcmp(verdict, "failed") &&
+		 strcmp(verdict, "cancelled"))
+		problem(r, 400, "CTL_PROTO", "verdict: is not success, failed or cancelled");
+	else {
+		identity_sha256(q->body, q->len, sha256);
+		if (store_result(s, q, verdict, sha256) < 0)
+			problem(r, 500, "INTERNAL", "the result could not be stored");
+	}
+	json_decref(in);
+	if (r->status)
+		return;
+	then = wish(&s->store, q->migration);
+	r->status = 200;
+	r->body = json_pack("{ss ss*}", "sha256", sha256, "then", then);
+	free(then);
+}

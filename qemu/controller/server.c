@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTPS through libmicrohttpd: one thread a connection, requests routed by a table. A request that
+ * writes is one transaction: the answer leaves after the commit, and a failure leaves nothing.
+ */
+#include "controller.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define MAX_CONNECTIONS 200
+#define IDLE_S 120 /* more than a long poll's 60 */
+#define WATCH_US 100000
+
+static const struct route routes[] = {
+	{ "POST", "/v1/register", "application/json", MAX_BODY, false, api_register },
+	{ "POST", "/v1/workers/*/heartbeat", "application/json", MAX_BODY, true, api_heartbeat },
+	{ "GET", "/v1/workers/*/commands", NULL, 0, true, api_commands },
+	{ "POST", "/v1/workers/*/events", "application/cloudevents-batch+json", MAX_BODY, true,
+		api_events },
+	{ "PUT", "/v1/workers/*/logs/*", "text/plain", MAX_LOG_CHUNK, true, api_logs },
+	{ "PUT", "/v1/workers/*/result", "application/json", MAX_BODY, true, api_result },
+};
+
+void problem(struct reply *r, unsigned status, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->status = status;
+	r->code = code;
+	va_start(ap, fmt);
+	vsnprintf(r->detail, sizeof(r->detail), fmt, ap);
+	va_end(ap);
+}
+
+static const char *hint_of(const char *code)
+{
+	return !strcmp(code, "CTL_AUTH") ? "make a new job; its token is good for one migration"
+		: !strcmp(code, "CTL_GONE")  ? "the migration is over, or a newer boot took over"
+		: !strcmp(code, "CTL_PROTO") ? "compare the request with controller-api.yaml"
+		: !strcmp(code, "INTERNAL")  ? "see the controller's standard error"
+					     : "try again later";
+}
+
+static const char *title_of(unsigned status)
+{
+	static const struct {
+		unsigned status;
+		const char *title;
+	} titles[] = {
+		{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 404, "Not Found" },
+		{ 405, "Method Not Allowed" }, { 409, "Conflict" }, { 410, "Gone" },
+		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
+		{ 500, "Internal Server Error" }, { 503, "Service Unavailable" },
+	};
+
+	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+		if (titles[i].status == status)
+			return titles[i].title;
+	return "Error";
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *c, struct reply *r)
+{
+	bool bad = r->status >= 400;
+	struct MHD_Response *m;
+	enum MHD_Result rc;
+	char *text;
+
+	if (bad) {
+		json_t *p = json_pack("{ss ss si ss ss sb ss}", "type", "about:blank", "title",
+			title_of(r->status), "status", (int)r->status, "detail", r->detail, "code",
+			r->code, "retryable", r->status >= 500 || r->status == 409, "hint",
+			hint_of(r->code));
+
+		if (p && r->body)
+			json_object_update(p, r->body);
+		json_decref(r->body);
+		r->body = p;
+	}
+	text = r->body ? json_dumps(r->body, JSON_COMPACT) : NULL;
+	json_decref(r->body);
+	if (!text)
+		return MHD_NO;
+	m = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	if (!m)
+		return MHD_NO;
+	MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE,
+		bad ? "application/problem+json" : "application/json");
+	MHD_add_response_header(m, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (r->status == 401)
+		MHD_add_response_header(m, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+	if (r->status == 503)
+		MHD_add_response_header(m, MHD_HTTP_HEADER_RETRY_AFTER, "5");
+	rc = MHD_queue_response(c, r->status, m);
+	MHD_destroy_response(m);
+	return rc;
+}
+
+/* Matches url against a route's path; parts under "*" go to the request. */
+static bool match(const char *pattern, const char *url, struct request *q)
+{
+	char *parts[2] = { q->worker_id, q->name };
+	size_t sizes[2] = { sizeof(q->worker_id), sizeof(q->name) }, n;
+	int i = 0;
+
+	while (*pattern) {
+		if (*pattern != '*') {
+			if (*pattern++ != *url++)
+				return false;
+			continue;
+		}
+		n = strcspn(url, "/");
+		if (!n || n >= sizes[i])
+			return false;
+		memcpy(parts[i], url, n);
+		parts[i++][n] = '\0';
+		url += n;
+		pattern++;
+	}
+	return !*url;
+}
+
+static const struct route *find_route(const char *method, const char *url, struct request *q,
+	bool *ret_other_method)
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (!match(routes[i].path, url, q))
+			continue;
+		if (!strcmp(routes[i].method, method))
+			return &routes[i];
+		*ret_other_method = true;
+	}
+	return NULL;
+}
+
+static int64_t query_int(struct MHD_Connection *c, const char *name)
+{
+	const char *s = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+	char *end;
+	long long v;
+
+	if (!s || !*s || strspn(s, "0123456789") != strlen(s) || strlen(s) > 16)
+		return -1;
+	v = strtoll(s, &end, 10);
+	return v;
+}
+
+static bool right_type(struct MHD_Connection *c, const char *wanted)
+{
+	const char *s = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type");
+	size_t n = strlen(wanted);
+
+	return s && !strncasecmp(s, wanted, n) && (!s[n] || s[n] == ';' || s[n] == ' ');
+}
+
+/* Everything before the body is worth reading. Returns false with r filled when refused. */
+static bool admit(struct server *s, struct MHD_Connection *c, struct request *q, struct reply *r)
+{
+	const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+	int rc = 0;
+
+	if (q->route->session) {
+		pthread_mutex_lock(&s->lock);
+		rc = api_authenticate(s, q,
+			auth && !strncasecmp(auth, "Bearer ", 7) ? auth + 7 : "", r);
+		pthread_mutex_unlock(&s->lock);
+	}
+	if (rc < 0)
+		return false;
+	if (q->too_large)
+		problem(r, 413, "CTL_PROTO", "at most %zu bytes", q->route->max_body);
+	else if (q->route->content_type && !right_type(c, q->route->content_type))
+		problem(r, 415, "CTL_PROTO", "the body must be %s", q->route->content_type);
+	else
+		return true;
+	return false;
+}
+
+static void run(struct server *s, struct MHD_Connection *c, struct request *q, struct reply *r)
+{
+	bool writes = strcmp(q->route->method, "GET") != 0;
+
+	if (!admit(s, c, q, r))
+		return;
+	q->offset = query_int(c, "offset");
+	q->after = query_int(c, "after");
+	q->wait = query_int(c, "wait");
+	pthread_mutex_lock(&s->lock);
+	if (writes && sql_run(&s->store, "BEGIN IMMEDIATE", "") < 0) {
+		problem(r, 503, "CTL_BUSY", "the state is in use");
+	} else {
+		q->route->run(s, q, r);
+		if (writes && sql_run(&s->store, r->status < 400 ? "COMMIT" : "ROLLBACK", "") < 0) {
+			json_decref(r->body);
+			r->body = NULL;
+			problem(r, 500, "INTERNAL", "the state could not be written");
+			if (!sqlite3_get_autocommit(s->store.db))
+				sql_run(&s->store, "ROLLBACK", "");
+		}
+		pthread_cond_broadcast(&s->changed);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Takes a piece of the body in; too much of it is counted as too large and thrown away. */
+static void take(struct request *q, const char *data, size_t len)
+{
+	char *bigger;
+
+	if (q->too_large || len > q->route->max_body - q->len) {
+		q->too_large = true;
+		return;
+	}
+	if (q->len + len + 1 > q->cap) {
+		q->cap = 2 * (q->len + len) + 1;
+		bigger = realloc(q->body, q->cap);
+		if (!bigger)
+			die("out of memory");
+		q->body = bigger;
+	}
+	memcpy(q->body + q->len, data, len);
+	q->len += len;
+	q->body[q->len] = '\0';
+}
+
+static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *url,
+	const char *method, const char *version, const char *data, size_t *data_len, void **state)
+{
+	struct server *s = ctx;
+	struct request *q = *state;
+	struct reply r = { .status = 0 };
+	bool other_method = false;
+
+	(void)version;
+	if (!q) {
+		q = calloc(1, sizeof(*q));
+		if (!q)
+			return MHD_NO;
+		*state = q;
+		q->route = find_route(method, url, q, &other_method);
+		if (!q->route) {
+			problem(&r, other_method ? 405 : 404, "CTL_PROTO", "%.16s %.128s", method,
+				url);
+			return send_reply(c, &r);
+		}
+		return MHD_YES;
+	}
+	if (*data_len) {
+		take(q, data, *data_len);
+		*data_len = 0;
+		return MHD_YES;
+	}
+	run(s, c, q, &r);
+	return send_reply(c, &r);
+}
+
+static void finished(void *ctx, struct MHD_Connection *c, void **state,
+	enum MHD_RequestTerminationCode why)
+{
+	struct request *q = *state;
+
+	(void)ctx;
+	(void)c;
+	(void)why;
+	if (q)
+		free(q->body);
+	free(q);
+	*state = NULL;
+}
+
+/* Workers that fell silent. Silence before this server started was ours, not theirs. */
+static void check_leases(struct server *s)
+{
+	int64_t now = now_ms(), lease = (int64_t)s->lease_s * 1000, worker;
+	char *migration;
+
+	if (now - s->started_ms < lease)
+		return;
+	for (;;) {
+		worker = sql_int(&s->store, 0, "SELECT w.row FROM worker w JOIN migration m"
+			" ON m.id = w.migration WHERE m.state = 'open' AND NOT w.lost AND w.seen_ms < ?"
+			" AND w.boot = (SELECT max(boot) FROM worker WHERE migration = m.id)"
+			" AND NOT EXISTS (SELECT 1 FROM result WHERE worker = w.row)", "i", now - lease);
+		if (worker <= 0)
+			return;
+		migration = sql_text(&s->store, "SELECT migration FROM worker WHERE row = ?", "i",
+			worker);
+		if (!migration || sql_run(&s->store, "BEGIN IMMEDIATE", "") < 0) {
+			free(migration);
+			return;
+		}
+		if (sql_run(&s->store, "UPDATE worker SET lost = 1 WHERE row = ?", "i", worker) < 0 ||
+		    store_event(&s->store, migration, worker, "lease_lost",
+			    "no sign of life from the worker") < 0)
+			sql_run(&s->store, "ROLLBACK", "");
+		else
+			sql_run(&s->store, "COMMIT", "");
+		free(migration);
+	}
+}
+
+/* Wakes long polls when a command line has written to the state; SQLite has no other sign. */
+static void *watch(void *ctx)
+{
+	struct server *s = ctx;
+	int64_t last = -1, v;
+	unsigned n = 0;
+
+	while (!s->stopping) {
+		pthread_mutex_lock(&s->lock);
+		v = store_version(&s->store);
+		if (v != last)
+			pthread_cond_broadcast(&s->changed);
+		last = v;
+		if (++n % 10 == 0)
+			check_leases(s);
+		pthread_mutex_unlock(&s->lock);
+		usleep(WATCH_US);
+	}
+	return NULL;
+}
+
+/* "127.0.0.1:8443" or "[::1]:8443". Nothing is listened on but that address. */
+static void parse_listen(const char *text, struct sockaddr_storage *sa)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)sa;
+	const char *colon = strrchr(text, ':');
+	char host[64], *end;
+	unsigned long port;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(host))
+		die("--listen %s: is not ADDRESS:PORT", text);
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	port = strtoul(colon + 1, &end, 10);
+	if (*end || end == colon + 1 || port > 65535)
+		die("--listen %s: is not ADDRESS:PORT", text);
+	memset(sa, 0, sizeof(*sa));
+	if (*host == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = '\0';
+		sa->ss_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		if (inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1)
+			return;
+	} else {
+		sa->ss_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		if (inet_pton(AF_INET, host, &v4->sin_addr) == 1)
+			return;
+	}
+	die("--listen %s: %s is not an address", text, host);
+}
+
+static void announce(struct server *s, struct MHD_Daemon *d, const char *listen)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT);
+	char url[128];
+
+	snprintf(url, sizeof(url), "https://%.*s:%u/v1", (int)(strrchr(listen, ':') - listen),
+		listen, info->port);
+	if (sql_run(&s->store, "INSERT INTO meta VALUES ('url', ?) ON CONFLICT (name) DO UPDATE"
+		" SET value = excluded.value", "s", url) < 0)
+		die("the state in %s cannot be written", s->store.dir);
+	printf("url %s\npin %s\n", url, s->id.pin);
+	fflush(stdout);
+}
+
+int cmd_serve(const char *state, int argc, char **argv)
+{
+	const char *listen = "127.0.0.1:8443";
+	struct server s = { .lease_s = 60, .started_ms = now_ms() };
+	struct sockaddr_storage sa;
+	struct MHD_Daemon *d;
+	pthread_t watcher;
+	sigset_t set;
+	int sig;
+
+	for (int i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--listen") && i + 1 < argc)
+			listen = argv[++i];
+		else if (!strcmp(argv[i], "--lease") && i + 1 < argc)
+			s.lease_s = (unsigned)strtoul(argv[++i], NULL, 10);
+		else
+			die("serve: what is %s?", argv[i]);
+	}
+	if (s.lease_s < 2 || s.lease_s > 3600)
+		die("--lease: 2 to 3600 seconds");
+	parse_listen(listen, &sa);
+	store_open(&s.store, state);
+	identity_open(&s.id, state);
+	pthread_mutex_init(&s.lock, NULL);
+	pthread_cond_init(&s.changed, NULL);
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+			MHD_USE_POLL | MHD_USE_TLS | MHD_USE_ERROR_LOG |
+			(sa.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0),
+		0, NULL, NULL, handle, &s, MHD_OPTION_SOCK_ADDR, &sa, MHD_OPTION_HTTPS_MEM_KEY,
+		s.id.key_pem, MHD_OPTION_HTTPS_MEM_CERT, s.id.cert_pem, MHD_OPTION_HTTPS_PRIORITIES,
+		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+		MHD_OPTION_NOTIFY_COMPLETED, finished, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+		MHD_OPTION_END);
+	if (!d)
+		die("cannot listen on %s: %s", listen, strerror(errno));
+	if (pthread_create(&watcher, NULL, watch, &s))
+		die("cannot start a thread");
+	announce(&s, d, listen);
+
+	sigwait(&set, &sig);
+	s.stopping = true;
+	pthread_mutex_lock(&s.lock);
+	pthread_cond_broadcast(&s.changed);
+	pthread_mutex_unlock(&s.lock);
+	pthread_join(watcher, NULL);
+	MHD_stop_daemon(d);
+	store_close(&s.store);
+	identity_close(&s.id);
+	return 0;
+}

@@ -7,6 +7,13 @@ part_build()
 {
 	local lib=library
 
+	# 3.6.6 offers RSA-PSS to every server but takes it in TLS 1.3 alone, so a TLS 1.2 server with an
+	# RSA key that picks it (RFC 8446, 4.2.3 allows that) cannot be talked to. The verification
+	# behind the check knows PSS.
+	sed -i '/^static int ssl_parse_signature_algorithm/,/^}/ s/if (!mbedtls_ssl_sig_alg_is_supported/if (*pk_alg != MBEDTLS_PK_RSASSA_PSS \&\& !mbedtls_ssl_sig_alg_is_supported/' \
+		$lib/ssl_tls12_client.c
+	grep -q 'MBEDTLS_PK_RSASSA_PSS && !mbedtls_ssl_sig' $lib/ssl_tls12_client.c
+
 	cp "$RECIPE/config.h" include/mbedtls/mbedtls_config.h
 	CFLAGS+=" -Iinclude -Ilibrary"
 	# Most files are empty under our configuration.

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks of this machine, read from sysfs without udev; block devices and disk image files opened
+ * and measured; partition tables (GPT, MBR) parsed and their firmware-visible parts masked; loop
+ * devices with partitions.
+ */
+#ifndef BLOCK_BLOCK_H
+#define BLOCK_BLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* disks.c */
+struct block_disk {
+	char name[32];       /* "vda" */
+	char node[64];       /* "/dev/vda" */
+	uint64_t size;
+	uint32_t sector, physical; /* bytes */
+	bool read_only, removable, rotational;
+	bool mounted;        /* it, one of its partitions or something on top of it */
+	bool has_holders;    /* device-mapper, md, ... stand on it or on a partition */
+	char serial[64], wwn[64], model[64];
+	char bus[16];        /* "virtio", "scsi", "nvme", "ata", "mmc", "xen", "" */
+	char sys_path[256];  /* below /sys/devices */
+	char by_path[96];    /* "pci-0000:00:05.0-scsi-0:0:1:0" as udev names it; may be "" */
+};
+/* Whole disks, in the order of their names; loop, ram, dm and the like are left out. sys_root and
+ * dev_root are "/sys" and "/dev" in life. Returns how many there are (at most max are filled). */
+int block_disks(const char *sys_root, const char *dev_root, struct block_disk *ret, int max,
+	struct err *err);
+/* The disk that a device node (also a link to one) is; DISK_NOT_FOUND when it is none. */
+int block_disk_of(const char *node, struct block_disk *ret, struct err *err);
+
+/* device.c */
+enum block_open_flags {
+	BLOCK_WRITE = 1,     /* DISK_RO when it is write protected */
+	BLOCK_EXCLUSIVE = 2, /* devices: O_EXCL, refuses mounted or held ones (DISK_BUSY) */
+	BLOCK_DIRECT = 4,    /* past the page cache, if the file system can */
+};
+struct block_dev {
+	int fd;
+	char name[256];
+	bool device;         /* else a regular file */
+	bool direct;         /* BLOCK_DIRECT was asked for and granted */
+	uint64_t size;
+	uint32_t sector;     /* logical; 512 for files */
+	uint32_t align;      /* of buffers, offsets and lengths with direct */
+};
+int block_open(const char *path, unsigned flags, struct block_dev *ret, struct err *err);
+void block_close(struct block_dev *d);
+/* Reads the partition table anew (BLKRRPART); retried for 5 s while udev or a probe has it open.
+ * DISK_BUSY when a partition is in use. Nothing for files. */
+int block_reread_table(const char *path, struct err *err);
+
+/* loop.c */
+struct block_loop {
+	char node[32];       /* "/dev/loop3"; partitions are /dev/loop3p1, ... */
+	int fd;              /* keeps it; -1 = not attached */
+};
+#define BLOCK_LOOP_INIT { .fd = -1 }
+/* Attaches a file with partition scanning. With ro nothing can be written through it. */
+int block_loop_attach(const char *path, bool ro, struct block_loop *ret, struct err *err);
+/* Flushes and detaches; DISK_BUSY when something is still mounted. Fine on BLOCK_LOOP_INIT. */
+int block_loop_detach(struct block_loop *l, struct err *err);
+
+/* table.c, gpt.c, mbr.c: partition tables */
+enum block_table_kind { BLOCK_TABLE_NONE, BLOCK_TABLE_MBR, BLOCK_TABLE_GPT };
+struct block_part {
+	int number;          /* as the kernel counts: GPT entry + 1, MBR 1-4, logical from 5 */
+	uint64_t off, len;   /* bytes */
+	uint8_t mbr_type;    /* MBR */
+	uint8_t type[16];    /* GPT: type GUID as stored (mixed-endian) */
+	uint8_t uuid[16];    /* GPT */
+	char name[37];       /* GPT, ASCII, others replaced */
+	bool active;         /* MBR boot flag, GPT legacy-boot attribute */
+	bool esp;            /* EFI system partition by its type, or masked one */
+	bool masked;         /* its type is our placeholder: see block_mask */
+};
+#define BLOCK_MAX_PARTS 256
+struct block_table {
+	enum block_table_kind kind;
+	uint32_t sector;
+	bool backup_only;    /* GPT: the first copy is damaged, the second was used */
+	bool backup_bad;     /* GPT: the second copy is damaged or missing */
+	uint8_t disk_id[16]; /* GPT: disk GUID; MBR: the first 4 bytes */
+	int n_parts;
+	struct block_part parts[BLOCK_MAX_PARTS];
+};
+/* Reads len bytes at off of whatever holds the table. */
+struct block_reader {
+	int (*read)(void *ctx, void *buf, size_t len, uint64_t off, struct err *err);
+	void *ctx;
+	uint64_t size;       /* bytes of the disk */
+	uint32_t sector;     /* 512 or 4096; 0 = try both */
+};
+/* No table is BLOCK_TABLE_NONE, not an error. DISK_TABLE: there is one, but damaged. */
+int block_read_table(const struct block_reader *r, struct block_table *ret, struct err *err);
+int block_read_table_of(const char *path, struct block_table *ret, struct err *err);
+
+/*
+ * mask.c: what firmware starts from. A copied disk is masked until commit: in the first MiB the
+ * boot code of sector 0, the GPT type of EFI system partitions (with the CRCs made right again)
+ * and the MBR type 0xef; and the boot sector of every file system firmware could open by itself.
+ * EDK2 opens any FAT it recognises, whatever the partition type says, so the type is not enough.
+ */
+#define BLOCK_MASK_MAX 16
+struct block_mask_range {
+	uint64_t off, len;   /* bytes that must be held back (zeroed) outside the head */
+};
+/* head: the first head_len (1 MiB) bytes as the source has them, changed in place. backup: the
+ * last backup_len bytes of the disk, at disk_size - backup_len (the second GPT), likewise. ret
+ * gets first sectors of EFI system partitions beyond the head; at most BLOCK_MASK_MAX. */
+int block_mask(uint8_t *head, size_t head_len, uint8_t *backup, size_t backup_len,
+	uint64_t disk_size, struct block_mask_range *ret, int *ret_n, struct err *err);
+
+#endif

@@ -97,4 +97,73 @@ void job_smbios_free(struct job_smbios *s);
  * len / 4 * 3 + 3 bytes. -1: not base64. */
 int job_base64_decode(const char *text, size_t len, void *ret, size_t *ret_len);
 
+/* disks.c, map.c: which disk is meant by drives[].target */
+struct job_disk {
+	char node[64];       /* "/dev/vda" */
+	char name[32];       /* "vda" */
+	char serial[64], wwn[64], model[64], bus[16];
+	char path[256];      /* bus path as in sysfs below /sys/devices */
+	char by_path[64];    /* "pci-0000:00:05.0-scsi-0:0:1:0", as udev names it; may be "" */
+	uint64_t size;
+	bool read_only, removable, busy;
+	bool boot_medium;    /* carries our own image */
+	bool config_volume;  /* small and labelled TWCONFIG */
+};
+#define JOB_MAX_DISKS 128
+
+/* Disks of this machine below the given roots ("/sys", "/dev" in life). Returns how many, at most
+ * max are filled. */
+int job_disks(const char *sys_root, const char *dev_root, struct job_disk *ret, int max,
+	struct err *err);
+/* The disk of one drive: at least size bytes (0: any), not in taken[]. Errors: DISK_NOT_FOUND,
+ * DISK_AMBIGUOUS, DISK_SMALL, DISK_RO, DISK_BUSY. */
+int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
+	const struct job_disk *const *taken, int n_taken, const struct job_disk **ret,
+	struct err *err);
+
+/* medium.c: the volume we booted from, and attached config volumes */
+struct job_medium {
+	char node[64];
+	uint64_t offset, length; /* of the FAT file system */
+	bool read_only;
+};
+/* Whether fd (a disk, at least 36 KiB) carries our image; then ret tells where TWCONFIG is. 1 yes,
+ * 0 no, -1 it does but without a usable TWCONFIG. */
+int job_medium_probe(int fd, uint64_t size, struct job_medium *ret);
+/* Whether fd is a small volume labelled TWCONFIG, itself FAT or ISO 9660. */
+bool job_volume_probe(int fd, uint64_t size);
+/* Reads one file of a FAT volume; CFG_MISSING when it is not there. */
+int job_medium_read(const struct job_medium *m, const char *name, char **ret, size_t *ret_len,
+	struct err *err);
+/* Replaces files on the volume: written, flushed, unmounted. */
+struct job_file {
+	const char *name;
+	const void *data;
+	size_t len;
+};
+int job_medium_write(const struct job_medium *m, const struct job_file *files, int n,
+	struct err *err);
+
+/* cmdline.c: tw.* of the kernel command line: pointers and pins only */
+struct job_cmdline {
+	char url[512];
+	char pins[JOB_MAX_PINS][64];
+	int n_pins;
+	bool announce_volume;
+};
+int job_cmdline_parse(const char *text, struct job_cmdline *ret, struct err *err);
+
+/* channel.c */
+enum job_channel { JOB_CH_FILE, JOB_CH_SMBIOS, JOB_CH_MEDIUM, JOB_CH_VOLUME, JOB_CH_CMDLINE };
+struct job_found {
+	struct job *job;
+	enum job_channel channel;
+	bool has_medium;
+	struct job_medium medium; /* of the boot volume, for the result */
+};
+const char *job_channel_name(enum job_channel c);
+
+/* initlink.c: messages to init; nothing when fd is -1 */
+void job_init_send(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -143,4 +143,27 @@ struct job_port {
 		enum job_finish *ret_then, struct err *err);
 };
 
+/* What a run may use; NULL members have the stated default. */
+struct job_env {
+	bool image;              /* in the image: channels, TWCONFIG, init; no device targets */
+	bool network;            /* bring links up as the job says */
+	const char *job_file;    /* the job; NULL = look through the channels (image only) */
+	const char *result_file; /* where result.json goes; NULL = TWCONFIG in the image */
+	int init_fd;             /* socket to init, -1 = none */
+	const char *last_crash;  /* why init starts this worker again; NULL = first start */
+	const _Atomic bool *stop; /* set by a signal: end in order, keep data */
+	void *ctx;
+	/* Opens the port of a job that has a controller; NULL = run without one. */
+	int (*open_port)(void *ctx, const struct job *j, struct job_port *ret, struct err *err);
+	/* GETs a document (tw.job=) from a server whose key is pinned. NULL = not possible. */
+	int (*fetch)(void *ctx, const char *url, const char (*pins)[64], int n_pins,
+		struct strbuf *ret, struct err *err);
+};
+
+/* Does a whole job, from CONFIG to OFF. Failures are reported as the job says; returns the exit
+ * status of the process and, for init, leaves the final verb there. */
+int job_run(const struct job_env *env);
+/* Leaves WORKER_CRASH with the cause as the result on TWCONFIG. */
+int job_report_crash(const char *cause, struct err *err);
+
 #endif

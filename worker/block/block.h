@@ -101,19 +101,21 @@ int block_read_table(const struct block_reader *r, struct block_table *ret, stru
 int block_read_table_of(const char *path, struct block_table *ret, struct err *err);
 
 /*
- * mask.c: what firmware starts from. A copied disk is masked until commit: in the first MiB the
- * boot code of sector 0, the GPT type of EFI system partitions (with the CRCs made right again)
- * and the MBR type 0xef; and the boot sector of every file system firmware could open by itself.
- * EDK2 opens any FAT it recognises, whatever the partition type says, so the type is not enough.
+ * mask.c: what firmware starts from is masked until commit. In sector 0 the boot code is replaced
+ * by a message and INT 18h. In both GPT copies each ESP gets a placeholder type, and each FAT
+ * volume the attribute "No Block IO Protocol" (UEFI 2.10 table 5.8, bit 1), with the CRCs made
+ * right again: EDK2 opens any FAT it recognises, whatever the type says, but obeys this bit. In
+ * an MBR the types of FAT volumes become 0, which EDK2 skips and Linux does not. Linux shows all
+ * partitions throughout.
  */
-#define BLOCK_MASK_MAX 16
-struct block_mask_range {
-	uint64_t off, len;   /* bytes that must be held back (zeroed) outside the head */
+struct block_mask {
+	uint8_t *head;       /* the first head_len bytes of the disk, changed in place */
+	size_t head_len;     /* 1 MiB, or the size of the disk if that is less */
+	uint8_t *tail;       /* the last tail_len bytes, changed in place */
+	size_t tail_len;     /* 64 KiB are enough; 0 = no second GPT copy */
 };
-/* head: the first head_len (1 MiB) bytes as the source has them, changed in place. backup: the
- * last backup_len bytes of the disk, at disk_size - backup_len (the second GPT), likewise. ret
- * gets first sectors of EFI system partitions beyond the head; at most BLOCK_MASK_MAX. */
-int block_mask(uint8_t *head, size_t head_len, uint8_t *backup, size_t backup_len,
-	uint64_t disk_size, struct block_mask_range *ret, int *ret_n, struct err *err);
+/* r reads the unmasked disk. Nothing is changed when the disk has no table and no boot code. */
+int block_mask(const struct block_reader *r, struct block_mask *m, struct err *err);
+extern const uint8_t block_mask_esp_type[16]; /* the placeholder, as stored */
 
 #endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Block devices and disk image files: opened, measured, partition table read anew. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "block/block.h"
+
+#define DIRECT_ALIGN 4096 /* good for every device: pages, and 4Kn disks */
+
+static int measure_device(struct block_dev *d, bool write, struct err *err)
+{
+	int sector = 0, ro = 0;
+
+	if (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &sector) < 0 ||
+		ioctl(d->fd, BLKROGET, &ro) < 0)
+		return err_sys(err, err_disk_code(errno), "measure %s", d->name);
+	if (sector < 512 || (sector & (sector - 1)))
+		return err_set(err, ERR_DISK_IO, "%s: sector of %d bytes", d->name, sector);
+	if (write && ro)
+		return err_set(err, ERR_DISK_RO, "%s is write protected", d->name);
+	d->sector = (uint32_t)sector;
+	return 0;
+}
+
+static int measure(struct block_dev *d, unsigned flags, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(d->fd, &st) < 0)
+		return err_sys(err, err_disk_code(errno), "stat %s", d->name);
+	d->sector = 512;
+	if (S_ISBLK(st.st_mode)) {
+		d->device = true;
+		if (measure_device(d, flags & BLOCK_WRITE, err) < 0)
+			return -1;
+	} else if (S_ISREG(st.st_mode)) {
+		d->size = (uint64_t)st.st_size;
+	} else {
+		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file",
+			d->name);
+	}
+	d->align = d->sector > DIRECT_ALIGN ? d->sector : DIRECT_ALIGN;
+	return 0;
+}
+
+int block_open(const char *path, unsigned flags, struct block_dev *ret, struct err *err)
+{
+	struct block_dev d = { .fd = -1 };
+	int mode = (flags & BLOCK_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY;
+	struct stat st;
+
+	if ((size_t)snprintf(d.name, sizeof(d.name), "%s", path) >= sizeof(d.name))
+		return err_set(err, ERR_DISK_NOT_FOUND, "%s: name too long", path);
+	/* O_EXCL means "no other holder" for block devices only. */
+	if (flags & BLOCK_EXCLUSIVE && !stat(path, &st) && S_ISBLK(st.st_mode))
+		mode |= O_EXCL;
+	if (flags & BLOCK_DIRECT) {
+		d.fd = open(path, mode | O_DIRECT);
+		d.direct = d.fd >= 0;
+	}
+	if (d.fd < 0)
+		d.fd = open(path, mode);
+	if (d.fd < 0)
+		return err_sys(err, err_disk_code(errno), "open %s", path);
+	if (measure(&d, flags, err) < 0) {
+		close(d.fd);
+		return -1;
+	}
+	*ret = d;
+	return 0;
+}
+
+void block_close(struct block_dev *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
+}
+
+int block_reread_table(const char *path, struct err *err)
+{
+	static const struct timespec pause = { .tv_nsec = 100000000 };
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int tries = 50;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, err_disk_code(errno), "open %s", path);
+	if (!S_ISBLK(st.st_mode))
+		return 0;
+	while (ioctl(fd, BLKRRPART) < 0) {
+		if (errno == EINVAL) /* a device that cannot have partitions */
+			return 0;
+		if (errno != EBUSY || !--tries)
+			return err_sys(err, err_disk_code(errno), "read the partition table of %s",
+				path);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}

@@ -3,12 +3,15 @@
 #ifndef JOB_JOB_INTERNAL_H
 #define JOB_JOB_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <yyjson.h>
 
 #include "base/err.h"
+#include "block/block.h"
 #include "job/job.h"
 
 /*
@@ -99,13 +102,7 @@ int job_base64_decode(const char *text, size_t len, void *ret, size_t *ret_len);
 
 /* disks.c, map.c: which disk is meant by drives[].target */
 struct job_disk {
-	char node[64];       /* "/dev/vda" */
-	char name[32];       /* "vda" */
-	char serial[64], wwn[64], model[64], bus[16];
-	char path[256];      /* bus path as in sysfs below /sys/devices */
-	char by_path[64];    /* "pci-0000:00:05.0-scsi-0:0:1:0", as udev names it; may be "" */
-	uint64_t size;
-	bool read_only, removable, busy;
+	struct block_disk b;
 	bool boot_medium;    /* carries our own image */
 	bool config_volume;  /* small and labelled TWCONFIG */
 };
@@ -162,8 +159,92 @@ struct job_found {
 	struct job_medium medium; /* of the boot volume, for the result */
 };
 const char *job_channel_name(enum job_channel c);
+/* Looks through the channels (or reads env->job_file) and parses what it finds. 0 with ret->job
+ * NULL: the kernel command line has a URL; it wants the network, then job_find_url. */
+int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdline *cmdline,
+	struct err *err);
+int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
+	struct job_found *ret, struct err *err);
 
 /* initlink.c: messages to init; nothing when fd is -1 */
 void job_init_send(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What a run knows. The job's thread owns it; what other threads touch is atomic or under lock. */
+struct job_run_drive {
+	char uri[JOB_URI_MAX];
+	char target[256];          /* device node or file */
+	const struct job_disk *disk; /* NULL for a file */
+	bool zero;                 /* the job vouches that the target reads as zeroes */
+	bool delta;
+	struct source *source;
+	struct copy_result result;
+	bool copied, committed;
+};
+
+struct job_runner {
+	const struct job_env *env;
+	struct job_found found;
+	struct job *job;           /* found.job */
+	struct job_port port;
+	bool registered;
+	struct job_disk *disks;
+	int n_disks;
+	struct job_run_drive drives[JOB_MAX_DRIVES];
+	struct copy_control ctl;   /* cancel is for every stage, not only for the copy */
+	struct strbuf prepare;     /* guest/'s report */
+	bool resume;               /* an earlier attempt has written to these targets */
+	bool touched;              /* a target has been written in this run */
+	unsigned attempt;
+	uint64_t started_ms;
+	struct err err;            /* why it failed */
+	_Atomic int state;         /* enum job_state */
+	_Atomic int ending;        /* -1, or an enum job_finish that a command asked for */
+	_Atomic bool retry;        /* HOLD: a command asked for another attempt */
+	_Atomic bool released;     /* HOLD: a command asked to end it */
+	_Atomic bool stopped;      /* the watcher: end */
+	/* under lock */
+	pthread_mutex_t lock;
+	int machine_fd;            /* virtio-serial port tw.events, -1 = none */
+	uint64_t last_line_ms, last_tick_ms, last_flushed;
+	int progress_drive;
+	char phase[16];
+};
+
+/* events.c: hands what happened to the log, the machine channel and the port. */
+void job_emit(struct job_runner *r, const struct job_event *e);
+void job_set_state(struct job_runner *r, enum job_state s, const char *text);
+void job_step(struct job_runner *r, const char *step, bool done, const char *text);
+void job_warn(struct job_runner *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void job_progress(struct job_runner *r, int drive, const struct copy_progress *p);
+void job_machine_open(struct job_runner *r);
+/* Progress was made: tells init, at most once a second. */
+void job_tick(struct job_runner *r);
+
+/* watch.c: a thread that carries out commands and the stop signal */
+int job_watch_start(struct job_runner *r, pthread_t *ret, struct err *err);
+void job_watch_stop(struct job_runner *r, pthread_t t);
+int job_cancelled(const struct job_runner *r, struct err *err); /* -1 CANCELLED, else 0 */
+
+/* preflight.c: everything that can be known before the first write */
+int job_preflight(struct job_runner *r, struct err *err);
+void job_close_sources(struct job_runner *r);
+
+/* facts.c: this machine, for the controller and the log; NULL when out of memory */
+char *job_facts(struct job_runner *r);
+const char *job_firmware(void); /* "bios" or "uefi" */
+
+/* stages.c */
+int job_stage_net(struct job_runner *r, struct err *err);
+int job_stage_copy(struct job_runner *r, struct err *err);
+int job_stage_prepare(struct job_runner *r, struct err *err);
+int job_stage_commit(struct job_runner *r, struct err *err);
+
+/* result.c: the document; state is how the run ended (OFF, FAILED, CANCELLED). acknowledged is
+ * left out when NULL. NULL when out of memory. */
+char *job_result(struct job_runner *r, enum job_state state, const bool *acknowledged);
+/* Leaves it (and the log) on TWCONFIG, in env->result_file, or on standard output. */
+int job_result_keep(struct job_runner *r, const char *text, struct err *err);
+/* Whether the result left by an earlier run of this migration says that it wrote to targets. */
+bool job_result_resumes(const char *text, size_t len, const char *migration);
 
 #endif

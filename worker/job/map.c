@@ -12,12 +12,12 @@
 
 static bool serial_matches(const char *wanted, const struct job_disk *d)
 {
-	if (!*d->serial)
+	if (!*d->b.serial)
 		return false;
-	if (!strcmp(wanted, d->serial))
+	if (!strcmp(wanted, d->b.serial))
 		return true;
-	return !strcmp(d->bus, "virtio") && strlen(d->serial) == VIRTIO_SERIAL_MAX &&
-		!strncmp(wanted, d->serial, VIRTIO_SERIAL_MAX);
+	return !strcmp(d->b.bus, "virtio") && strlen(d->b.serial) == VIRTIO_SERIAL_MAX &&
+		!strncmp(wanted, d->b.serial, VIRTIO_SERIAL_MAX);
 }
 
 /* Without the prefix that tools put in front in different ways. */
@@ -34,7 +34,7 @@ static const char *bare_wwn(const char *s)
 
 static bool wwn_matches(const char *wanted, const struct job_disk *d)
 {
-	return *d->wwn && !strcasecmp(bare_wwn(wanted), bare_wwn(d->wwn));
+	return *d->b.wwn && !strcasecmp(bare_wwn(wanted), bare_wwn(d->b.wwn));
 }
 
 /* "pci-0000:00:05.0[-...]" as udev writes it, with or without /dev/disk/by-path/ in front; or
@@ -46,16 +46,16 @@ static bool path_matches(const char *wanted, const struct job_disk *d)
 
 	if (!strncmp(wanted, by_path, sizeof(by_path) - 1))
 		wanted += sizeof(by_path) - 1;
-	if (*d->by_path && !strncmp(wanted, "virtio-pci-", 11))
+	if (*d->b.by_path && !strncmp(wanted, "virtio-pci-", 11))
 		wanted += 7;
-	if (*d->by_path && !strcmp(wanted, d->by_path))
+	if (*d->b.by_path && !strcmp(wanted, d->b.by_path))
 		return true;
 	if (!strncmp(wanted, sys, sizeof(sys) - 1))
 		wanted += sizeof(sys) - 1;
 	n = strlen(wanted);
 	while (n && wanted[n - 1] == '/')
 		n--;
-	return n && !strncmp(wanted, d->path, n) && (d->path[n] == '/' || !d->path[n]);
+	return n && !strncmp(wanted, d->b.sys_path, n) && (d->b.sys_path[n] == '/' || !d->b.sys_path[n]);
 }
 
 static bool matches(const struct job_target *t, uint64_t size, const struct job_disk *d)
@@ -66,7 +66,7 @@ static bool matches(const struct job_target *t, uint64_t size, const struct job_
 		return wwn_matches(t->wwn, d);
 	if (*t->path)
 		return path_matches(t->path, d);
-	return d->size == size && !d->removable && !d->boot_medium;
+	return d->b.size == size && !d->b.removable && !d->boot_medium;
 }
 
 static void describe(const struct job_target *t, uint64_t size, char ret[300])
@@ -88,20 +88,23 @@ static int check(const struct job_disk *d, uint64_t size, const struct job_disk 
 
 	if (d->boot_medium)
 		return err_set(err, ERR_DISK_BUSY, "%s is the volume this worker booted from",
-			d->node);
-	if (!strncmp(d->name, "sr", 2))
-		return err_set(err, ERR_DISK_RO, "%s is a CD drive", d->node);
+			d->b.node);
+	if (d->config_volume)
+		return err_set(err, ERR_DISK_BUSY, "%s is a config volume", d->b.node);
+	if (!strncmp(d->b.name, "sr", 2))
+		return err_set(err, ERR_DISK_RO, "%s is a CD drive", d->b.node);
 	for (i = 0; i < n_taken; i++)
 		if (taken[i] == d)
 			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d] too",
-				d->node, i);
-	if (d->read_only)
-		return err_set(err, ERR_DISK_RO, "%s is write protected", d->node);
-	if (d->busy)
-		return err_set(err, ERR_DISK_BUSY, "%s is mounted or in use", d->node);
-	if (d->size < size)
+				d->b.node, i);
+	if (d->b.read_only)
+		return err_set(err, ERR_DISK_RO, "%s is write protected", d->b.node);
+	if (d->b.mounted || d->b.has_holders)
+		return err_set(err, ERR_DISK_BUSY, "%s is %s", d->b.node,
+			d->b.mounted ? "mounted" : "in use by a volume group, RAID or mapping");
+	if (d->b.size < size)
 		return err_set(err, ERR_DISK_SMALL,
-			"%s has %" PRIu64 " bytes, the source drive %" PRIu64, d->node, d->size,
+			"%s has %" PRIu64 " bytes, the source drive %" PRIu64, d->b.node, d->b.size,
 			size);
 	return 0;
 }
@@ -120,7 +123,7 @@ int job_map(const struct job_target *t, uint64_t size, const struct job_disk *di
 			continue;
 		if (found)
 			return err_set(err, ERR_DISK_AMBIGUOUS, "%s: both %s and %s match", what,
-				found->node, disks[i].node);
+				found->b.node, disks[i].b.node);
 		found = &disks[i];
 	}
 	if (!found)

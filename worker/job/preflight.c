@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READY: all sources are opened and measured, all targets mapped and checked, before the first
+ * byte is written anywhere. Whatever is wrong with the last drive leaves the first one untouched.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "job/job-internal.h"
+#include "source/source.h"
+
+#define MEM_MIN_KB (20u << 10) /* what a copy with its buffers needs beside the running worker */
+
+static int check_memory(struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	unsigned long kb;
+	const char *p;
+	size_t len;
+
+	if (fdio_read_file("/proc/meminfo", 64 << 10, &text, &len, err) < 0)
+		return -1;
+	p = strstr(text, "MemAvailable:");
+	if (!p || sscanf(p, "MemAvailable: %lu kB", &kb) != 1)
+		return 0;
+	if (kb < MEM_MIN_KB)
+		return err_set(err, ERR_MEM_LOW, "%lu KiB of memory are free, a copy needs %u", kb,
+			MEM_MIN_KB);
+	return 0;
+}
+
+static int open_source(struct job_runner *r, int i, struct err *err)
+{
+	const struct job *j = r->job;
+	struct job_run_drive *d = &r->drives[i];
+	struct source_options opt = {
+		.psk = *j->source.psk ? j->source.psk : NULL,
+		.allow_plain = j->source.allow_plain,
+		.compress = true,
+		.job_id = j->migration,
+		.bandwidth = j->bandwidth,
+	};
+
+	if (job_drive_uri(j, &j->drives[i], d->uri) < 0)
+		return err_set(err, ERR_CFG_INVALID, "drives[%d].source: too long", i);
+	return source_open(d->uri, &opt, &d->source, err);
+}
+
+/* Outside the image a target may be any block device or file; sink_open looks closer. */
+static int map_device(struct job_runner *r, int i, uint64_t size, struct err *err)
+{
+	const char *path = r->job->drives[i].target.device;
+	struct stat st;
+
+	if (r->env->image)
+		return err_set(err, ERR_CFG_INVALID,
+			"drives[%d].target.device: only outside the image", i);
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT || r->job->mode == JOB_PREPARE)
+			return err_sys(err, ERR_DISK_NOT_FOUND, "%s", path);
+	} else if (S_ISBLK(st.st_mode)) {
+		struct block_dev dev;
+
+		if (block_open(path, BLOCK_WRITE | BLOCK_EXCLUSIVE, &dev, err) < 0)
+			return -1;
+		block_close(&dev);
+		if (dev.size < size)
+			return err_set(err, ERR_DISK_SMALL,
+				"%s has %llu bytes, the source drive %llu", path,
+				(unsigned long long)dev.size, (unsigned long long)size);
+	} else if (!S_ISREG(st.st_mode)) {
+		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a disk nor a file", path);
+	} else if (access(path, W_OK) < 0) {
+		return err_sys(err, ERR_DISK_RO, "%s", path);
+	}
+	snprintf(r->drives[i].target, sizeof(r->drives[i].target), "%s", path);
+	return 0;
+}
+
+static int map_drive(struct job_runner *r, int i, struct err *err)
+{
+	const struct job_disk *taken[JOB_MAX_DRIVES];
+	const struct job_drive *jd = &r->job->drives[i];
+	struct job_run_drive *d = &r->drives[i];
+	uint64_t size = d->source ? source_get_info(d->source)->size : 0;
+	int k;
+
+	if (*jd->target.device)
+		return map_device(r, i, size, err);
+	for (k = 0; k < i; k++)
+		taken[k] = r->drives[k].disk;
+	if (job_map(&jd->target, size, r->disks, r->n_disks, taken, i, &d->disk, err) < 0)
+		return -1;
+	snprintf(d->target, sizeof(d->target), "%s", d->disk->b.node);
+	return 0;
+}
+
+/* Disks of a started VM appear within moments; one that is late is waited for a little. */
+static int map_all(struct job_runner *r, struct err *err)
+{
+	int i, tries;
+
+	for (tries = 0;; tries++) {
+		r->n_disks = job_disks("/sys", "/dev", r->disks, JOB_MAX_DISKS, err);
+		if (r->n_disks < 0)
+			return -1;
+		for (i = 0; i < r->job->n_drives; i++) {
+			err_clear(err);
+			if (map_drive(r, i, err) < 0)
+				break;
+		}
+		if (i == r->job->n_drives)
+			return 0;
+		if (err->code != ERR_DISK_NOT_FOUND || !r->env->image || tries >= 20)
+			return err_wrap(err, "drives[%d].target", i);
+		usleep(500000);
+	}
+}
+
+static void choose_method(struct job_runner *r, int i)
+{
+	const struct job_drive *jd = &r->job->drives[i];
+	struct job_run_drive *d = &r->drives[i];
+
+	/* Only a target that nobody has written to may be taken as empty. */
+	d->delta = r->job->mode == JOB_DELTA || jd->target_state != JOB_PRISTINE;
+	d->zero = jd->target_zero && !r->resume;
+}
+
+int job_preflight(struct job_runner *r, struct err *err)
+{
+	int i;
+
+	if (r->job->n_extensions)
+		return err_set(err, ERR_CFG_INVALID,
+			"extensions: this worker does not run operators' scripts yet");
+	if (r->env->image && check_memory(err) < 0)
+		return -1;
+	for (i = 0; i < r->job->n_drives && r->job->mode != JOB_PREPARE; i++) {
+		if (job_cancelled(r, err) < 0)
+			return -1;
+		if (open_source(r, i, err) < 0)
+			return err_wrap(err, "drives[%d].source %s", i, r->job->drives[i].source);
+		job_tick(r);
+	}
+	if (map_all(r, err) < 0)
+		return -1;
+	for (i = 0; i < r->job->n_drives; i++) {
+		choose_method(r, i);
+		log_info("READY drives[%d] %s -> %s%s", i,
+			r->drives[i].source ? source_name(r->drives[i].source) : "prepare",
+			r->drives[i].target, r->drives[i].delta ? " (compare first)" : "");
+	}
+	return 0;
+}
+
+void job_close_sources(struct job_runner *r)
+{
+	int i;
+
+	for (i = 0; i < JOB_MAX_DRIVES; i++) {
+		if (r->drives[i].source)
+			source_close(r->drives[i].source);
+		r->drives[i].source = NULL;
+	}
+}

@@ -23,7 +23,7 @@ Q := $(if $(V),,@)
 
 # The modules, lowest first; the order of linking is the reverse.
 MODULES := base net block proto source serve sink copy fs hive initrd boot guest job control
-LIBS := -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lyyjson -llz4 -lxxhash -lblkid -lefiboot \
+LIBS := -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lsodium -lyyjson -llz4 -lxxhash -lblkid -lefiboot \
 	-lefivar -lzstd -llzma -lz
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # libcurl, HTTPS only: what the worker says to its controller. Certificates come from the job (pins
 # or a CA in it), so no CA store of the build machine is compiled in.
-part_needs=mbedtls
+part_needs="libsodium mbedtls"
 
 part_build()
 {
@@ -15,7 +15,8 @@ part_build()
 	for option in $off; do
 		args+=("--disable-$option")
 	done
-	./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/ \
+	# Configure's own test programs need what libmbedcrypto needs.
+	LIBS=-lsodium ./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/ \
 		--enable-static "${args[@]}" --enable-threaded-resolver \
 		--with-mbedtls="$DEPS" --without-ca-bundle --without-ca-path \
 		--without-zlib --without-brotli --without-zstd --without-nghttp2 --without-ngtcp2 \

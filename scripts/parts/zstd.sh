@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2164
 # The decoder only: initramfs images and kernel modules of guests are read, never written.
 part_links=-lzstd
 

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* file:PATH - a disk image or a local block device. Reads happen in reap, in order. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "block/block.h"
+#include "source/source-internal.h"
+
+#define DEPTH 2 /* more would only hold memory: there is no latency to hide */
+
+struct file_chan {
+	struct source_req *head, *tail;
+	unsigned n;
+	_Atomic bool cancelled;
+};
+
+static int file_open(struct source *s, const struct source_uri *uri, struct err *err)
+{
+	struct block_dev *d = malloc(sizeof(*d));
+
+	if (!d)
+		return err_set(err, ERR_NOMEM, "open %s: out of memory", uri->path);
+	if (block_open(uri->path, 0, d, err) < 0) {
+		free(d);
+		err->code = ERR_SRC_NO_DRIVE;
+		return -1;
+	}
+	s->priv = d;
+	snprintf(s->name, sizeof(s->name), "file:%.140s", uri->path);
+	s->info.size = d->size;
+	s->info.sector = d->sector;
+	s->info.max_channels = 4;
+	s->info.extents = !d->device;
+	return 0;
+}
+
+static void file_close(struct source *s)
+{
+	if (s->priv)
+		block_close(s->priv);
+	free(s->priv);
+}
+
+static int file_chan_open(struct source_chan *c, struct err *err)
+{
+	c->priv = calloc(1, sizeof(struct file_chan));
+	return c->priv ? 0 : err_set(err, ERR_NOMEM, "%s: out of memory", c->src->name);
+}
+
+static void file_chan_close(struct source_chan *c)
+{
+	free(c->priv);
+}
+
+static void file_chan_cancel(struct source_chan *c)
+{
+	((struct file_chan *)c->priv)->cancelled = true;
+}
+
+static unsigned file_room(const struct source_chan *c, uint32_t len)
+{
+	(void)len;
+	return DEPTH - ((struct file_chan *)c->priv)->n;
+}
+
+static int file_submit(struct source_chan *c, struct source_req *r, struct err *err)
+{
+	struct file_chan *f = c->priv;
+
+	(void)err;
+	if (f->tail)
+		f->tail->next = r;
+	else
+		f->head = r;
+	f->tail = r;
+	f->n++;
+	return 0;
+}
+
+static int file_reap(struct source_chan *c, unsigned timeout_ms, struct source_req **ret,
+	struct err *err)
+{
+	struct file_chan *f = c->priv;
+	const struct block_dev *d = c->src->priv;
+	struct source_req *r = f->head;
+
+	(void)timeout_ms;
+	if (f->cancelled)
+		return err_set(err, ERR_CANCELLED, "%s: cancelled", c->src->name);
+	*ret = r;
+	if (!r)
+		return 0;
+	f->head = r->next;
+	if (!f->head)
+		f->tail = NULL;
+	f->n--;
+	r->next = NULL;
+	if (fdio_pread(d->fd, r->buf, r->len, r->off) < 0)
+		r->status = err_sys(&r->err, ERR_SRC_READ,
+			"%s: read %" PRIu32 " bytes at %" PRIu64, c->src->name, r->len, r->off);
+	else
+		source_count_in(c->src, r->len);
+	return 0;
+}
+
+static int file_extents(struct source_chan *c, uint64_t off, uint64_t len,
+	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
+{
+	const struct block_dev *d = c->src->priv;
+	uint64_t at = off, end = off + len;
+	size_t n = 0;
+
+	while (at < end && n < max) {
+		off_t data = lseek(d->fd, (off_t)at, SEEK_DATA), hole;
+
+		if (data < 0 && errno != ENXIO)
+			goto fail;
+		if (data < 0 || (uint64_t)data > at) {
+			uint64_t stop = data < 0 ? end : (uint64_t)data;
+
+			ret[n++] = (struct source_extent){ at, stop - at, SOURCE_ZERO };
+			at = stop;
+			continue;
+		}
+		hole = lseek(d->fd, (off_t)at, SEEK_HOLE);
+		if (hole < 0 || (uint64_t)hole <= at)
+			goto fail;
+		ret[n++] = (struct source_extent){ at, (uint64_t)hole - at, SOURCE_DATA };
+		at = (uint64_t)hole;
+	}
+	*ret_n = n;
+	return 0;
+fail:
+	*degrade = true;
+	return err_sys(err, ERR_SRC_READ, "%s: look for holes at %" PRIu64, c->src->name, at);
+}
+
+static const char *const schemes[] = { "file", NULL };
+
+const struct source_ops source_file_ops = {
+	.name = "file",
+	.schemes = schemes,
+	.open = file_open,
+	.close = file_close,
+	.chan_open = file_chan_open,
+	.chan_close = file_chan_close,
+	.chan_cancel = file_chan_cancel,
+	.room = file_room,
+	.submit = file_submit,
+	.reap = file_reap,
+	.extents = file_extents,
+};

@@ -23,7 +23,7 @@
 # Arguments that a function does not know are an error: nothing is ignored.
 
 qemu_cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker}
-qemu_lock=${TW_QEMU_LOCK:-/tmp/target-worker-qemu.lock}
+qemu_lock=${TW_QEMU_LOCK:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/qemu.lock}
 qemu_ovmf=${OVMF:-/usr/share/OVMF}
 
 qemu_die()
@@ -230,10 +230,17 @@ qemu_print()
 	echo
 }
 
+# A caller that already holds the lock (a source and a target count as one run) sets
+# TW_QEMU_LOCKED.
 qemu_exec()
 {
 	qemu_print >"$qemu_dir/command"
-	flock "$qemu_lock" timeout -k 5 "$1" "${qemu[@]}"
+	if [ -n "${TW_QEMU_LOCKED:-}" ]; then
+		timeout -k 5 "$1" "${qemu[@]}"
+	else
+		mkdir -p "$(dirname "$qemu_lock")"
+		flock "$qemu_lock" timeout -k 5 "$1" "${qemu[@]}"
+	fi
 }
 
 # The lock is held by a shell around QEMU, so that it goes when QEMU does.
@@ -243,7 +250,7 @@ qemu_start()
 	rm -f "$qemu_dir/pid" "$qemu_dir/status"
 	(
 		exec 7>"$qemu_lock"
-		flock 7
+		[ -n "${TW_QEMU_LOCKED:-}" ] || flock 7
 		"${qemu[@]}" 7>&- >"$qemu_dir/qemu.log" 2>&1 &
 		echo $! >"$qemu_dir/pid.new"
 		mv "$qemu_dir/pid.new" "$qemu_dir/pid"

@@ -31,7 +31,7 @@ $(IMAGE)/gen_init_cpio: scripts/sources.lock scripts/build-kernel
 	$(Q)scripts/build-kernel generator $@
 
 $(IMAGE)/initramfs.cpio: $(IMAGE)/init $(IMAGE)/poweroff $(IMAGE)/gen_init_cpio \
-		initramfs/image.list initramfs/udhcpc.script scripts/make-initramfs \
+		initramfs/image.list initramfs/default.script scripts/make-initramfs \
 		$(IMAGE_WORKER)/worker $(IMAGE_PROGRAMS)
 	$(Q)PARTS=$(IMAGE_PARTS) WORKER=$(IMAGE_WORKER) \
 		scripts/make-initramfs $(IMAGE)/gen_init_cpio $(IMAGE)
@@ -40,7 +40,8 @@ $(IMAGE)/target-worker.efi: $(IMAGE)/initramfs.cpio $(wildcard kernel-config/*.c
 	$(Q)s=$$SECONDS; scripts/build-kernel link $< $@ && echo "kernel linked in $$((SECONDS - s)) s"
 $(IMAGE)/target-worker.iso $(IMAGE)/layout.json &: $(IMAGE)/target-worker.efi scripts/make-iso
 	$(Q)scripts/make-iso $< $(IMAGE)/target-worker.iso $(IMAGE)/layout.json
-$(IMAGE)/manifest.json: $(IMAGE)/target-worker.iso $(IMAGE)/layout.json scripts/make-image-manifest
+$(IMAGE)/manifest.json: $(IMAGE)/target-worker.iso $(IMAGE)/layout.json scripts/make-image-manifest \
+		scripts/components scripts/sources.lock Makefile
 	$(Q)scripts/make-image-manifest $(IMAGE) $(VERSION)
 
 kernel: deps ## compile the kernel's objects into the cache (some ten minutes, once)

@@ -31,16 +31,20 @@ int control_open(const struct job *job, const struct control_options *opt,
  * Fills every member of a port. Besides what job.h says:
  * announce  facts is a JSON object; token, boot id and migration are added here. Fails with
  *           CTL_PIN, CTL_AUTH, CTL_GONE or CTL_PROTO at once, with CTL_UNREACHABLE when the
- *           register window has passed.
- * command   never returns JOB_CMD_COLLECT_LOGS: logs are collected and sent here. When the
- *           controller has closed the migration (CTL_GONE), a JOB_CMD_CANCEL with the id
- *           "gone" is returned once. Ids of local origin may be given to command_done too.
+ *           register window has passed. May block that long: say so to the watchdog.
+ * event     may be called before announce; the events then go out first.
+ * command   never returns JOB_CMD_COLLECT_LOGS: logs are collected and sent here. Commands of
+ *           local origin have an id that starts with ".": a pause or throttle that an earlier
+ *           process had taken, and one JOB_CMD_CANCEL when the controller has closed the
+ *           migration (CTL_GONE). command_done takes their ids like any other.
  * report    sends all waiting events first; when the result tells of a failure, the log too.
- *           *ret_then is left alone when the controller has no wish or on failure.
+ *           *ret_then is left alone when the controller has no wish or on failure. After the
+ *           registration a wrong key is waited out like an absent controller, until deadline_s.
  */
 void control_port(struct control *c, struct job_port *ret);
 
-/* Ends both threads; unsent events are lost (report was the time to send them). NULL allowed. */
+/* Ends both threads. Waiting events get 2 s when the controller answered last time, else they are
+ * lost: report was the time to send them. NULL is allowed. */
 void control_close(struct control *c);
 
 #endif

@@ -19,3 +19,11 @@ build/controller/controller: $(CONTROLLER_OBJ)
 controller: build/controller/controller ## the reference controller
 .PHONY: controller
 -include $(wildcard build/controller/obj/*.d)
+
+# The worker's control module alone, for tests/cases/control-*: under ASan, and without the modules
+# above and below it.
+build/host/control-driver: tests/unit/control/driver.c build/host/control.a build/host/base.a \
+		build/host/obj/job/names.o
+	$(if $(V),,@echo '  LD $@';)$(host_CC) $(CFLAGS_ALL) $(host_CFLAGS) -o $@ $< build/host/control.a \
+		build/host/obj/job/names.o build/host/base.a $(host_LDFLAGS) $(LIBS)
+controller: build/host/control-driver

@@ -47,4 +47,9 @@ void control_port(struct control *c, struct job_port *ret);
  * lost: report was the time to send them. NULL is allowed. */
 void control_close(struct control *c);
 
+/* fetch.c: GETs one document from a server whose key is pinned (the job that tw.job= points to).
+ * CFG_MISSING when the answer is not 200; otherwise as http.c. */
+int control_fetch(const char *url, const char (*pins)[64], int n_pins, struct strbuf *ret,
+	struct err *err);
+
 #endif

@@ -159,7 +159,13 @@ void job_set_state(struct job_runner *r, enum job_state s, const char *text)
 	struct job_event e = { .type = "state", .state = s, .text = text, .drive = -1,
 		.attempt = r->attempt };
 
+	uint64_t now = clock_now_ms();
+
+	pthread_mutex_lock(&r->lock);
+	r->state_ms[atomic_load(&r->state)] += now - r->state_since_ms;
+	r->state_since_ms = now;
 	atomic_store(&r->state, (int)s);
+	pthread_mutex_unlock(&r->lock);
 	job_init_send(r->env->init_fd, "status %s%s%s", job_state_name(s), text ? ": " : "",
 		text ? text : "");
 	job_emit(r, &e);
@@ -193,6 +199,7 @@ void job_tick(struct job_runner *r)
 {
 	uint64_t now = clock_now_ms();
 
+	atomic_store(&r->quiet_until_ms, now + atomic_load(&r->quiet_ms));
 	pthread_mutex_lock(&r->lock);
 	if (now - r->last_tick_ms >= TICK_EVERY_MS) {
 		r->last_tick_ms = now;

@@ -169,6 +169,8 @@ int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 /* initlink.c: messages to init; nothing when fd is -1 */
 void job_init_send(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+#define JOB_N_STATES (JOB_HELD + 1)
+
 /* What a run knows. The job's thread owns it; what other threads touch is atomic or under lock. */
 struct job_run_drive {
 	char uri[JOB_URI_MAX];
@@ -197,11 +199,15 @@ struct job_runner {
 	unsigned attempt;
 	uint64_t started_ms;
 	struct err err;            /* why it failed */
+	enum job_state failed_in;
+	uint64_t state_since_ms, state_ms[JOB_N_STATES]; /* time spent in each state */
 	_Atomic int state;         /* enum job_state */
 	_Atomic int ending;        /* -1, or an enum job_finish that a command asked for */
 	_Atomic bool retry;        /* HOLD: a command asked for another attempt */
 	_Atomic bool released;     /* HOLD: a command asked to end it */
 	_Atomic bool stopped;      /* the watcher: end */
+	_Atomic uint64_t quiet_ms; /* how long the stage may go without progress */
+	_Atomic uint64_t quiet_until_ms;
 	/* under lock */
 	pthread_mutex_t lock;
 	int machine_fd;            /* virtio-serial port tw.events, -1 = none */
@@ -223,6 +229,9 @@ void job_tick(struct job_runner *r);
 /* watch.c: a thread that carries out commands and the stop signal */
 int job_watch_start(struct job_runner *r, pthread_t *ret, struct err *err);
 void job_watch_stop(struct job_runner *r, pthread_t t);
+/* A stage begins that may go this long without progress (its own limits are shorter): until then
+ * init is told that the worker is not hanging. */
+void job_quiet(struct job_runner *r, unsigned seconds);
 int job_cancelled(const struct job_runner *r, struct err *err); /* -1 CANCELLED, else 0 */
 
 /* preflight.c: everything that can be known before the first write */

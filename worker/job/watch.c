@@ -12,8 +12,8 @@
 #include "job/job-internal.h"
 
 #define POLL_US 100000
-#define ALLOW_EVERY_MS 20000
-#define ALLOW_S 120
+#define ALLOW_EVERY_MS 15000
+#define ALLOW_S 60
 
 static enum job_state state_of(const struct job_runner *r)
 {
@@ -105,10 +105,23 @@ static void take_command(struct job_runner *r)
 		r->port.command_done(r->port.ctx, c.id, rc < 0 ? &err : NULL);
 }
 
+/* Whether silence is no hang: a pause, or within what the stage said it may take. */
+static bool may_be_quiet(const struct job_runner *r, uint64_t now)
+{
+	return state_of(r) == JOB_PAUSED || state_of(r) == JOB_HELD ||
+		now < atomic_load(&r->quiet_until_ms);
+}
+
+void job_quiet(struct job_runner *r, unsigned seconds)
+{
+	atomic_store(&r->quiet_ms, seconds * 1000ull);
+	atomic_store(&r->quiet_until_ms, clock_now_ms() + seconds * 1000ull);
+}
+
 static void *watch(void *arg)
 {
 	struct job_runner *r = arg;
-	uint64_t allowed_ms = 0;
+	uint64_t allowed_ms = clock_now_ms();
 	bool signalled = false;
 
 	while (!atomic_load(&r->stopped)) {
@@ -121,8 +134,7 @@ static void *watch(void *arg)
 		}
 		if (r->registered && r->port.command)
 			take_command(r);
-		if ((state_of(r) == JOB_PAUSED || state_of(r) == JOB_HELD) &&
-			now - allowed_ms > ALLOW_EVERY_MS) {
+		if (may_be_quiet(r, now) && now - allowed_ms > ALLOW_EVERY_MS) {
 			allowed_ms = now;
 			job_init_send(r->env->init_fd, "allow %d", ALLOW_S);
 		}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of a job: which stage follows which, and what a failure leads to. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "job/job-internal.h"
+
+#define REGISTER_S 600
+
+static enum job_state state_of(const struct job_runner *r)
+{
+	return (enum job_state)atomic_load(&r->state);
+}
+
+/* An interrupted run left its result: then targets hold data of this migration already. */
+static void look_for_earlier_run(struct job_runner *r)
+{
+	struct err none = ERR_INIT;
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+	int rc = -1;
+
+	if (r->env->last_crash)
+		r->resume = true;
+	if (r->env->result_file)
+		rc = fdio_read_file(r->env->result_file, JOB_MAX_BYTES, &text, &len, &none);
+	else if (r->found.has_medium)
+		rc = job_medium_read(&r->found.medium, "result.json", &text, &len, &none);
+	if (rc == 0 && job_result_resumes(text, len, r->job->migration))
+		r->resume = true;
+	if (r->resume)
+		log_info("CONFIG an earlier run has written to the targets; it is continued");
+}
+
+static int stage_config(struct job_runner *r, struct job_cmdline *cmdline, struct err *err)
+{
+	job_set_state(r, JOB_CONFIG, NULL);
+	job_quiet(r, 120);
+	if (job_find(r->env, &r->found, cmdline, err) < 0)
+		return -1;
+	if (r->found.job)
+		return 0;
+	/* The kernel command line points to the job: the network comes first. */
+	job_set_state(r, JOB_NET, NULL);
+	if (r->env->network && job_stage_net(r, err) < 0)
+		return -1;
+	job_set_state(r, JOB_CONFIG, cmdline->url);
+	return job_find_url(r->env, cmdline, &r->found, err);
+}
+
+static int stage_register(struct job_runner *r, struct err *err)
+{
+	CLEANUP_FREE char *facts = NULL;
+
+	if (!r->job->controller.present || !r->env->open_port)
+		return 0;
+	job_set_state(r, JOB_REGISTER, r->job->controller.url);
+	job_quiet(r, REGISTER_S + 60);
+	if (r->env->open_port(r->env->ctx, r->job, &r->port, err) < 0)
+		return -1;
+	if (!r->port.announce)
+		return 0;
+	facts = job_facts(r);
+	if (!facts)
+		return err_set(err, ERR_NOMEM, "no memory to describe this machine");
+	if (r->port.announce(r->port.ctx, facts, err) < 0)
+		return -1;
+	r->registered = true;
+	return 0;
+}
+
+/* What is done once per worker process. */
+static int begin(struct job_runner *r, struct err *err)
+{
+	struct job_cmdline cmdline = { .n_pins = 0 };
+	char text[300];
+
+	if (stage_config(r, &cmdline, err) < 0)
+		return -1;
+	r->job = r->found.job;
+	atomic_store(&r->ctl.bandwidth, r->job->bandwidth);
+	snprintf(text, sizeof(text), "migration %s, mode %s, %d drives, job from %s",
+		r->job->migration, job_mode_name(r->job->mode), r->job->n_drives,
+		job_channel_name(r->found.channel));
+	job_step(r, "config", true, text);
+	look_for_earlier_run(r);
+	if (r->env->network && r->found.channel != JOB_CH_CMDLINE) {
+		/* Preparing disks in place needs nobody else. */
+		if (r->job->mode != JOB_PREPARE || r->job->controller.present || r->job->n_nets) {
+			job_set_state(r, JOB_NET, NULL);
+			if (job_stage_net(r, err) < 0)
+				return -1;
+		}
+	}
+	if (job_cancelled(r, err) < 0)
+		return -1;
+	return stage_register(r, err);
+}
+
+/* Says on the worker's volume that targets are about to be written. */
+static void keep_running(struct job_runner *r)
+{
+	struct err err = ERR_INIT;
+	CLEANUP_FREE char *text = NULL;
+
+	r->touched = true;
+	text = job_result(r, JOB_COPY, NULL);
+	if (text && job_result_keep(r, text, &err) < 0)
+		job_warn(r, "the result cannot be kept here: %s", err.text);
+}
+
+/* One attempt, from READY to COMMIT. */
+static int attempt(struct job_runner *r, struct err *err)
+{
+	bool copies = r->job->mode != JOB_PREPARE;
+
+	job_set_state(r, JOB_READY, "checking sources and targets");
+	job_quiet(r, 120);
+	job_close_sources(r);
+	if (job_preflight(r, err) < 0 || job_cancelled(r, err) < 0)
+		return -1;
+	if (copies || !r->job->prepare.dry_run)
+		keep_running(r);
+	if (copies) {
+		job_set_state(r, JOB_COPY, NULL);
+		if (atomic_load(&r->ctl.pause))
+			job_set_state(r, JOB_PAUSED, "by command");
+		if (job_stage_copy(r, err) < 0)
+			return -1;
+	}
+	if (job_cancelled(r, err) < 0)
+		return -1;
+	job_set_state(r, JOB_PREPARING, NULL);
+	if (job_stage_prepare(r, err) < 0)
+		return -1;
+	if (!copies)
+		return 0;
+	if (job_cancelled(r, err) < 0)
+		return -1;
+	job_set_state(r, JOB_COMMIT, NULL);
+	return job_stage_commit(r, err);
+}
+
+static void fail(struct job_runner *r, const struct err *err)
+{
+	struct job_event e = { .type = "error", .err = err, .drive = -1, .attempt = r->attempt };
+	enum job_state end = err->code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+
+	r->failed_in = state_of(r);
+	r->err = *err;
+	e.state = r->failed_in;
+	job_emit(r, &e);
+	job_set_state(r, end, r->touched && r->job && r->job->mode != JOB_PREPARE
+		? "the target is not bootable; the same job continues where this one stopped"
+		: NULL);
+}
+
+static enum job_finish planned_finish(const struct job_runner *r, enum job_state end)
+{
+	if (!r->job || end == JOB_CANCELLED)
+		return JOB_POWEROFF;
+	return end == JOB_OFF ? r->job->finish : r->job->on_error;
+}
+
+/* Tells everybody how it ended. What cannot be told does not change how it ended. */
+static enum job_finish report(struct job_runner *r, enum job_state end)
+{
+	enum job_finish then = planned_finish(r, end);
+	unsigned deadline = r->job ? r->job->report_deadline_s : 0;
+	struct err err = ERR_INIT;
+	char *text;
+	bool done;
+
+	job_set_state(r, JOB_REPORT, NULL);
+	job_quiet(r, deadline + 120);
+	text = job_result(r, end, NULL);
+	if (!text) {
+		log_error("REPORT no memory for the result");
+		return then;
+	}
+	if (job_result_keep(r, text, &err) < 0)
+		job_warn(r, "the result cannot be kept here: %s", err.text);
+	if (!r->env->image && !r->env->result_file)
+		fputs(text, stdout);
+	if (r->registered && r->port.report) {
+		err_clear(&err);
+		done = r->port.report(r->port.ctx, text, deadline, &then, &err) == 0;
+		if (!done)
+			job_warn(r, "the controller has not taken the result: %s", err.text);
+		free(text);
+		text = job_result(r, end, &done);
+		err_clear(&err);
+		if (text && job_result_keep(r, text, &err) < 0)
+			job_warn(r, "the result cannot be kept here: %s", err.text);
+	}
+	free(text);
+	if (atomic_load(&r->ending) >= 0)
+		then = (enum job_finish)atomic_load(&r->ending);
+	return then;
+}
+
+/* Stays for a command. True when it was to try again. */
+static bool hold(struct job_runner *r)
+{
+	job_set_state(r, JOB_HELD, "waiting for a command");
+	while (!atomic_load(&r->released) && !atomic_load(&r->retry) &&
+		!(r->env->stop && atomic_load(r->env->stop)))
+		usleep(100000);
+	return atomic_exchange(&r->retry, false) && !atomic_load(&r->released);
+}
+
+static void next_attempt(struct job_runner *r)
+{
+	r->attempt++;
+	r->resume = r->resume || r->touched;
+	err_clear(&r->err);
+	atomic_store(&r->ctl.cancel, false);
+	atomic_store(&r->ctl.pause, false);
+}
+
+/* Everything between the start of the watcher and its end. */
+static enum job_finish live(struct job_runner *r)
+{
+	struct err err = ERR_INIT;
+	enum job_finish then;
+	enum job_state end;
+	int rc = begin(r, &err);
+
+	for (;;) {
+		if (rc == 0)
+			rc = attempt(r, &err);
+		if (rc < 0)
+			fail(r, &err);
+		end = rc == 0 ? JOB_OFF : err.code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+		then = report(r, end);
+		if (then != JOB_HOLD || !r->registered)
+			break;
+		if (!hold(r)) {
+			then = JOB_POWEROFF;
+			break;
+		}
+		next_attempt(r);
+		err_clear(&err);
+		rc = 0;
+	}
+	job_set_state(r, then == JOB_HOLD ? JOB_HELD : JOB_OFF, job_finish_name(then));
+	return then;
+}
+
+static void runner_free(struct job_runner *r)
+{
+	job_close_sources(r);
+	if (r->machine_fd >= 0)
+		close(r->machine_fd);
+	strbuf_free(&r->prepare);
+	job_free(r->found.job);
+	free(r->disks);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+int job_run(const struct job_env *env)
+{
+	struct job_runner *r = calloc(1, sizeof(*r));
+	struct err err = ERR_INIT;
+	enum job_finish then;
+	pthread_t watcher;
+	int status;
+
+	if (r)
+		r->disks = calloc(JOB_MAX_DISKS, sizeof(*r->disks));
+	if (!r || !r->disks) {
+		free(r);
+		log_error("no memory for the job");
+		return err_exit_status(ERR_NOMEM);
+	}
+	r->env = env;
+	r->attempt = 1;
+	r->started_ms = r->state_since_ms = clock_now_ms();
+	atomic_store(&r->ending, -1);
+	pthread_mutex_init(&r->lock, NULL);
+	job_machine_open(r);
+	job_set_state(r, JOB_BOOT, "worker " TW_VERSION);
+	if (env->last_crash)
+		job_warn(r, "started again after: %s", env->last_crash);
+	if (job_watch_start(r, &watcher, &err) < 0) {
+		log_error("%s", err.text);
+		runner_free(r);
+		return err_exit_status(err.code);
+	}
+	then = live(r);
+	job_watch_stop(r, watcher);
+	status = err_exit_status(r->err.code);
+	job_init_send(env->init_fd, "finish %s", job_finish_name(then));
+	runner_free(r);
+	return env->image ? 0 : status;
+}
+
+int job_report_crash(const char *cause, struct err *err)
+{
+	struct job_env env = { .image = true, .init_fd = -1 };
+	struct job_runner *r = calloc(1, sizeof(*r));
+	struct job_cmdline cmdline = { .n_pins = 0 };
+	struct err none = ERR_INIT;
+	CLEANUP_FREE char *text = NULL;
+	int rc;
+
+	if (!r)
+		return err_set(err, ERR_NOMEM, "no memory for the result");
+	r->env = &env;
+	r->started_ms = clock_now_ms();
+	r->machine_fd = -1;
+	r->touched = true; /* not known here: the careful answer */
+	pthread_mutex_init(&r->lock, NULL);
+	if (job_find(&env, &r->found, &cmdline, &none) < 0)
+		log_warn("the job is not known: %s", none.text);
+	r->job = r->found.job;
+	err_set(&r->err, ERR_WORKER_CRASH, "the worker crashed repeatedly; the last time: %s",
+		cause);
+	text = job_result(r, JOB_FAILED, NULL);
+	rc = text ? job_result_keep(r, text, err) : err_set(err, ERR_NOMEM, "no memory");
+	runner_free(r);
+	return rc;
+}

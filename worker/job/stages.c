@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stages that do something to the machine: network, copy, prepare, commit. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "job/job-internal.h"
+#include "block/block.h"
+#include "sink/sink.h"
+
+#define NET_TIMEOUT_S 60
+#define STALL_S 600        /* the engine's own limit when the job names none */
+#define TOOL_TIMEOUT_S 900 /* guest/'s own limit when the job names none */
+#define WORK_DIR "/run/guest"
+#define WORK_DIR_HOST "/tmp/target-worker"
+
+/* network */
+
+static int bring_up(struct job_runner *r, const struct net_config *c, struct err *err)
+{
+	struct net_link l;
+
+	job_quiet(r, NET_TIMEOUT_S + 30);
+	if (net_bring_up(c, NET_TIMEOUT_S, &l, err) < 0)
+		return -1;
+	log_info("NET %s %s (%s): %s%s%s", l.name, l.mac, l.driver, l.ipv4,
+		*l.ipv4 && *l.ipv6 ? ", " : "", l.ipv6);
+	job_init_send(r->env->init_fd, "status NET: %s %s", l.name, *l.ipv4 ? l.ipv4 : l.ipv6);
+	return 0;
+}
+
+/* A job without a network section: DHCP on the first adapter that gets an answer. */
+static int any_link(struct job_runner *r, struct err *err)
+{
+	struct net_link links[JOB_MAX_NETS];
+	struct net_config c = { .dhcp4 = true };
+	int i, n = net_links(links, JOB_MAX_NETS, err);
+
+	if (n <= 1)
+		return n < 0 ? -1 : bring_up(r, &c, err);
+	for (i = 0; i < n && i < JOB_MAX_NETS; i++) {
+		memcpy(c.mac, links[i].mac, sizeof(c.mac));
+		err_clear(err);
+		if (bring_up(r, &c, err) == 0)
+			return 0;
+		log_warn("NET %s", err->text);
+	}
+	return -1;
+}
+
+int job_stage_net(struct job_runner *r, struct err *err)
+{
+	int i;
+
+	if (!r->job || !r->job->n_nets)
+		return any_link(r, err);
+	for (i = 0; i < r->job->n_nets; i++)
+		if (bring_up(r, &r->job->nets[i], err) < 0)
+			return err_wrap(err, "network[%d]", i);
+	return 0;
+}
+
+/* copy */
+
+struct drive_ctx {
+	struct job_runner *r;
+	int drive;
+};
+
+static void on_progress(void *ctx, const struct copy_progress *p)
+{
+	struct drive_ctx *c = ctx;
+
+	job_progress(c->r, c->drive, p);
+}
+
+static int open_sink(struct job_runner *r, int i, struct sink **ret, struct err *err)
+{
+	const struct job_run_drive *d = &r->drives[i];
+
+	return sink_open(d->target, source_get_info(d->source)->size, ret, err);
+}
+
+/* From here on init flushes the disk before any power-off. */
+static void note_written(struct job_runner *r, int i)
+{
+	r->touched = true;
+	if (!strncmp(r->drives[i].target, "/dev/", 5))
+		job_init_send(r->env->init_fd, "written %s", r->drives[i].target);
+}
+
+static int copy_drive(struct job_runner *r, int i, struct err *err)
+{
+	struct job_run_drive *d = &r->drives[i];
+	struct drive_ctx ctx = { r, i };
+	struct copy_options opt = {
+		.delta = d->delta,
+		.resume = r->resume,
+		.target_zero = d->zero,
+		.connections = r->job->source.connections,
+		.bandwidth = atomic_load(&r->ctl.bandwidth),
+		.verify = r->job->verify,
+		.keep_head_back = true,
+		.stall_s = r->job->source.stall_s,
+		.progress = on_progress,
+		.ctx = &ctx,
+	};
+	struct sink *sink;
+	int rc;
+
+	if (open_sink(r, i, &sink, err) < 0)
+		return -1;
+	note_written(r, i);
+	rc = copy_run(d->source, sink, &opt, &r->ctl, &d->result, err);
+	sink_close(sink);
+	d->copied = rc == 0;
+	return rc;
+}
+
+int job_stage_copy(struct job_runner *r, struct err *err)
+{
+	char text[400];
+	int i;
+
+	job_quiet(r, (r->job->source.stall_s ? r->job->source.stall_s : STALL_S) + 60);
+	for (i = 0; i < r->job->n_drives; i++) {
+		if (job_cancelled(r, err) < 0)
+			return -1;
+		if (atomic_load(&r->state) == JOB_VERIFY)
+			job_set_state(r, JOB_COPY, "next drive");
+		snprintf(text, sizeof(text), "%s to %s", r->job->drives[i].source,
+			r->drives[i].target);
+		job_step(r, "copy", false, text);
+		if (copy_drive(r, i, err) < 0)
+			return err_wrap(err, "drives[%d] %s", i, r->job->drives[i].source);
+		job_step(r, "copy", true, text);
+	}
+	return 0;
+}
+
+/* prepare */
+
+static void on_step(void *ctx, const char *step, bool done, const char *detail)
+{
+	struct job_runner *r = ctx;
+
+	job_tick(r);
+	job_step(r, step, done, detail);
+}
+
+static void on_tick(void *ctx)
+{
+	job_tick(ctx);
+}
+
+/* The partitions become real, but nothing that firmware starts from. */
+static int release_heads(struct job_runner *r, struct err *err)
+{
+	struct sink *sink;
+	int i, rc;
+
+	for (i = 0; i < r->job->n_drives; i++) {
+		if (open_sink(r, i, &sink, err) < 0)
+			return -1;
+		rc = copy_release_masked(r->drives[i].source, sink, err);
+		sink_close(sink);
+		if (rc == 0 && r->job->prepare.enabled)
+			rc = block_reread_table(r->drives[i].target, err);
+		if (rc < 0)
+			return err_wrap(err, "drives[%d] %s", i, r->drives[i].target);
+		job_tick(r);
+	}
+	return 0;
+}
+
+static int run_guest(struct job_runner *r, struct err *err)
+{
+	const struct job *j = r->job;
+	const char *disks[JOB_MAX_DRIVES + 1] = { NULL }, *keys[JOB_MAX_KEYS + 1] = { NULL };
+	struct guest_options opt = {
+		.action = j->prepare.undo      ? GUEST_UNDO
+			  : j->prepare.dry_run ? GUEST_DRY_RUN
+					       : GUEST_APPLY,
+		.disks = disks,
+		.keys = keys,
+		.root = strcmp(j->prepare.guest, "auto") ? j->prepare.guest : NULL,
+		.firmware = job_firmware(),
+		.nics = j->prepare.nics,
+		.n_nics = j->prepare.n_nics,
+		.remove_tools = j->prepare.remove_tools,
+		.write_nvram = j->prepare.nvram && r->env->image,
+		.work_dir = r->env->image ? WORK_DIR : WORK_DIR_HOST,
+		.tool_timeout_s = j->prepare.tool_timeout_s,
+		.step = on_step,
+		.tick = on_tick,
+		.ctx = r,
+		.cancel = &r->ctl.cancel,
+	};
+	int i;
+
+	for (i = 0; i < j->n_drives; i++)
+		disks[i] = r->drives[i].target;
+	for (i = 0; i < j->prepare.n_keys; i++)
+		keys[i] = j->prepare.keys[i];
+	if (mkdir(opt.work_dir, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, ERR_INTERNAL, "make %s", opt.work_dir);
+	strbuf_reset(&r->prepare);
+	return guest_run(&opt, &r->prepare, err);
+}
+
+int job_stage_prepare(struct job_runner *r, struct err *err)
+{
+	unsigned tool = r->job->prepare.tool_timeout_s;
+	int i;
+
+	job_quiet(r, (tool ? tool : TOOL_TIMEOUT_S) + 60);
+	if (job_cancelled(r, err) < 0)
+		return -1;
+	if (r->job->mode != JOB_PREPARE && release_heads(r, err) < 0)
+		return -1;
+	if (!r->job->prepare.enabled)
+		return 0;
+	for (i = 0; i < r->job->n_drives && !r->job->prepare.dry_run; i++)
+		note_written(r, i);
+	return run_guest(r, err);
+}
+
+/* commit */
+
+/* The boot disk comes first in a job and is committed last: until then the machine cannot start
+ * from half of its disks. */
+int job_stage_commit(struct job_runner *r, struct err *err)
+{
+	struct sink *sink;
+	int i, rc;
+
+	job_quiet(r, 120);
+	for (i = r->job->n_drives - 1; i >= 0; i--) {
+		if (open_sink(r, i, &sink, err) < 0)
+			return -1;
+		rc = copy_commit(r->drives[i].source, sink, err);
+		if (rc == 0)
+			rc = sink_flush(sink, err);
+		sink_close(sink);
+		if (rc < 0)
+			return err_wrap(err, "commit drives[%d] %s", i, r->drives[i].target);
+		r->drives[i].committed = true;
+		job_tick(r);
+	}
+	return 0;
+}

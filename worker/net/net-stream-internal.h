@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_STREAM_INTERNAL_H
+#define NET_STREAM_INTERNAL_H
+
+#include "net/net.h"
+
+struct net_tls; /* tls.c */
+
+struct stream {
+	int fd;
+	unsigned timeout_ms;
+	char name[128];
+	struct net_tls *tls;
+};
+
+/* stream.c */
+/* Waits for POLLIN or POLLOUT within the stream's timeout; -1 with NET_IO. */
+int net_stream_wait(struct stream *s, short events, struct err *err);
+
+/* tls.c: as net_read_some and net_write_some of the layer below. */
+int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err);
+int net_tls_write(struct stream *s, const void *buf, size_t len, struct err *err);
+bool net_tls_pending(const struct net_tls *t);
+void net_tls_free(struct stream *s, bool say_bye);
+
+#endif

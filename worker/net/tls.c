@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS through mbedTLS. Keys are only ever exchanged with (EC)DHE, so that a key that leaks later
+ * does not open what was recorded before. */
+#include "net/net.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <mbedtls/error.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
+#include <psa/crypto.h>
+#include <mbedtls/psa_util.h>
+
+#include "net/net-stream-internal.h"
+
+struct net_tls {
+	mbedtls_ssl_context ssl;
+	mbedtls_ssl_config conf;
+	mbedtls_x509_crt ca, cert;
+	mbedtls_pk_context key;
+	bool established;
+	uint8_t first[8];     /* first bytes received */
+	size_t n_first;
+	char describe[96];
+};
+
+/* Bytes of a server that speaks first, or answers in clear. */
+static void note_first(struct net_tls *t, const uint8_t *buf, size_t len)
+{
+	while (t->n_first < sizeof(t->first) && len--)
+		t->first[t->n_first++] = *buf++;
+}
+
+static int bio_send(void *ctx, const unsigned char *buf, size_t len)
+{
+	struct stream *s = ctx;
+	ssize_t n = send(s->fd, buf, len, MSG_NOSIGNAL);
+
+	if (n >= 0)
+		return (int)n;
+	return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE : -errno - 0x10000;
+}
+
+static int bio_recv(void *ctx, unsigned char *buf, size_t len)
+{
+	struct stream *s = ctx;
+	ssize_t n = recv(s->fd, buf, len, 0);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
+							  : -errno - 0x10000;
+	if (s->tls && !s->tls->established)
+		note_first(s->tls, buf, (size_t)n);
+	return n ? (int)n : MBEDTLS_ERR_SSL_CONN_EOF;
+}
+
+static const char *text_of(int code, char *buf, size_t size)
+{
+	if (code <= -0x10000)
+		snprintf(buf, size, "%s", strerror(-(code + 0x10000)));
+	else if (code == MBEDTLS_ERR_SSL_CONN_EOF)
+		snprintf(buf, size, "the other end closed the connection");
+	else
+		mbedtls_strerror(code, buf, size);
+	return buf;
+}
+
+/* After WANT_READ or WANT_WRITE: waits. 0 go on, -1 failed. */
+static int want(struct stream *s, int code, struct err *err)
+{
+	return net_stream_wait(s, code == MBEDTLS_ERR_SSL_WANT_WRITE ? POLLOUT : POLLIN, err);
+}
+
+static bool wants(int code)
+{
+	return code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
+static int io_error(struct stream *s, const char *what, int code, struct err *err)
+{
+	char text[160];
+	int sys = code <= -0x10000 ? -(code + 0x10000) : 0;
+
+	err_set(err, sys || code == MBEDTLS_ERR_SSL_CONN_EOF ? ERR_NET_IO : ERR_SRC_TLS,
+		"%s: %s: %s", s->name, what, text_of(code, text, sizeof(text)));
+	err->sys = code == MBEDTLS_ERR_SSL_CONN_EOF ? ENODATA : sys;
+	return -1;
+}
+
+int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
+{
+	int n;
+
+	for (;;) {
+		n = mbedtls_ssl_read(&s->tls->ssl, buf, len);
+		if (n > 0 || n == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
+			*ret_len = n > 0 ? (size_t)n : 0;
+			return 0;
+		}
+		if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+			continue; /* GnuTLS and OpenSSL servers send them; nothing is resumed */
+		if (!wants(n))
+			return io_error(s, "receive", n ? n : MBEDTLS_ERR_SSL_CONN_EOF, err);
+		if (want(s, n, err) < 0)
+			return -1;
+	}
+}
+
+int net_tls_write(struct stream *s, const void *buf, size_t len, struct err *err)
+{
+	const unsigned char *p = buf;
+
+	while (len) {
+		int n = mbedtls_ssl_write(&s->tls->ssl, p, len);
+
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (!wants(n)) {
+			return io_error(s, "send", n, err);
+		} else if (want(s, n, err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+bool net_tls_pending(const struct net_tls *t)
+{
+	return mbedtls_ssl_check_pending(&t->ssl);
+}
+
+void net_tls_free(struct stream *s, bool say_bye)
+{
+	struct net_tls *t = s->tls;
+
+	if (!t)
+		return;
+	if (say_bye && t->established)
+		mbedtls_ssl_close_notify(&t->ssl); /* best effort, never waits */
+	mbedtls_ssl_free(&t->ssl);
+	mbedtls_ssl_config_free(&t->conf);
+	mbedtls_x509_crt_free(&t->ca);
+	mbedtls_x509_crt_free(&t->cert);
+	mbedtls_pk_free(&t->key);
+	free(t);
+	s->tls = NULL;
+}
+
+/* Server: finds the key of the identity that the client sent. */
+static int find_psk(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id, size_t len)
+{
+	const struct net_tls_config *c = ctx;
+	const struct net_psk *const *more = c->psks;
+	const struct net_psk *k = c->psk ? c->psk : more ? *more++ : NULL;
+
+	for (; k; k = more ? *more++ : NULL)
+		if (strlen(k->identity) == len && !memcmp(k->identity, id, len))
+			return mbedtls_ssl_set_hs_psk(ssl, k->key, k->key_len);
+	return MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
+}
+
+static int load_certificates(struct net_tls *t, const struct net_tls_config *c, struct err *err)
+{
+	char text[160];
+	const char *file = c->ca_file;
+	int r = 0;
+
+	if (c->ca_file) {
+		r = mbedtls_x509_crt_parse_file(&t->ca, c->ca_file);
+		mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, NULL);
+	}
+	if (!r && c->cert_file) {
+		file = c->cert_file;
+		r = mbedtls_x509_crt_parse_file(&t->cert, c->cert_file);
+	}
+	if (!r && c->cert_file && c->key_file) {
+		file = c->key_file;
+		r = mbedtls_pk_parse_keyfile(&t->key, c->key_file, NULL, mbedtls_psa_get_random,
+			MBEDTLS_PSA_RANDOM_STATE);
+		if (!r)
+			r = mbedtls_ssl_conf_own_cert(&t->conf, &t->cert, &t->key);
+	}
+	if (!r)
+		return 0;
+	if (r > 0) /* so many certificates of the file were not understood */
+		return err_set(err, ERR_CFG_INVALID, "%s: %d certificates not understood", file, r);
+	return err_set(err, ERR_CFG_INVALID, "%s: %s", file, text_of(r, text, sizeof(text)));
+}
+
+static int configure(struct net_tls *t, const struct net_tls_config *c, bool server,
+	struct err *err)
+{
+	/* Fastest first. An external key is bound to SHA-256 (RFC 8446, 4.2.11), so that with
+	 * a pre-shared key ChaCha20-Poly1305 is what mbedTLS and libsodium do at full speed. */
+	static const int psk_suites[] = { MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+		MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+		MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
+	static const int cert_suites[] = { MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+		MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+		MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+	bool psk = c->psk || c->psks;
+	int r = mbedtls_ssl_config_defaults(&t->conf,
+		server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
+		MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+
+	if (r)
+		return err_set(err, ERR_INTERNAL, "TLS set-up failed (%#x)", (unsigned)-r);
+	mbedtls_ssl_conf_rng(&t->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
+	mbedtls_ssl_conf_min_tls_version(&t->conf,
+		c->tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
+	mbedtls_ssl_conf_ciphersuites(&t->conf, psk ? psk_suites : cert_suites);
+	mbedtls_ssl_conf_tls13_key_exchange_modes(&t->conf,
+		psk ? MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL
+		    : MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
+	mbedtls_ssl_conf_authmode(&t->conf,
+		server || psk ? MBEDTLS_SSL_VERIFY_NONE : MBEDTLS_SSL_VERIFY_REQUIRED);
+	if (server && psk)
+		mbedtls_ssl_conf_psk_cb(&t->conf, find_psk, (void *)(uintptr_t)c);
+	else if (psk)
+		r = mbedtls_ssl_conf_psk(&t->conf, c->psk->key, c->psk->key_len,
+			(const unsigned char *)c->psk->identity, strlen(c->psk->identity));
+	if (r)
+		return err_set(err, ERR_INTERNAL, "TLS key set-up failed (%#x)", (unsigned)-r);
+	return load_certificates(t, c, err);
+}
+
+static int wrong_certificate(struct stream *s, struct err *err)
+{
+	uint32_t flags = mbedtls_ssl_get_verify_result(&s->tls->ssl);
+	char text[256];
+	int n = mbedtls_x509_crt_verify_info(text, sizeof(text), "", flags);
+
+	for (int i = 0; i < n; i++)
+		if (text[i] == '\n')
+			text[i] = i + 1 < n ? ' ' : '\0';
+	return err_set(err, ERR_SRC_PIN, "%s: certificate refused: %s", s->name,
+		n > 0 ? text : "not valid");
+}
+
+/* Names what stands at the other end when it does not speak TLS. */
+static int diagnose(struct stream *s, bool server, bool psk, int code, struct err *err)
+{
+	struct net_tls *t = s->tls;
+	uint8_t more[8];
+	char text[160];
+	ssize_t n;
+
+	/* mbedTLS stops after the 5 bytes of a record header that is none. */
+	n = recv(s->fd, more, sizeof(more), MSG_DONTWAIT);
+	if (n > 0)
+		note_first(t, more, (size_t)n);
+	if (t->n_first == 8 && !memcmp(t->first, "NBDMAGIC", 8))
+		return err_set(err, ERR_SRC_IS_NBD, "%s: an NBD server answered, in clear", s->name);
+	if (t->n_first >= 5 && !memcmp(t->first, "HTTP/", 5))
+		return err_set(err, ERR_SRC_IS_HTTP, "%s: an HTTP server answered", s->name);
+	if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
+		return wrong_certificate(s, err);
+	text_of(code, text, sizeof(text));
+	if (psk && (server ? code == MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY ||
+				code == MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE
+			   : code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE))
+		return err_set(err, ERR_SRC_AUTH, "%s: the pre-shared key was refused", s->name);
+	if (code <= -0x10000 || (code == MBEDTLS_ERR_SSL_CONN_EOF && !t->n_first)) {
+		err_set(err, ERR_SRC_TLS, "%s: no TLS answer: %s", s->name, text);
+		err->sys = code <= -0x10000 ? -(code + 0x10000) : ENODATA;
+		return -1;
+	}
+	return err_set(err, ERR_SRC_TLS, "%s: TLS handshake: %s", s->name, text);
+}
+
+static int handshake(struct stream *s, const struct net_tls_config *c, bool server,
+	struct err *err)
+{
+	struct net_tls *t = s->tls;
+	int r = mbedtls_ssl_setup(&t->ssl, &t->conf);
+
+	if (!r && !server)
+		r = mbedtls_ssl_set_hostname(&t->ssl, c->host_name);
+	if (r)
+		return err_set(err, ERR_NOMEM, "%s: TLS set-up failed (%#x)", s->name,
+			(unsigned)-r);
+	mbedtls_ssl_set_bio(&t->ssl, s, bio_send, bio_recv, NULL);
+	while ((r = mbedtls_ssl_handshake(&t->ssl))) {
+		if (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+			continue;
+		if (!wants(r))
+			return diagnose(s, server, c->psk || c->psks, r, err);
+		if (want(s, r, err) < 0)
+			return err_wrap(err, "TLS handshake");
+	}
+	snprintf(t->describe, sizeof(t->describe), "%s %s", mbedtls_ssl_get_version(&t->ssl),
+		mbedtls_ssl_get_ciphersuite(&t->ssl));
+	t->established = true;
+	return 0;
+}
+
+static int start(struct stream *s, const struct net_tls_config *c, bool server, struct err *err)
+{
+	struct net_tls *t;
+
+	if (psa_crypto_init() != PSA_SUCCESS)
+		return err_set(err, ERR_INTERNAL, "no random numbers for TLS");
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return err_set(err, ERR_NOMEM, "%s: TLS: out of memory", s->name);
+	mbedtls_ssl_init(&t->ssl);
+	mbedtls_ssl_config_init(&t->conf);
+	mbedtls_x509_crt_init(&t->ca);
+	mbedtls_x509_crt_init(&t->cert);
+	mbedtls_pk_init(&t->key);
+	s->tls = t;
+	if (configure(t, c, server, err) < 0 || handshake(s, c, server, err) < 0) {
+		net_tls_free(s, false);
+		return -1;
+	}
+	return 0;
+}
+
+int net_tls_client(struct stream *s, const struct net_tls_config *c, struct err *err)
+{
+	return start(s, c, false, err);
+}
+
+int net_tls_server(struct stream *s, const struct net_tls_config *c, struct err *err)
+{
+	return start(s, c, true, err);
+}
+
+const char *net_tls_describe(const struct stream *s)
+{
+	return s->tls ? s->tls->describe : NULL;
+}

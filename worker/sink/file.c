@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disk image files: made when missing, made longer when too short, sparse where zero. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "sink/sink-internal.h"
+
+#define BLOCK 4096 /* of most file systems; only a hint for rounding */
+
+struct file {
+	int fd;
+	struct sink_zeroer zeroer;
+};
+
+static int punch(int fd, uint64_t off, uint64_t len)
+{
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+}
+
+static int zero_range(int fd, uint64_t off, uint64_t len)
+{
+	return fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)off, (off_t)len);
+}
+
+static const struct sink_zero_way ways[] = {
+	{ "fallocate(PUNCH_HOLE)", punch },
+	{ "fallocate(ZERO_RANGE)", zero_range },
+	{ NULL, NULL },
+};
+
+static int file_open(struct sink *k, const char *target, uint64_t size, struct err *err)
+{
+	struct file *f = calloc(1, sizeof(*f));
+	struct stat st;
+
+	k->priv = f;
+	if (!f)
+		return err_set(err, ERR_NOMEM, "open %s: out of memory", target);
+	f->fd = open(target, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+		return err_sys(err, err_disk_code(errno), "open %s", target);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_DISK_NOT_FOUND,
+			"%s is neither a block device nor a file", target);
+	k->info.reads_zero = !st.st_size;
+	k->info.size = (uint64_t)st.st_size;
+	k->info.align = BLOCK;
+	f->zeroer = (struct sink_zeroer){ .ways = ways, .granule = BLOCK, .fd = f->fd };
+	if (k->info.size >= size)
+		return 0;
+	if (ftruncate(f->fd, (off_t)size) < 0)
+		return err_sys(err, err_disk_code(errno), "make %s %" PRIu64 " bytes long",
+			target, size);
+	k->info.size = size;
+	return 0;
+}
+
+static void file_close(struct sink *k)
+{
+	struct file *f = k->priv;
+
+	if (f && f->fd >= 0)
+		close(f->fd);
+	free(f);
+}
+
+static int file_write(struct sink *k, const void *buf, size_t len, uint64_t off,
+	struct err *err)
+{
+	if (fdio_pwrite(((struct file *)k->priv)->fd, buf, len, off) < 0)
+		return err_sys(err, err_disk_code(errno), "%s: write %zu bytes at %" PRIu64,
+			k->name, len, off);
+	return 0;
+}
+
+static int file_read(struct sink *k, void *buf, size_t len, uint64_t off, struct err *err)
+{
+	if (fdio_pread(((struct file *)k->priv)->fd, buf, len, off) < 0)
+		return err_sys(err, err_disk_code(errno), "%s: read %zu bytes at %" PRIu64,
+			k->name, len, off);
+	return 0;
+}
+
+static int file_zero(struct sink *k, uint64_t off, uint64_t len, struct err *err)
+{
+	return sink_zero_range(k, &((struct file *)k->priv)->zeroer, off, len, err);
+}
+
+static int file_flush(struct sink *k, struct err *err)
+{
+	if (fdatasync(((struct file *)k->priv)->fd) < 0)
+		return err_sys(err, err_disk_code(errno), "%s: flush", k->name);
+	return 0;
+}
+
+const struct sink_ops sink_file_ops = {
+	.name = "file",
+	.open = file_open,
+	.close = file_close,
+	.write = file_write,
+	.read = file_read,
+	.zero = file_zero,
+	.flush = file_flush,
+};

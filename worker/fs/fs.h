@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File systems of a guest: recognise one, mount it, and work on files below its root without
+ * ever leaving it. The guest's tree is hostile: every path is resolved by the kernel beneath
+ * the root (openat2, RESOLVE_IN_ROOT), absolute symbolic links start again at that root, and
+ * only regular files are read.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+#define FS_PATH_MAX 4096
+
+/* probe.c: libblkid. */
+struct fs_info {
+	char dev[256];       /* as given: "/dev/vda1" */
+	char type[32];       /* "ext4", "vfat", "swap", "LVM2_member", "crypto_LUKS" */
+	char usage[16];      /* "filesystem", "raid", "crypto", "other" */
+	char uuid[64], label[128];
+	char uuid_sub[64];   /* btrfs: of this device */
+	char partuuid[64], partlabel[128];
+	char parttype[64];   /* GUID in lower case, or "0x83" */
+	uint64_t size;       /* bytes of the device */
+};
+enum fs_found {
+	FS_FOUND, FS_NOTHING, /* no signature that libblkid knows */
+	FS_AMBIGUOUS,         /* two signatures: never guessed */
+	FS_UNREADABLE,        /* err is filled */
+};
+enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err);
+/* Type of partition table on a disk: "gpt", "dos", or "" for none. */
+int fs_probe_table(const char *disk, char *ret, size_t size, struct err *err);
+#define FS_ESP_GUID "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+#define FS_BIOS_BOOT_GUID "21686148-6449-6e6f-744e-656564454649"
+
+/* mount.c: always nodev and nosuid. Read-only mounts do not replay a journal, so that not one
+ * byte of the device changes. options may be NULL. */
+int fs_mount(const char *dev, const char *type, const char *where, bool writable,
+	const char *options, struct err *err);
+int fs_remount_writable(const char *where, const char *dev, struct err *err);
+/* Lazily when it is busy. Flushes first. */
+int fs_unmount(const char *where, struct err *err);
+bool fs_mountable(const char *type); /* the worker knows what to do with this type */
+
+/* root.c: paths are absolute within the guest. */
+struct fs_root {
+	int fd;               /* of the root folder */
+	char at[FS_PATH_MAX]; /* where it is mounted, without links; "" = cannot be named */
+};
+int fs_root_open(struct fs_root *r, const char *at, struct err *err);
+void fs_root_close(struct fs_root *r);
+/* open(2) within the root; -1 with errno. ELOOP, EXDEV: unsafe. Follows links within the root
+ * unless flags has O_NOFOLLOW. */
+int fs_open(const struct fs_root *r, const char *path, int flags, unsigned mode);
+int fs_stat(const struct fs_root *r, const char *path, struct stat *st);  /* follows */
+int fs_lstat(const struct fs_root *r, const char *path, struct stat *st); /* last part not */
+bool fs_is_file(const struct fs_root *r, const char *path); /* regular, links followed */
+bool fs_is_dir(const struct fs_root *r, const char *path);
+/* The path without links, within the root: "/boot/grub2/grub.cfg" for "/etc/grub2.cfg". */
+int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size, struct err *err);
+int fs_readlink(const struct fs_root *r, const char *path, char *ret, size_t size);
+/* 0: read, NUL added behind *ret_len bytes; 1: there is no such file; -1: err (a larger file,
+ * not a regular one, a loop of links, an I/O error). */
+int fs_read(const struct fs_root *r, const char *path, size_t max, char **ret, size_t *ret_len,
+	struct err *err);
+/* Calls each name of a folder (no "." and ".."), sorted. 0, or 1 when there is none. A
+ * non-zero result of each ends the walk and is returned. */
+int fs_list(const struct fs_root *r, const char *path,
+	int (*each)(void *ctx, const char *name, const struct stat *st), void *ctx, struct err *err);
+struct fs_space {
+	uint64_t free_bytes, free_inodes, total_bytes;
+	dev_t dev;
+};
+int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret, struct err *err);
+
+/* write.c: changes inside the guest. The folder of the path is resolved, the last part is never
+ * followed (use fs_real first). */
+/* Atomically: new file beside it, owner, mode and extended attributes of the old one (of
+ * `like` when there is none, of root and mode when like is NULL too), fsync, rename. */
+int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_t len,
+	unsigned mode, struct err *err);
+/* Copies a regular file with owner, mode, times and extended attributes; to must not exist
+ * unless replace. ret_sha256 (65 bytes of hex) may be NULL. */
+int fs_copy(const struct fs_root *r, const char *from, const char *to, bool replace,
+	char *ret_sha256, struct err *err);
+int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct err *err);
+int fs_symlink(const struct fs_root *r, const char *target, const char *path, struct err *err);
+int fs_remove(const struct fs_root *r, const char *path, struct err *err); /* file or empty folder */
+int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st, struct err *err);
+/* The hex SHA-256 of a regular file, last part not followed. */
+int fs_sha256(const struct fs_root *r, const char *path, char ret[65], struct err *err);
+void fs_sha256_buf(const void *buf, size_t len, char ret[65]);
+
+/* inventory.c: what a tree looks like, to find what a guest's own tool changed. Below `skip`
+ * (NULL-terminated, may be NULL) nothing is looked at. Crosses mount points. */
+struct fs_inventory;
+int fs_inventory_take(const struct fs_root *r, const char *const *skip, void (*tick)(void *),
+	void *tick_ctx, struct fs_inventory **ret, struct err *err);
+void fs_inventory_free(struct fs_inventory *inv);
+enum fs_change { FS_ADDED, FS_CHANGED, FS_REMOVED };
+/* Sorted by path. Folders are reported when added or removed only. */
+int fs_inventory_diff(const struct fs_inventory *before, const struct fs_inventory *after,
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
+	struct err *err);
+
+#endif

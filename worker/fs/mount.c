@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* What the worker can mount, and how it is kept from writing when it only looks. */
+static const struct {
+	const char *type, *read_only;
+} types[] = {
+	{ "ext2", NULL },
+	{ "ext3", "noload" },
+	{ "ext4", "noload" },
+	{ "xfs", "norecovery,nouuid" },
+	{ "btrfs", "rescue=nologreplay" },
+	{ "vfat", NULL },
+	{ "jfs", NULL },
+	{ "reiserfs", "nolog" },
+	{ "iso9660", NULL },
+};
+#define N_TYPES (sizeof(types) / sizeof(types[0]))
+
+static int find(const char *type)
+{
+	for (size_t i = 0; i < N_TYPES; i++)
+		if (!strcmp(types[i].type, type))
+			return (int)i;
+	return -1;
+}
+
+bool fs_mountable(const char *type)
+{
+	return find(type) >= 0;
+}
+
+int fs_mount(const char *dev, const char *type, const char *where, bool writable,
+	const char *options, struct err *err)
+{
+	unsigned long flags = MS_NODEV | MS_NOSUID | MS_NOATIME | (writable ? 0 : MS_RDONLY);
+	int i = find(type);
+	const char *own = writable || i < 0 ? NULL : types[i].read_only;
+	char data[512] = "";
+
+	if (i < 0)
+		return err_set(err, ERR_FS_UNKNOWN, "%s: file system %s", dev, type);
+	if (writable && !strcmp(type, "xfs"))
+		own = "nouuid"; /* a copy may share its UUID with a disk of this machine */
+	snprintf(data, sizeof(data), "%s%s%s", own ? own : "", own && options ? "," : "",
+		options ? options : "");
+	if (!mount(dev, where, type, flags, data))
+		return 0;
+	if (!strcmp(type, "btrfs") && own && errno == EINVAL) {
+		/* kernels before 5.9 spell it differently */
+		snprintf(data, sizeof(data), "nologreplay%s%s", options ? "," : "",
+			options ? options : "");
+		if (!mount(dev, where, type, flags, data))
+			return 0;
+	}
+	if (errno == ENODEV)
+		return err_set(err, ERR_FS_UNKNOWN, "%s: this kernel has no %s", dev, type);
+	return err_sys(err, errno == EUCLEAN ? ERR_FS_DIRTY : ERR_FS_MOUNT, "mount %s (%s)", dev,
+		type);
+}
+
+int fs_remount_writable(const char *where, const char *dev, struct err *err)
+{
+	if (mount(dev, where, NULL, MS_REMOUNT | MS_NODEV | MS_NOSUID | MS_NOATIME, NULL) < 0)
+		return err_sys(err, ERR_FS_MOUNT, "make %s writable", dev);
+	return 0;
+}
+
+int fs_unmount(const char *where, struct err *err)
+{
+	CLEANUP_CLOSE int fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && syncfs(fd) < 0)
+		return err_sys(err, err_disk_code(errno), "flush %s", where);
+	if (fd >= 0)
+		close(fd);
+	fd = -1;
+	if (!umount2(where, UMOUNT_NOFOLLOW))
+		return 0;
+	if (errno == EBUSY && !umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW))
+		return 0;
+	return err_sys(err, ERR_FS_MOUNT, "unmount %s", where);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fs.h"
+
+#include <blkid/blkid.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void take(blkid_probe pr, const char *name, char *ret, size_t size)
+{
+	const char *value;
+
+	if (!blkid_probe_lookup_value(pr, name, &value, NULL))
+		snprintf(ret, size, "%s", value);
+}
+
+static void lower(char *s)
+{
+	for (; *s; s++)
+		*s = (char)tolower((unsigned char)*s);
+}
+
+enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err)
+{
+	blkid_probe pr;
+	int found;
+
+	memset(ret, 0, sizeof(*ret));
+	snprintf(ret->dev, sizeof(ret->dev), "%s", dev);
+	pr = blkid_new_probe_from_filename(dev);
+	if (!pr) {
+		err_sys(err, err_disk_code(errno), "open %s", dev);
+		return FS_UNREADABLE;
+	}
+	ret->size = (uint64_t)blkid_probe_get_size(pr);
+	blkid_probe_enable_superblocks(pr, 1);
+	blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID |
+		BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE);
+	blkid_probe_enable_partitions(pr, 1);
+	blkid_probe_set_partitions_flags(pr, BLKID_PARTS_ENTRY_DETAILS);
+	errno = 0;
+	found = blkid_do_safeprobe(pr);
+	take(pr, "PART_ENTRY_UUID", ret->partuuid, sizeof(ret->partuuid));
+	take(pr, "PART_ENTRY_NAME", ret->partlabel, sizeof(ret->partlabel));
+	take(pr, "PART_ENTRY_TYPE", ret->parttype, sizeof(ret->parttype));
+	lower(ret->parttype);
+	take(pr, "TYPE", ret->type, sizeof(ret->type));
+	take(pr, "USAGE", ret->usage, sizeof(ret->usage));
+	take(pr, "UUID", ret->uuid, sizeof(ret->uuid));
+	take(pr, "UUID_SUB", ret->uuid_sub, sizeof(ret->uuid_sub));
+	take(pr, "LABEL", ret->label, sizeof(ret->label));
+	blkid_free_probe(pr);
+	if (found == -2)
+		return FS_AMBIGUOUS;
+	if (found < 0) {
+		err_sys(err, ERR_DISK_IO, "read %s", dev);
+		return FS_UNREADABLE;
+	}
+	return ret->type[0] ? FS_FOUND : FS_NOTHING;
+}
+
+int fs_probe_table(const char *disk, char *ret, size_t size, struct err *err)
+{
+	blkid_probe pr = blkid_new_probe_from_filename(disk);
+	blkid_partlist list;
+
+	*ret = '\0';
+	if (!pr)
+		return err_sys(err, err_disk_code(errno), "open %s", disk);
+	blkid_probe_enable_partitions(pr, 1);
+	list = blkid_probe_get_partitions(pr);
+	if (list) {
+		blkid_parttable table = blkid_partlist_get_table(list);
+
+		if (table)
+			snprintf(ret, size, "%s", blkid_parttable_get_type(table));
+	}
+	blkid_free_probe(pr);
+	return 0;
+}

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 
 #define OPTION_MAX 4096
+#define ACTIVE 1 /* LOAD_OPTION_ACTIVE */
 #define ATTRIBUTES (EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS | \
 	EFI_VARIABLE_RUNTIME_ACCESS)
 
@@ -163,7 +164,7 @@ int boot_nvram_write(const struct boot_efi_part *p, const char *loader, const ch
 	while (number < 0xffff && f->used[number])
 		number++;
 	snprintf((char *)description, sizeof(description), "%s", title);
-	n = efi_loadopt_create(option, sizeof(option), LOAD_OPTION_ACTIVE, (efidp)path, len,
+	n = efi_loadopt_create(option, sizeof(option), ACTIVE, (efidp)path, len,
 		description, NULL, 0);
 	if (n < 0)
 		return err_sys(err, ERR_PREP_LOADER, "make a boot entry for %s", loader);

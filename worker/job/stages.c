@@ -189,6 +189,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.firmware = job_firmware(),
 		.nics = j->prepare.nics,
 		.n_nics = j->prepare.n_nics,
+		.in_target = r->env->image,
 		.remove_tools = j->prepare.remove_tools,
 		.write_nvram = j->prepare.nvram && r->env->image,
 		.work_dir = r->env->image ? WORK_DIR : WORK_DIR_HOST,

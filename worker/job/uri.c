@@ -57,14 +57,14 @@ static int add(char *ret, size_t *n, char c)
 	return 0;
 }
 
-static int add_escaped(char *ret, size_t *n, const char *name)
+static int add_escaped(char *ret, size_t *n, const char *name, const char *plain)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
 	for (; *name; name++) {
 		unsigned char c = (unsigned char)*name;
 
-		if (isalnum(c) || strchr("._-~", c)) {
+		if (isalnum(c) || strchr(plain, c)) {
 			if (add(ret, n, (char)c) < 0)
 				return -1;
 		} else if (add(ret, n, '%') < 0 || add(ret, n, hex[c >> 4]) < 0 ||
@@ -75,30 +75,27 @@ static int add_escaped(char *ret, size_t *n, const char *name)
 	return 0;
 }
 
-/* file: and pattern: take the name as it is; in the others it is a path segment before '?'. */
+/* The name is a path segment (below a file: URL: a path) before any '?'; behind pattern: it is
+ * whatever that transport understands. */
 int job_drive_uri(const struct job *j, const struct job_drive *d, char ret[JOB_URI_MAX])
 {
-	const char *url = j->source.url, *rest = url + strcspn(url, "?");
-	bool local = !strncmp(url, "file:", 5) || !strncmp(url, "pattern:", 8);
+	const char *url = j->source.url, *query = url + strcspn(url, "?");
+	bool pattern = !strncmp(url, "pattern:", 8), file = !strncmp(url, "file:", 5);
 	size_t n = 0;
 	const char *p;
 
 	ret[0] = '\0';
-	if (local)
-		rest = url + strlen(url);
-	for (p = url; p < rest; p++)
+	for (p = url; p < query; p++)
 		if (add(ret, &n, *p) < 0)
 			return -1;
 	if (n && ret[n - 1] != '/' && ret[n - 1] != ':' && add(ret, &n, '/') < 0)
 		return -1;
-	if (local) {
-		for (p = d->source; *p; p++)
-			if (add(ret, &n, *p) < 0)
-				return -1;
-	} else if (add_escaped(ret, &n, d->source) < 0) {
+	for (p = d->source; pattern && *p; p++)
+		if (add(ret, &n, *p) < 0)
+			return -1;
+	if (!pattern && add_escaped(ret, &n, d->source, file ? "._-~/" : "._-~") < 0)
 		return -1;
-	}
-	for (p = rest; *p; p++)
+	for (p = query; *p; p++)
 		if (add(ret, &n, *p) < 0)
 			return -1;
 	return 0;

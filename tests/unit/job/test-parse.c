@@ -2,7 +2,7 @@
 /* The job document: every key is read, every mistake is named with its full path. */
 #include "tests/unit/test.h"
 
-#include "job/job.h"
+#include "job/job-internal.h"
 
 #define PIN "sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -337,7 +337,31 @@ TEST(hostile)
 	free(text);
 }
 
+static const char *uri_of(const char *url, const char *drive)
+{
+	static char uri[JOB_URI_MAX];
+	struct job *j = calloc(1, sizeof(*j));
+	struct job_drive d = { .target_state = JOB_UNKNOWN };
+
+	snprintf(j->source.url, sizeof(j->source.url), "%s", url);
+	snprintf(d.source, sizeof(d.source), "%s", drive);
+	CHECK(job_drive_uri(j, &d, uri) == 0);
+	free(j);
+	return uri;
+}
+
+TEST(drive_uris)
+{
+	CHECK_STR(uri_of("tws://h:5994", "sda"), "tws://h:5994/sda");
+	CHECK_STR(uri_of("tws://h/", "sda"), "tws://h/sda");
+	CHECK_STR(uri_of("nbd://h", "a/b c?"), "nbd://h/a%2Fb%20c%3F");
+	CHECK_STR(uri_of("nbd+unix:///?socket=/tmp/s", "x"), "nbd+unix:///x?socket=/tmp/s");
+	CHECK_STR(uri_of("file:/srv/disks", "sub/a?b"), "file:/srv/disks/sub/a%3Fb");
+	CHECK_STR(uri_of("pattern:", "1048576?zero=3"), "pattern:1048576?zero=3");
+}
+
 static const struct test tests[] = {
+	TEST_ENTRY(drive_uris, "the drive's name gets its place in source.url"),
 	TEST_ENTRY(every_key, "every key of a whole document arrives in its field"),
 	TEST_ENTRY(defaults, "keys left out have the documented values"),
 	TEST_ENTRY(mistakes, "each mistake is named by the path of its key"),

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+# The steps of `migrate`, in the order of the sequence.
+# shellcheck shell=bash disable=SC2154 # variables of migrate and of the guest's guest.env
+#
+# The lab's network is QEMU's user networking on both sides: the VMs have their own addresses
+# behind it, and what they say to each other and to the controller goes over this machine's
+# loopback interface only.
+
+net=192.168.77.0/24
+host=192.168.77.2
+source_mac=00:50:56:aa:10:01
+target_mac=52:54:00:aa:20:01
+migration=demo-$guest-$firmware
+image=build/image/target-worker.iso
+volume_mib=64
+
+events=$demo/target/events.jsonl
+result_file=$demo/result.json
+
+# Loopback ports: the way into the guests, and of the source's drives and the controller.
+ssh_port=$(vm_port)
+source_port=$(vm_port)
+controller_port=$(vm_port)
+
+guest_ssh()
+{
+	ssh -q -i "$guest_dir/ssh_key" -p "$ssh_port" -o UserKnownHostsFile="$guest_dir/known_hosts" \
+		-o HostKeyAlias="$address" -o StrictHostKeyChecking=yes -o BatchMode=yes \
+		-o ConnectTimeout=5 root@127.0.0.1 "$@"
+}
+
+# wait_login VM SECONDS: with the host key of the source, so nobody else can answer.
+wait_login()
+{
+	local end=$((SECONDS + $2))
+
+	until guest_ssh true; do
+		if ! vm_runs "$1"; then
+			die "$1: went off before it could be logged in to"
+		elif [ $SECONDS -ge $end ]; then
+			vm_autopsy "$1"
+			die "$1: no login on $address after $2 s; console: $demo/$1/serial.log"
+		fi
+		show_progress "waiting for $address"
+		sleep 2
+	done
+}
+
+start_source()
+{
+	local args
+
+	cp --sparse=always "$guest_dir/disk.raw" "$demo/source.raw"
+	[ "$firmware" = bios ] || cp "$guest_dir/vars.fd" "$demo/source-vars.fd"
+	mapfile -t args < <(
+		vm_vmware_args "$demo/source.raw" $source_mac \
+			"net=$net,host=$host,restrict=on,hostfwd=tcp:127.0.0.1:$ssh_port-$address:22,hostfwd=tcp:127.0.0.1:$source_port-$address:5994"
+		[ "$firmware" = bios ] || vm_uefi_args "$demo/source-vars.fd"
+	)
+	vm_start source 5400 "${args[@]}"
+	wait_login source 400
+	step_note="$(guest_ssh 'hostname; systemd-detect-virt; uname -r' | paste -sd' ') at $address"
+	result "source" "$step_note"
+}
+
+# In memory of the source: the migration leaves no file on its disk.
+start_source_server()
+{
+	psk=migrate:$(openssl rand -hex 32)
+	guest_ssh 'cat >/dev/shm/source-server && chmod 755 /dev/shm/source-server' \
+		<build/worker/source-server
+	guest_ssh 'umask 077; cat >/dev/shm/psk' <<<"$psk"
+	guest_ssh systemd-run -q --unit=source-server /dev/shm/source-server \
+		--drive sda=/dev/sda --listen 0.0.0.0:5994 --psk-file /dev/shm/psk
+	guest_ssh 'for i in 1 2 3 4 5 6 7 8 9 10; do
+		ss -ltn | grep -q :5994 && exit 0; sleep 1; done; journalctl -u source-server --no-pager; exit 1' \
+		>"$demo/source-server.log" || die "source-server did not start: $(tail -n 2 "$demo/source-server.log")"
+	step_note="port 5994, TLS with a pre-shared key"
+}
+
+start_controller()
+{
+	local i
+
+	mkdir -p "$demo/controller"
+	build/controller/controller serve --state "$demo/controller" \
+		--listen "127.0.0.1:$controller_port" >"$demo/controller.log" 2>&1 &
+	controller_pid=$!
+	for ((i = 0; i < 100; i++)); do
+		! grep -q '^pin ' "$demo/controller.log" || break
+		kill -0 "$controller_pid" 2>&- || die "controller did not start: $(tail -n 1 "$demo/controller.log")"
+		sleep 0.1
+	done
+	step_note="https://$host:$controller_port"
+}
+
+# The source answers and shows its drive, the target can hold it.
+preflight()
+{
+	local greeting source_size
+
+	greeting=$(build/worker/worker copy --help 2>&1 | head -n 1) || :
+	[ -n "$greeting" ] || die "build/worker/worker does not run here"
+	socat -u OPEN:/dev/null "TCP:127.0.0.1:$source_port,connect-timeout=5" ||
+		die "source: nobody answers on port 5994"
+	source_size=$(guest_ssh 'blockdev --getsize64 /dev/sda')
+	target_size=$((source_size + (64 << 20)))
+	truncate -s $target_size "$demo/target.raw"
+	[ "$(du -k "$demo/target.raw" | cut -f1)" = 0 ] || die "the target's disk is not empty"
+	# The target exists already and idles without a system; the sequence has to stop it.
+	mapfile -t target_args < <(
+		vm_kvm_args $target_mac "net=$net,host=$host,dhcpstart=192.168.77.100"
+		[ "$firmware" = bios ] || vm_uefi_args "$demo/target-vars.fd"
+		printf '%s\n' -drive "if=none,id=disk,file=$demo/target.raw,format=raw,discard=unmap" \
+			-device virtio-blk-pci,drive=disk,serial=TW0,bootindex=2
+	)
+	vm_start target 600 "${target_args[@]}"
+	step_note="drive $((source_size / 1000000)) MB, target disk $((target_size / 1000000)) MB, $firmware"
+}
+
+power_off_target()
+{
+	vm_runs target || die "target: was not running"
+	vm_qmp target '{"execute":"quit"}' >/dev/null
+	vm_wait target 60 60
+	step_note=$(vm_off_reason target)
+}
+
+create_image()
+{
+	local template=$demo/template.json
+
+	jq -n --arg migration "$migration" --arg url "tws://$host:$source_port" --arg psk "$psk" \
+		--arg old $source_mac --arg new $target_mac --argjson uefi "$([ "$firmware" = uefi ] && echo true || echo false)" '{
+		version: 1, migration: $migration, mode: "full",
+		network: [{mac: $new, dhcp: true}],
+		source: {url: $url, psk: $psk},
+		drives: [{source: "sda", target: {serial: "TW0"}, target_state: "pristine", target_zero: true}],
+		verify: "sample",
+		prepare: {guest: "auto", network: {($old): $new}, remove_tools: true, nvram: $uefi},
+		finish: "poweroff"}' >"$template"
+	if [ -n "$controller" ]; then
+		build/controller/controller job new --state "$demo/controller" --template "$template" \
+			--url "https://$host:$controller_port/v1" >"$demo/job.json"
+	else
+		cp "$template" "$demo/job.json"
+	fi
+	build/worker/worker check-job "$demo/job.json" >"$demo/check-job.log" 2>&1 ||
+		die "the job is not valid: $(tail -n 1 "$demo/check-job.log")"
+	cp "$image" "$demo/image.iso"
+	scripts/set-job "$demo/image.iso" "$demo/job.json"
+	step_note="$(($(stat -c %s "$demo/image.iso") / 1000)) kB, job $migration"
+}
+
+# The creator never runs a cycle: what counts is the volume that the storage makes for it.
+create_volume()
+{
+	truncate -s ${volume_mib}M "$demo/volume.raw"
+	qemu-img convert -n -f raw -O raw "$demo/image.iso" "$demo/volume.raw"
+	vm_start creator 600 -machine q35 -m 64 -S -device virtio-scsi-pci,id=bus \
+		-drive "if=none,id=volume,file=$demo/volume.raw,format=raw" \
+		-device scsi-hd,id=boot,drive=volume,bus=bus.0
+	step_note="$volume_mib MiB from an image of $(($(stat -c %s "$demo/image.iso") >> 20)) MiB"
+}
+
+detach_volume()
+{
+	vm_qmp creator '{"execute":"device_del","arguments":{"id":"boot"}}' >/dev/null
+	until vm_event creator DEVICE_DELETED >/dev/null; do
+		sleep 0.1
+	done
+	step_note="DEVICE_DELETED"
+}
+
+attach_volume()
+{
+	# shellcheck disable=SC2054 # QEMU's commas
+	volume_args=(-drive "if=none,id=volume,file=$demo/volume.raw,format=raw"
+		-device virtio-blk-pci,drive=volume,bootindex=1)
+	step_note="virtio-blk, before the target's own disk"
+}
+
+remove_creator()
+{
+	vm_qmp creator '{"execute":"quit"}' >/dev/null
+	vm_wait creator 60 60
+	step_note=$(vm_off_reason creator)
+}
+
+start_target()
+{
+	copy_since=$(date +%s)
+	rm -f "$events"
+	vm_start target 5400 "${target_args[@]}" "${volume_args[@]}" -no-reboot \
+		-device virtio-serial-pci -chardev "file,id=events,path=$events" \
+		-device virtserialport,chardev=events,name=tw.events
+	wait_state READY COPY 180
+	step_note="worker is up$(jq -rs 'last(.[] | select(.monotonic_ms)) | " \(.monotonic_ms / 1000 | floor) s after its kernel"' "$events")"
+}
+
+# The last state the worker told of; "" before the first.
+worker_state()
+{
+	[ -s "$events" ] || return 0
+	tail -n 40 "$events" | grep '}$' | jq -rs 'map(select(.type == "state") | .state) | last // empty'
+}
+
+order="BOOT CONFIG NET REGISTER READY COPY PAUSED VERIFY PREPARE COMMIT REPORT OFF FAILED CANCELLING CANCELLED"
+state_rank()
+{
+	local before=${order%%"$1"*}
+
+	wc -w <<<"$before"
+}
+
+# The reason of a failure, as the worker itself gave it.
+worker_error()
+{
+	jq -rs 'map(select(.err)) | last | .err // {} | "\(.code // "no code"): \(.text // "no text")"' "$events"
+}
+
+# wait_state STATE [ANOTHER] SECONDS: until the worker has got that far.
+wait_state()
+{
+	local wanted seen='' end line quiet=$SECONDS size=0 now
+
+	wanted=$(state_rank "$1")
+	end=$((SECONDS + ${!#}))
+	while :; do
+		now=$(worker_state)
+		[ -z "$now" ] || seen=$now
+		case $seen in
+		FAILED | CANCELLED) die "worker: $(worker_error)" ;;
+		esac
+		[ -z "$seen" ] || [ "$(state_rank "$seen")" -lt "$wanted" ] || return 0
+		if ! vm_runs target; then
+			die "target went off ($(vm_off_reason target)) in state ${seen:-before any}; console: $demo/target/serial.log"
+		fi
+		if [ $SECONDS -ge "$end" ]; then
+			vm_autopsy target
+			die "worker is still in state ${seen:-before any}; console: $demo/target/serial.log"
+		fi
+		now=$(cat "$demo/target/serial.log" "$events" | wc -c)
+		[ "$now" = "$size" ] || { size=$now; quiet=$SECONDS; }
+		if [ $((SECONDS - quiet)) -ge 300 ]; then
+			vm_autopsy target
+			die "worker: nothing moved for 300 s in state ${seen:-before any}"
+		fi
+		if [ -s "$events" ]; then
+			line=$(tail -n 20 "$events" | grep '}$' | jq -rs 'last // {} |
+				if .progress then .progress | "bytes \(.phase) \(.flushed) \(.total) \(.rate_bps) \(.eta_s)"
+				else "text \(.step // .state) \(.text // "")" end')
+			# shellcheck disable=SC2086 # the words of one event
+			case $line in
+			bytes*) show_bytes ${line#bytes } ;;
+			text*) show_progress "${line#text }" ;;
+			esac
+		fi
+		sleep 1
+	done
+}
+
+replicate()
+{
+	local start=$SECONDS bytes
+
+	wait_state PREPARE 3600
+	bytes=$(jq -rs 'map(select(.progress).progress) | last | "\(.total) \(.wire)"' "$events")
+	step_note="$((${bytes% *} / 1000000)) MB of disk, $((${bytes#* } / 1000000)) MB over the wire"
+	result "replicated" "$step_note in $(clock $((SECONDS - start)))"
+}
+
+prepare()
+{
+	local start=$SECONDS
+
+	wait_state REPORT 1800
+	step_note=$(jq -rs 'map(select(.type == "step.finished" and .state == "PREPARE") | .step) | join(", ")' "$events")
+	result "prepared" "in $(clock $((SECONDS - start))): $step_note"
+}
+
+stop_target()
+{
+	vm_wait target 180 120
+	step_note="QMP: $(vm_off_reason target)"
+}
+
+# The result on the volume, the machine channel and the monitor have to agree, and so has the
+# controller when there is one.
+witnesses()
+{
+	local reason channel medium boss=none
+
+	reason=$(vm_off_reason target)
+	channel=$(worker_state)
+	scripts/read-result "$demo/volume.raw" >"$result_file"
+	scripts/read-result "$demo/volume.raw" worker.log >"$demo/worker.log"
+	medium=$(jq -r .verdict "$result_file")
+	if [ -n "$controller" ]; then
+		build/controller/controller wait --state "$demo/controller" "$migration" --for result \
+			--timeout 5 >"$demo/result-controller.json"
+		boss=$(jq -r .verdict "$demo/result-controller.json")
+	fi
+	step_note="volume $medium, channel $channel, controller $boss, monitor $reason"
+	echo "$step_note" >"$demo/verdict"
+	case $medium/$channel/$boss/$reason in
+	success/OFF/success/guest-shutdown | success/OFF/none/guest-shutdown) ;;
+	*) die "the witnesses disagree: $step_note" ;;
+	esac
+	result "verdict" "$step_note"
+}
+
+retire_source()
+{
+	guest_ssh 'sha256sum /srv/db/orders.db; sqlite3 -readonly /srv/db/orders.db "SELECT count(*), sum(cents) FROM orders"' \
+		>"$demo/database.source"
+	guest_ssh systemctl poweroff || :
+	vm_wait source 180 120
+	step_note=$(vm_off_reason source)
+	[ "$step_note" = guest-shutdown ] || die "source: $step_note"
+}
+
+detach_boot_volume()
+{
+	! vm_runs target || die "target: is not off"
+	volume_args=()
+	step_note="the target keeps its own disk only"
+}
+
+delete_volume()
+{
+	rm "$demo/volume.raw"
+}
+
+delete_image()
+{
+	rm "$demo/image.iso"
+}
+
+# Both disks are at rest: the clone has not started yet.
+compare_files()
+{
+	jq -r '.prepare.changes // [] | .[] | if type == "object" then .path // .file // empty else . end' \
+		"$result_file" | sort -u >"$demo/changed-by-prepare"
+	qemu/compare-disks --offset "$root_offset" --changed "$demo/changed-by-prepare" \
+		--since "$copy_since" --report "$demo/comparison.txt" \
+		"$demo/source.raw" "$demo/target.raw" >"$demo/comparison.summary" ||
+		die "$(tail -n 1 "$demo/comparison.summary"); see $demo/comparison.txt"
+	step_note=$(tail -n 1 "$demo/comparison.summary")
+	result "files" "$step_note"
+}
+
+start_clone()
+{
+	local args=("${target_args[@]}") i
+
+	for i in "${!args[@]}"; do
+		args[i]=${args[i]/,dhcpstart=192.168.77.100/,restrict=on,hostfwd=tcp:127.0.0.1:$ssh_port-$address:22}
+	done
+	clone_since=$SECONDS
+	vm_start clone 1800 "${args[@]}"
+	step_note="virtio-blk and virtio-net only"
+}
+
+check_clone()
+{
+	wait_login clone 500
+	guest_ssh 'hostname; systemd-detect-virt; ip -br address show scope global; lsmod; lsblk -o NAME,SERIAL,MOUNTPOINT
+		dpkg-query -W -f "\${db:Status-Abbrev} \${Package}\n" open-vm-tools; systemctl is-system-running --wait' \
+		>"$demo/clone.txt" 2>&1 || :
+	grep -q '^virtio_blk' "$demo/clone.txt" || die "clone: no virtio_blk module, see $demo/clone.txt"
+	grep -q '^virtio_net' "$demo/clone.txt" || die "clone: no virtio_net module, see $demo/clone.txt"
+	! grep -q '^ii *open-vm-tools' "$demo/clone.txt" || die "clone: open-vm-tools is still installed"
+	[ "$(head -n 1 "$demo/clone.txt")" = "$hostname" ] || die "clone: wrong host name"
+	guest_ssh 'sha256sum /srv/db/orders.db; sqlite3 -readonly /srv/db/orders.db "SELECT count(*), sum(cents) FROM orders"' \
+		>"$demo/database.clone"
+	cmp "$demo/database.source" "$demo/database.clone" || die "clone: the database differs"
+	step_note="$hostname answers with its old host key, $(tail -n 1 "$demo/clone.txt")"
+	result "clone" "login at $address $(clock $((SECONDS - clone_since))) after power-on, on $(sed -n 2p "$demo/clone.txt"), system $(tail -n 1 "$demo/clone.txt")"
+	result "database" "$(tail -n 1 "$demo/database.clone" | tr '|' '/') orders/cents, identical"
+}
+
+stop_clone()
+{
+	guest_ssh systemctl poweroff || :
+	vm_wait clone 180 120
+	step_note=$(vm_off_reason clone)
+	[ "$step_note" = guest-shutdown ] || die "clone: $step_note"
+}

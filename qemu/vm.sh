@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+# Virtual machines for the guests, the demo and the boot tests. Sourced by bash scripts.
+# shellcheck shell=bash
+#
+# Each VM has a directory below $vm_run with cmdline (how it was started), serial.log, qmp.log
+# (every answer and event of its monitor), qemu.log and, when a watch gave up, screen.ppm and
+# registers. All are ended by their own pid, at the latest by `timeout`. KVM is not used: a
+# /dev/kvm node may exist and still hang the guest.
+
+vm_run=${vm_run:?the directory of the VMs}
+declare -A vm_pid=() vm_fd=()
+vm_seq=0
+
+# One emulator run at a time on a machine: a second one disturbs the first one's timers. A pair of
+# source and target counts as one run. A caller who holds the lock sets TW_QEMU_LOCKED.
+vm_lock()
+{
+	local file=${TW_QEMU_LOCK:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/qemu.lock}
+
+	[ -z "${TW_QEMU_LOCKED:-}" ] || return 0
+	mkdir -p "$(dirname "$file")"
+	exec {vm_lock_fd}>"$file"
+	if ! flock -n "$vm_lock_fd"; then
+		echo "waiting for another emulator run to end" >&2
+		flock -w "${1:-7200}" "$vm_lock_fd" || return 1
+	fi
+	export TW_QEMU_LOCKED=1
+}
+
+vm_unlock()
+{
+	[ -n "${vm_lock_fd:-}" ] || return 0
+	exec {vm_lock_fd}>&-
+	unset vm_lock_fd TW_QEMU_LOCKED
+}
+
+# vm_start NAME DEADLINE-SECONDS QEMU-ARGUMENTS...
+vm_start()
+{
+	local name=$1 deadline=$2 dir=$vm_run/$1 i fd
+	shift 2
+
+	mkdir -p "$dir"
+	rm -f "$dir"/{serial.log,qmp.log,qmp.in,qmp.sock,qemu.log,screen.ppm,registers}
+	set -- qemu-system-x86_64 -name "$name" -accel tcg,thread=multi -nodefaults -no-user-config \
+		-display none -vga std -serial "file:$dir/serial.log" \
+		-qmp "unix:$dir/qmp.sock,server=on,wait=off" "$@"
+	printf '%q ' timeout "$deadline" "$@" >"$dir/cmdline"
+	echo >>"$dir/cmdline"
+	: >"$dir/serial.log"
+	# Not in the background group of this script's terminal, no descriptor of ours inherited:
+	# a lock held by the emulator would outlive us.
+	timeout --kill-after=5 "$deadline" "$@" </dev/null >"$dir/qemu.log" 2>&1 \
+		{vm_lock_fd}>&- &
+	vm_pid[$name]=$!
+	for ((i = 0; i < 100; i++)); do
+		[ ! -S "$dir/qmp.sock" ] || break
+		if ! vm_runs "$name"; then
+			echo "$name: QEMU did not start: $(tail -n 3 "$dir/qemu.log")" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+	mkfifo "$dir/qmp.in"
+	exec {fd}<>"$dir/qmp.in"
+	vm_fd[$name]=$fd
+	socat -t 2 STDIO "UNIX-CONNECT:$dir/qmp.sock" <"$dir/qmp.in" >"$dir/qmp.log" 2>"$dir/socat.log" &
+	vm_qmp "$name" '{"execute":"qmp_capabilities"}' >/dev/null
+}
+
+vm_runs()
+{
+	[ -n "${vm_pid[$1]:-}" ] && kill -0 "${vm_pid[$1]}" 2>&-
+}
+
+# vm_qmp NAME COMMAND: prints what the command returned.
+vm_qmp()
+{
+	local name=$1 id=$((++vm_seq)) log=$vm_run/$1/qmp.log i answer
+
+	jq -c --argjson id $id '. + {id: $id}' <<<"$2" >&"${vm_fd[$name]}"
+	for ((i = 0; i < 300; i++)); do
+		answer=$(jq -c --argjson id $id 'select(.id == $id)' "$log" 2>&-) || :
+		if [ -n "$answer" ]; then
+			if jq -e .error <<<"$answer" >/dev/null; then
+				echo "$name: $(jq -r .error.desc <<<"$answer") ($2)" >&2
+				return 1
+			fi
+			jq -c .return <<<"$answer"
+			return
+		fi
+		vm_runs "$name" || return 1
+		sleep 0.1
+	done
+	echo "$name: no answer to $2" >&2
+	return 1
+}
+
+# Whether the monitor has reported EVENT; prints its data.
+vm_event()
+{
+	local data
+
+	data=$(jq -c --arg e "$2" 'select(.event == $e) | .data // {}' "$vm_run/$1/qmp.log" 2>&-) || :
+	[ -n "$data" ] && tail -n 1 <<<"$data"
+}
+
+# guest-shutdown, guest-reset, host-qmp-quit, ...; "" when the monitor reported none.
+vm_off_reason()
+{
+	vm_event "$1" SHUTDOWN | jq -r .reason
+}
+
+# What a person would want to see of a VM that no longer moves.
+vm_autopsy()
+{
+	local name=$1 dir=$vm_run/$1
+
+	vm_runs "$name" || return 0
+	vm_qmp "$name" "{\"execute\":\"screendump\",\"arguments\":{\"filename\":\"$dir/screen.ppm\"}}" >/dev/null || :
+	vm_qmp "$name" '{"execute":"human-monitor-command","arguments":{"command-line":"info registers"}}' |
+		jq -r . >"$dir/registers" || :
+}
+
+# vm_wait NAME SECONDS STALL-SECONDS [FILE...]: until the VM is off. 1: limit reached, 2: nothing
+# was written to its serial console, its event channel or FILE for STALL-SECONDS.
+vm_wait()
+{
+	local name=$1 end=$((SECONDS + $2)) stall=$3 dir=$vm_run/$1 last='' now file moved=$SECONDS
+	shift 3
+
+	while vm_runs "$name"; do
+		now=
+		for file in "$dir/serial.log" "$dir"/events* "$@"; do
+			[ ! -f "$file" ] || now+=" $(stat -c %s "$file")"
+		done
+		if [ "$now" != "$last" ]; then
+			last=$now
+			moved=$SECONDS
+		fi
+		if [ $((SECONDS - moved)) -ge "$stall" ]; then
+			echo "$name: nothing moved for $stall s" >&2
+			vm_autopsy "$name"
+			return 2
+		fi
+		if [ $SECONDS -ge $end ]; then
+			echo "$name: still running after its time" >&2
+			vm_autopsy "$name"
+			return 1
+		fi
+		[ -z "${vm_tick:-}" ] || "$vm_tick" "$name"
+		sleep "${vm_poll:-0.5}"
+	done
+	vm_reap "$name"
+}
+
+# vm_wait_serial NAME SECONDS REGEX: until the console has shown it.
+vm_wait_serial()
+{
+	local name=$1 end=$((SECONDS + $2))
+
+	until grep -aqE -- "$3" "$vm_run/$name/serial.log"; do
+		if ! vm_runs "$name" || [ $SECONDS -ge $end ]; then
+			return 1
+		fi
+		sleep 0.5
+	done
+}
+
+vm_reap()
+{
+	local name=$1 fd=${vm_fd[$1]:-}
+
+	[ -n "${vm_pid[$name]:-}" ] || return 0
+	wait "${vm_pid[$name]}" || echo "qemu: exit status $?" >>"$vm_run/$name/qemu.log"
+	[ -z "$fd" ] || exec {fd}>&-
+	rm -f "$vm_run/$name/qmp.in" "$vm_run/$name/qmp.sock"
+	unset "vm_pid[$name]" "vm_fd[$name]"
+}
+
+# As if the plug were pulled.
+vm_kill()
+{
+	local name=$1
+
+	if vm_runs "$name"; then
+		kill "${vm_pid[$name]}"
+	fi
+	vm_reap "$name"
+}
+
+vm_kill_all()
+{
+	local name
+
+	for name in "${!vm_pid[@]}"; do
+		vm_kill "$name"
+	done
+}
+
+# A port of the loopback interface that nobody listens on.
+vm_port()
+{
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Hardware as VMware shows it: pvscsi in slot 160, vmxnet3 in slot 192 (so udev calls it ens192),
+# SMBIOS strings, the backdoor port. QEMU's backdoor answers two calls only, so the CPU says TCG:
+# taken for real VMware, open-vm-tools would start and fail.
+# vm_vmware_args DISK MAC NETDEV-OPTIONS: prints one argument a line.
+vm_vmware_args()
+{
+	printf '%s\n' -machine q35,vmport=on -cpu max,-svm -smp 2 -m 512 \
+		-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off \
+		-smbios 'type=0,vendor=Phoenix Technologies LTD,version=6.00' \
+		-smbios 'type=1,manufacturer=VMware,, Inc.,product=VMware Virtual Platform,version=None,serial=VMware-42 1d 20 41 7c 11 4e 9a-a0 11 22 33 44 55 66 77,uuid=41201d42-117c-9a4e-a011-223344556677' \
+		-device pcie-root-port,id=slot160,chassis=160,slot=160 \
+		-device pvscsi,id=scsi0,bus=slot160 \
+		-drive "if=none,id=disk0,file=$1,format=raw,discard=unmap" \
+		-device scsi-hd,drive=disk0,bus=scsi0.0 \
+		-device pcie-root-port,id=slot192,chassis=192,slot=192 \
+		-netdev "user,id=net0,$3" \
+		-device "vmxnet3,netdev=net0,mac=$2,bus=slot192"
+}
+
+# Hardware as a KVM host gives it. vm_kvm_args MAC NETDEV-OPTIONS
+vm_kvm_args()
+{
+	printf '%s\n' -machine q35 -cpu max,-svm -smp 2 -m 512 \
+		-smbios 'type=1,manufacturer=QEMU,product=KVM Virtual Machine' \
+		-netdev "user,id=net0,$2" -device "virtio-net-pci,netdev=net0,mac=$1" \
+		-device virtio-rng-pci
+}
+
+# OVMF with a copy of its variables: vm_uefi_args VARS-FILE
+vm_uefi_args()
+{
+	local code=/usr/share/OVMF/OVMF_CODE_4M.fd
+
+	[ -f "$1" ] || cp "${code/CODE/VARS}" "$1"
+	printf '%s\n' -drive "if=pflash,unit=0,format=raw,readonly=on,file=$code" \
+		-drive "if=pflash,unit=1,format=raw,file=$1"
+}

@@ -123,8 +123,9 @@ void worker_crash(const struct worker *w, int status, const struct rusage *usage
 /* shell.c: its pid, or 0 when this is not a lab build or there is no serial console. */
 pid_t shell_start(void);
 
-/* stack.c: device-mapper, md and loop devices that nothing holds any more. */
-void stack_teardown(void);
+/* stack.c: ends device-mapper, md and loop devices that nothing holds any more. Returns how many
+ * went; in the last round it says why the others stay. */
+unsigned stack_round(bool last);
 
 /* shutdown.c */
 void shutdown_written(const char *path); /* remembers a disk to flush */

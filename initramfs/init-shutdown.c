@@ -30,6 +30,7 @@ enum {
 	KILL_SECONDS = 3,
 	FLUSH_SECONDS = 60, /* one disk; 32 MiB of dirty pages at most, but slow storage */
 	UMOUNT_SECONDS = 15,
+	UNWIND_SECONDS = 45, /* no new round after that */
 	SYNC_SECONDS = 30,
 };
 
@@ -143,35 +144,53 @@ static int remount_ro(const char *path)
 	return mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0 ? errno : 0;
 }
 
+static void give_up_on(const char *point, int r)
+{
+	say("power-off: unmount %s: %s; making it read-only", point,
+		r < 0 ? "no answer in time" : strerror(r));
+	r = bounded(UMOUNT_SECONDS, remount_ro, point);
+	if (r != 0)
+		say("power-off: %s stays writable: %s", point,
+			r < 0 ? "no answer in time" : strerror(r));
+}
+
 /* The kernel lists mounts in the order they were made; children come after parents. */
-static void umount_all(void)
+static unsigned umount_round(bool last)
 {
 	static struct mount_entry entries[MOUNTS];
 	static char line[4096];
+	unsigned gone = 0;
 	size_t n = 0;
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 
 	if (!f) {
 		say("power-off: read mounts: %s", strerror(errno));
-		return;
+		return 0;
 	}
 	while (n < MOUNTS && fgets(line, sizeof(line), f))
 		if (mount_entry_parse(&entries[n], line) && !entries[n].base)
 			n++;
 	fclose(f);
 	while (n-- > 0) {
-		const char *point = entries[n].point;
-		int r = bounded(UMOUNT_SECONDS, umount_one, point);
+		int r = bounded(UMOUNT_SECONDS, umount_one, entries[n].point);
 
 		if (r == 0)
-			continue;
-		say("power-off: unmount %s: %s; making it read-only", point,
-			r < 0 ? "no answer in time" : strerror(r));
-		r = bounded(UMOUNT_SECONDS, remount_ro, point);
-		if (r != 0)
-			say("power-off: %s stays writable: %s", point,
-				r < 0 ? "no answer in time" : strerror(r));
+			gone++;
+		else if (last)
+			give_up_on(entries[n].point, r);
 	}
+	return gone;
+}
+
+/* Mounts and devices in turns: a loop device may lie on a mounted filesystem and carry another. */
+static void unwind(void)
+{
+	double end = now_s() + UNWIND_SECONDS;
+
+	while (umount_round(false) + stack_round(false) > 0 && now_s() < end)
+		continue;
+	umount_round(true);
+	stack_round(true);
 }
 
 void shutdown_leftovers(void)
@@ -179,8 +198,7 @@ void shutdown_leftovers(void)
 	kill(-1, SIGKILL);
 	if (!reap_all(KILL_SECONDS))
 		say("init: a process of the failed worker does not end");
-	umount_all();
-	stack_teardown();
+	unwind();
 }
 
 static int sync_all(const char *unused)
@@ -206,8 +224,7 @@ void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 	console_status(verb == VERB_REBOOT ? "restarting" : "powering off");
 	end_processes();
 	shutdown_flush();
-	umount_all();
-	stack_teardown();
+	unwind();
 	if (bounded(SYNC_SECONDS, sync_all, NULL) != 0)
 		say("power-off: sync did not end in %d s", SYNC_SECONDS);
 	say("power-off: ready after %.1f s", now_s() - start);

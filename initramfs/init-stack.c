@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Takes down loop, device-mapper and md devices, top of each stack first: a device goes when no
- * other device holds it (/sys/block/NAME/holders) and, after the unmounting, nothing uses it.
- * Rounds repeat until one changes nothing, so the order of names does not matter.
+ * other device holds it (/sys/block/NAME/holders). The caller repeats rounds until one changes
+ * nothing, so the order of names does not matter.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #include "init-internal.h"
 
-enum { ROUNDS = 16, STEP_SECONDS = 10 };
+enum { STEP_SECONDS = 10 };
 
 struct kind {
 	const char *prefix;
@@ -104,8 +104,7 @@ static bool active(const char *name, const struct kind *kind)
 	return file_read(path, text, sizeof(text)) == 0 && strncmp(text, "clear", 5) != 0;
 }
 
-/* Returns the number of devices that went; `last` says why the others stay. */
-static unsigned round_once(bool last)
+unsigned stack_round(bool last)
 {
 	unsigned gone = 0;
 	struct dirent *e;
@@ -136,13 +135,4 @@ static unsigned round_once(bool last)
 	}
 	closedir(dir);
 	return gone;
-}
-
-void stack_teardown(void)
-{
-	unsigned rounds = 0;
-
-	while (rounds++ < ROUNDS && round_once(false) > 0)
-		continue;
-	round_once(true);
 }

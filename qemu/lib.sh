@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2054
-# Putting together a QEMU command, running it, and talking to it. Sourced by qemu/run, the tests
-# and the other scripts here. All functions are qemu_*; a command grows in the array `qemu`:
+# Putting together a QEMU command. Sourced by qemu/run, the tests and the other scripts here.
+# All functions are qemu_*; a command grows in the array `qemu`:
 #
 #   qemu_new DIR                 start a new command; DIR gets logs, sockets, variables
 #   qemu_machine MEMORY_MB [CPUS] [MACHINE]
@@ -17,9 +17,8 @@
 #   qemu_job JSON                job as SMBIOS type 11 string
 #   qemu_print                   the command, quoted for a shell
 #   qemu_exec SECONDS            run it to its end, one guest at a time on this machine
-#   qemu_start, qemu_end         run it in the background (pid in qemu_pid), end it
-#   qmp SOCKET JSON...           send commands, print answers and events until QEMU is silent
 #
+# qemu/vm.sh runs commands in the background and talks to their monitor.
 # Arguments that a function does not know are an error: nothing is ignored.
 
 qemu_cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker}
@@ -83,7 +82,6 @@ qemu_new()
 	qemu_dir=$1
 	mkdir -p "$qemu_dir"
 	qemu=(qemu-system-x86_64 -nodefaults -display none -no-reboot)
-	qemu_pid=
 	qemu_n=0
 	qemu_scsi=
 	qemu_machine_type=q35
@@ -241,52 +239,4 @@ qemu_exec()
 		mkdir -p "$(dirname "$qemu_lock")"
 		flock "$qemu_lock" timeout -k 5 "$1" "${qemu[@]}"
 	fi
-}
-
-# The lock is held by a shell around QEMU, so that it goes when QEMU does.
-qemu_start()
-{
-	qemu_print >"$qemu_dir/command"
-	rm -f "$qemu_dir/pid" "$qemu_dir/status"
-	(
-		exec 7>"$qemu_lock"
-		[ -n "${TW_QEMU_LOCKED:-}" ] || flock 7
-		"${qemu[@]}" 7>&- >"$qemu_dir/qemu.log" 2>&1 &
-		echo $! >"$qemu_dir/pid.new"
-		mv "$qemu_dir/pid.new" "$qemu_dir/pid"
-		status=0
-		wait $! || status=$?
-		echo "$status" >"$qemu_dir/status"
-	) &
-	qemu_shell=$!
-	while [ ! -s "$qemu_dir/pid" ]; do
-		kill -0 "$qemu_shell" || qemu_die "QEMU did not start"
-		sleep 0.1
-	done
-	qemu_pid=$(cat "$qemu_dir/pid")
-}
-
-qemu_running()
-{
-	[ -n "$qemu_pid" ] && [ ! -s "$qemu_dir/status" ]
-}
-
-# Ends QEMU if it still runs, and returns its status.
-qemu_end()
-{
-	[ -n "$qemu_pid" ] || return 0
-	if qemu_running; then
-		kill "$qemu_pid"
-	fi
-	wait "$qemu_shell"
-	qemu_pid=
-	return "$(cat "$qemu_dir/status")"
-}
-
-qmp()
-{
-	local socket=$1
-
-	shift
-	printf '%s\n' '{"execute":"qmp_capabilities"}' "$@" | socat -t 2 - "UNIX-CONNECT:$socket"
 }

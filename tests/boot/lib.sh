@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2016,SC2119,SC2120
+# Sourced by the boot tests. A test
+#   boot_begin                 makes its folder build/boot/NAME, takes the emulator lock
+#   boot_worker <<END          makes the initramfs overlay whose /bin/worker is this shell script
+#   qemu_* (qemu/lib.sh)       puts the machine together in the array `qemu`
+#   boot_run SECONDS           runs it to its end; the limit is scaled by a calibration boot
+# and then looks at what is left: $dir/boot/serial.log, $dir/events, qmp.log (boot_off_reason).
+# The folder keeps logs, the command line and, after a stall, a screenshot and the registers.
+
+set -euo pipefail
+top=$(dirname "$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")")
+cd "$top"
+image=${IMAGE:-build/image}
+vm_run=$top/build/boot/$(basename "$0" .sh)
+# shellcheck source=qemu/lib.sh
+. qemu/lib.sh
+# shellcheck source=qemu/vm.sh
+. qemu/vm.sh
+
+fail()
+{
+	echo "FAILED: $*" >&2
+	if [ -s "$vm_run/boot/serial.log" ]; then
+		echo "--- last lines of $vm_run/boot/serial.log" >&2
+		tail -n 15 "$vm_run/boot/serial.log" >&2
+	fi
+	exit 1
+}
+
+requires()
+{
+	local tool
+
+	for tool; do
+		command -v "$tool" >/dev/null || fail "$tool is missing (scripts/deps installs it)"
+	done
+}
+
+boot_end()
+{
+	local status=$?
+
+	trap - EXIT
+	vm_kill_all
+	exit $status
+}
+
+boot_begin()
+{
+	requires qemu-system-x86_64 socat jq mcopy
+	[ -f "$image/target-worker.efi" ] || fail "$image/target-worker.efi: run make image"
+	rm -rf "$vm_run"
+	mkdir -p "$vm_run"
+	dir=$vm_run
+	trap boot_end EXIT
+	vm_lock 5400
+	boot_scale
+	qemu_new "$dir"
+}
+
+# boot_worker: standard input becomes /bin/worker of the machine. TELL MESSAGE speaks to PID 1.
+boot_worker()
+{
+	{
+		printf '#!/bin/sh\ntell() { printf "%%s" "$*" >&"$TW_INIT_FD"; }\n'
+		cat
+	} >"$dir/worker"
+	printf 'file /bin/worker %s 0755 0 0\n' "$dir/worker" >"$dir/overlay.list"
+	"$image/gen_init_cpio" "$dir/overlay.list" >"$dir/overlay.cpio"
+}
+
+# Starts the kernel itself with the overlay; for tests of PID 1.
+boot_kernel()
+{
+	qemu+=(-kernel "$image/target-worker.efi" -initrd "$dir/overlay.cpio" -append "$*")
+}
+
+# boot_run SECONDS [STALL]: both are for a machine that takes 4 s for the calibration boot.
+boot_run()
+{
+	local limit=$(($1 * scale / 4)) stall=$((${2:-60} * scale / 4)) status=0
+
+	vm_start boot "$limit" "${qemu[@]:1}" || fail "QEMU did not start"
+	vm_wait boot "$limit" "$stall" "$dir/events" || status=$?
+	{
+		echo "limit $limit s, stall $stall s, scale $scale/4, status $status"
+		echo "off: $(boot_off_reason)"
+		uptime
+		qemu-system-x86_64 --version | head -n 1
+	} >"$dir/verdict"
+	return $status
+}
+
+# Why the machine went off, by QEMU's own word.
+boot_off_reason()
+{
+	vm_off_reason boot
+}
+
+expect_off()
+{
+	local reason
+
+	reason=$(boot_off_reason)
+	[ "$reason" = "$1" ] || fail "QEMU says the machine ended by '$reason', not '$1'"
+}
+
+expect_serial()
+{
+	grep -aqE -- "$1" "$dir/boot/serial.log" || fail "the serial console does not show: $1"
+}
+
+expect_no_serial()
+{
+	! grep -aqE -- "$1" "$dir/boot/serial.log" || fail "the serial console shows: $1"
+}
+
+# Sets scale: seconds of a start to power-off with a worker that finishes at once, at least 4.
+# Measured at most every half hour; the load of the machine is in it, as it is in the test.
+boot_scale()
+{
+	local mark=$top/build/boot/.scale start self=$dir
+
+	if [ -n "$(find "$mark" -mmin -30 2>&-)" ]; then
+		scale=$(cat "$mark")
+		return
+	fi
+	scale=100 # no limit that matters while it is measured
+	dir=$self/calibration
+	qemu_new "$dir"
+	qemu_machine 128
+	boot_worker <<-'END'
+		tell finish poweroff
+	END
+	boot_kernel
+	start=$(date +%s%N)
+	timeout 200 "${qemu[@]}" -serial "file:$dir/serial.log" || fail "the calibration boot failed"
+	scale=$((($(date +%s%N) - start + 999999999) / 1000000000))
+	[ "$scale" -ge 4 ] || scale=4
+	dir=$self
+	echo "$scale" >"$mark"
+	echo "calibration: $scale s from start to power-off, load $(cut -d' ' -f1 /proc/loadavg)" >&2
+}

@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Bringing the network up, in a network namespace with the image's own programs in a chroot:
+# static IPv4 and IPv6, DHCP with and without an answer, an adapter that is not there or has no
+# cable. Each job ends at its source, which nobody serves: past NET, or with NET's own code.
+if [ -z "${TW_IN_NAMESPACE:-}" ]; then
+	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
+fi
+# shellcheck source=tests/cases/job-lib.bash
+. "$(dirname "$0")/job-lib.bash"
+
+root=$work/root
+mkdir -p "$root"/{bin,etc,run,tmp,proc,sys,dev,usr/share/udhcpc}
+cp build/worker/worker "$root/bin/"
+cp build/parts/musl/bin/busybox "$root/bin/"
+for tool in sh ip grep mv; do
+	ln -s busybox "$root/bin/$tool"
+done
+cp initramfs/default.script "$root/usr/share/udhcpc/"
+mount -t proc proc "$root/proc"
+mount -t sysfs sysfs "$root/sys"
+mount --rbind /dev "$root/dev"
+trap 'umount -l "$root/proc" "$root/sys" "$root/dev"; finish' EXIT
+
+mac=52:54:00:00:00:01
+ip link set lo up
+ip link add eth0 address $mac type veth peer name peer
+ip addr add 10.9.0.1/24 dev peer
+ip -6 addr add 2001:db8::1/64 dev peer nodad
+ip link set peer up
+
+# net SECONDS NETWORK-ARRAY: runs a job with it; sets status.
+net() {
+	cat >"$root/tmp/job.json" <<-END
+		{"version": 1, "migration": "m-1", "mode": "full", "network": $2,
+		 "source": {"url": "nbd://10.9.0.1:5994"}, "prepare": false,
+		 "drives": [{"source": "a", "target": {"device": "/tmp/target"}}]}
+	END
+	status=0
+	timeout "$1" chroot "$root" /bin/worker run --network --job /tmp/job.json \
+		--result /tmp/result.json >"$work/run.log" 2>&1 || status=$?
+	cp "$root/tmp/result.json" "$work/result.json" || fail "no result"
+}
+down() {
+	ip addr flush dev eth0
+	ip link set eth0 down
+	rm -f "$root/etc/resolv.conf"
+}
+
+net 60 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"gateway\": \"10.9.0.1\",
+	\"address6\": \"2001:db8::5/64\", \"gateway6\": \"2001:db8::1\",
+	\"dns\": [\"10.9.0.1\"], \"mtu\": 1400}]"
+expect failed SRC_CONNECT 4
+ip addr show dev eth0 >"$work/addr.log"
+grep -q 'mtu 1400 .*state UP' "$work/addr.log" || fail "mtu"
+grep -q 'inet 10.9.0.5/24 brd 10.9.0.255' "$work/addr.log" || fail "IPv4"
+grep -q 'inet6 2001:db8::5/64' "$work/addr.log" || fail "IPv6"
+ip route | grep -q '^default via 10.9.0.1 dev eth0' || fail "IPv4 route"
+ip -6 route | grep -q '^default via 2001:db8::1 dev eth0' || fail "IPv6 route"
+grep -qx 'nameserver 10.9.0.1' "$root/etc/resolv.conf" || fail "resolv.conf"
+ping -c 1 -W 2 10.9.0.5 >"$work/ping.log" || fail "no answer from the address"
+down
+
+net 100 '[{"dhcp": true}]'
+expect failed NET_DHCP 3
+down
+
+spawn dhcp python3 tests/cases/job-dhcp-server.py peer 10.9.0.1 10.9.0.77
+wait_for 5 grep -q ready "$work/dhcp.log"
+net 60 '[{"dhcp": true, "dns": ["10.9.0.2"]}]'
+expect failed SRC_CONNECT 4
+ip addr show dev eth0 | grep -q 'inet 10.9.0.77/24' || fail "DHCP address"
+ip route | grep -q '^default via 10.9.0.1 dev eth0' || fail "DHCP route"
+grep -q '^nameserver 10.9.0.1 ' "$root/etc/resolv.conf" || fail "DHCP name server"
+grep -qx 'nameserver 10.9.0.2' "$root/etc/resolv.conf" || fail "name server of the job"
+[ "$(pgrep -c udhcpc)" = 1 ] || fail "nobody renews the lease"
+grep -q 'NET eth0 52:54:00:00:00:01 .*10.9.0.77/24' "$work/run.log" || fail "no line about it"
+down
+
+net 100 '[{"mac": "52:54:00:00:00:99", "dhcp": true}]'
+expect failed NET_NO_LINK 3
+ip link set peer down
+net 100 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\"}]"
+expect failed NET_NO_LINK 3
+grep -q 'no carrier' "$work/run.log" || fail "the carrier is not named"

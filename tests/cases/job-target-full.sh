@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The storage behind the target runs full: DISK_FULL, and the head stays held back.
+# shellcheck source=tests/cases/job-lib.bash
+. "$(dirname "$0")/job-lib.bash"
+trap 'mountpoint -q "$work/mnt" && umount "$work/mnt"; finish' EXIT
+
+make_disk "$work/sda" 24 1
+mkdir "$work/mnt"
+mount -t tmpfs -o size=12M none "$work/mnt"
+job "file:$work" "[$(drive sda "$work/mnt/target")]"
+run_job
+expect failed DISK_FULL 5
+cmp -n 1048576 "$work/mnt/target" /dev/zero || fail "the target looks bootable"
+mount -o remount,size=40M "$work/mnt"
+run_job
+expect success NONE 0
+cmp "$work/sda" "$work/mnt/target"

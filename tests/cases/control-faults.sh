@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Lost requests, lost and cut answers, 503 with Retry-After, slow, huge and senseless answers: the
+# worker tries again, and everything arrives exactly once.
+. "$(dirname "$0")/control-lib.bash"
+
+start_controller
+new_migration m-faults
+start_proxy
+cat >"$work/faults" <<-X
+	1 POST /register drop-request
+	1 POST /register drop-reply
+	1 POST /register status 503
+	1 POST /events drop-reply
+	1 POST /events huge
+	1 POST /events status 503
+	1 POST /events cut
+	1 POST /events garbage
+	1 POST /events delay 1.5
+	1 POST /heartbeat garbage
+	2 GET /commands garbage
+	1 GET /commands drop-reply
+	1 PUT /logs/ drop-reply
+	1 PUT /logs/ garbage
+	1 PUT /result drop-request
+	1 PUT /result drop-reply
+	1 PUT /result huge
+	1 PUT /result garbage
+X
+start_driver --timeout 5
+expect ok announce
+expect ok state COPY
+for i in 1 2 3 4 5 6 7; do
+	expect ok error SRC_EOF "failure $i"
+	expect ok sleep 600
+done
+id=$(ctl command "$migration" pause)
+expect "ok command * $id *" command 20
+expect ok done "$id"
+expect "ok then *" report 60 '{"verdict":"failed"}'
+end_driver
+
+check_sequences
+n=$(ctl events "$migration" | jq -r '.event | select(.type == "tw.error.v1") | .data.err.text' |
+	sort -u | wc -l)
+[ "$n" = 7 ] || fail "$n failures of 7"
+[ "$(ctl show "$migration" --json | jq '.workers | length')" = 1 ] || fail "more than one worker"
+ctl wait "$migration" --for "command=$id" --timeout 1
+ctl log "$migration" | grep -q /worker- || fail "no log after a failure"
+grep -q "more than 1048576 bytes" "$work/driver.log" || fail "a huge answer was taken"
+
+# At the registration a senseless or huge answer is final: this is no controller.
+new_migration m-nonsense
+for action in garbage huge; do
+	echo "1 POST /register $action" >"$work/faults"
+	answer=$(drive <<<announce)
+	[[ $answer == "error CTL_PROTO "* ]] || fail "$action: $answer"
+done

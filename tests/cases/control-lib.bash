@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For tests/cases/control-*.sh: a controller on a port of its own, the worker's control module
+# (build/host/control-driver) and the spoiling proxy. Everything started here ends with the test.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+controller=$PWD/build/controller/controller
+driver=$PWD/build/host/control-driver
+work=$(mktemp -d "${TMPDIR:-/tmp}/tw-control.XXXXXX")
+state=$work/state
+pids=()
+
+for program in "$controller" "$driver"; do
+	[ -x "$program" ] || { echo "missing $program: run make controller"; exit 1; }
+done
+
+finish() {
+	local status=$?
+	for pid in "${pids[@]}"; do
+		if kill -0 "$pid" 2>"$work/kill.log"; then
+			kill -9 "$pid"
+		fi
+		wait "$pid" 2>"$work/kill.log" || :
+	done
+	if [ $status != 0 ]; then
+		tail -n 40 "$work"/*.log "$work"/*.out || :
+	fi
+	rm -rf "$work"
+	exit $status
+}
+trap finish EXIT
+
+fail() { echo "FAILED: $*"; exit 1; }
+ctl() { "$controller" "$1" --state "$state" "${@:2}"; }
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || fail "in time: $*"
+		sleep 0.1
+	done
+}
+
+# start_controller [PORT]: sets controller_pid, url and pin.
+start_controller() {
+	: >"$work/controller.out"
+	"$controller" serve --state "$state" --listen "127.0.0.1:${1:-0}" --lease "${lease:-60}" \
+		>"$work/controller.out" 2>>"$work/controller.log" 7>&- 8<&- &
+	controller_pid=$!
+	pids+=("$controller_pid")
+	wait_for 10 grep -q ^pin "$work/controller.out"
+	url=$(sed -n 's/^url //p' "$work/controller.out")
+	pin=$(sed -n 's/^pin //p' "$work/controller.out")
+}
+
+# new_migration NAME [OPTION...]: sets migration and token.
+new_migration() {
+	migration=$1
+	echo '{"version":1,"mode":"full"}' >"$work/template.json"
+	ctl job new --template "$work/template.json" --migration "$@" >"$work/job.json"
+	token=$(jq -r .controller.token "$work/job.json")
+}
+
+# A key with a certificate that ran out in 2001: workers must not look at a calendar. Sets
+# other_pin.
+make_key() {
+	certtool --generate-privkey --key-type ecdsa --curve secp256r1 --no-text \
+		--outfile "$work/proxy.key" 2>"$work/certtool.log"
+	printf '%s\n' 'cn = elsewhere' 'activation_date = "2000-01-01 00:00:00"' \
+		'expiration_date = "2001-01-01 00:00:00"' >"$work/proxy.template"
+	certtool --generate-self-signed --load-privkey "$work/proxy.key" --no-text \
+		--template "$work/proxy.template" --outfile "$work/proxy.crt" 2>"$work/certtool.log"
+	other_pin=sha256//$(openssl pkey -in "$work/proxy.key" -pubout -outform DER |
+		openssl dgst -sha256 -binary | base64)
+}
+
+# Sets url and pin to those of the proxy before the controller.
+start_proxy() {
+	make_key
+	: >"$work/faults"
+	: >"$work/proxy.out"
+	python3 tests/cases/control-proxy.py --backend "$url" --cert "$work/proxy.crt" \
+		--key "$work/proxy.key" --record "$work/record" --faults "$work/faults" \
+		>"$work/proxy.out" 2>"$work/proxy.log" &
+	pids+=($!)
+	wait_for 10 grep -q ^https "$work/proxy.out"
+	url=$(cat "$work/proxy.out")
+	pin=$other_pin
+}
+
+# drive [OPTION...]: lines on standard input, answers on standard output, log in driver.log.
+drive() {
+	timeout 120 "$driver" --url "$url" --token "$token" --pin "$pin" --migration "$migration" \
+		--backoff 1 "$@" 2>>"$work/driver.log"
+}
+
+# start_driver [OPTION...]: the same in the background; say LINE gives its answer.
+start_driver() {
+	rm -f "$work/in" "$work/answers"
+	mkfifo "$work/in" "$work/answers"
+	timeout 120 "$driver" --url "$url" --token "$token" --pin "$pin" --migration "$migration" \
+		--backoff 1 "$@" <"$work/in" >"$work/answers" 2>>"$work/driver.log" &
+	driver_pid=$!
+	pids+=("$driver_pid")
+	exec 7>"$work/in" 8<"$work/answers"
+}
+say() {
+	local answer
+	printf '%s\n' "$*" >&7
+	IFS= read -r answer <&8 || fail "the driver is gone after: $*"
+	printf '%s\n' "$answer"
+}
+expect() { # ANSWER-PATTERN LINE...
+	local answer
+	answer=$(say "${@:2}")
+	# shellcheck disable=SC2053 # a pattern
+	[[ $answer == $1 ]] || fail "${*:2}: \"$answer\", not \"$1\""
+}
+end_driver() {
+	exec 7>&- 8<&-
+	wait "$driver_pid" || fail "the driver ended with status $?"
+}
+
+# Every event of every worker process is there, in order and once.
+check_sequences() {
+	ctl events "$migration" | jq -es '
+		[.[] | .event | select(.source | startswith("/workers/"))] | group_by(.source) |
+		all(.[]; [.[].sequence | tonumber] == [range(1; length + 1)])' >"$work/jq.log" ||
+		fail "events are missing or double"
+}

@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Nobody there: the registration window and the report's deadline hold, and what happened meanwhile
+# arrives when the controller is back.
+. "$(dirname "$0")/control-lib.bash"
+
+start_controller
+port=${url##*:}
+port=${port%/v1}
+new_migration m-away
+kill -9 "$controller_pid"
+wait "$controller_pid" 2>"$work/wait.log" || :
+
+start=$SECONDS
+answer=$(drive --window 3 <<<$'announce\nreport 2 {"verdict":"failed"}')
+[[ $answer == "error CTL_UNREACHABLE "*$'\n'"error CTL_UNREACHABLE "* ]] || fail "$answer"
+took=$((SECONDS - start))
+[ $took -ge 2 ] && [ $took -le 8 ] || fail "gave up after $took s"
+
+# The controller appears within the window.
+(sleep 1.5; exec "$controller" serve --state "$state" --listen "127.0.0.1:$port" \
+	>"$work/late.out" 2>"$work/late.log") 7>&- 8<&- &
+late=$!
+pids+=($late)
+start_driver --window 20
+expect ok state NET
+expect ok announce
+
+# It goes away; the job goes on, and its calls do not wait.
+kill -9 $late
+wait $late 2>"$work/wait.log" || :
+start=$SECONDS
+for i in 1 2 3; do
+	expect ok state COPY
+	expect ok error SRC_EOF "failure $i"
+done
+for i in $(seq 1 50); do
+	expect ok progress 0 50 "$i"
+done
+[ $((SECONDS - start)) -le 2 ] || fail "events held the job up"
+start=$SECONDS
+expect "error CTL_UNREACHABLE *" report 2 '{"verdict":"failed"}'
+[ $((SECONDS - start)) -le 4 ] || fail "the deadline was not kept"
+start_controller "$port"
+expect "ok then 0" report 20 '{"verdict":"failed","note":"second try"}'
+end_driver
+check_sequences
+ctl events "$migration" | jq -es '[.[] | .event | select(.type == "tw.error.v1")] | length == 3' \
+	>"$work/jq.log" || fail "failures are lost"
+ctl events "$migration" | jq -es '[.[] | .event | select(.type == "tw.disk.progress.v1") |
+	.data.progress.flushed] | length <= 2 and last == 50' >"$work/jq.log" ||
+	fail "progress was not coalesced"
+ctl show "$migration" --json | jq -e '.workers[0].result.doc.note == "second try"' \
+	>"$work/jq.log" || fail "not the last result"

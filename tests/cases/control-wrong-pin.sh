@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A controller with another key is refused at once and learns nothing, not even the token.
+. "$(dirname "$0")/control-lib.bash"
+
+start_controller
+new_migration m-pin
+start_proxy
+real=$pin
+# shellcheck disable=SC2034 # read by drive
+pin=sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+start=$SECONDS
+answer=$(drive <<<announce)
+[[ $answer == "error CTL_PIN "* ]] || fail "$answer"
+[ $((SECONDS - start)) -le 2 ] || fail "a wrong pin was tried again"
+[ ! -s "$work/record" ] || fail "a request reached the server"
+
+# Any of several pins is enough, and a report after the refusal says the same.
+answer=$(drive --pin "$real" <<<announce)
+[ "$answer" = ok ] || fail "second pin: $answer"
+answer=$(drive <<<$'announce\nreport 30 {"verdict":"failed"}' | tail -n 1)
+[[ $answer == "error CTL_PIN "* ]] || fail "$answer"

@@ -37,7 +37,11 @@ struct copy_options {
 	uint64_t bandwidth;    /* bytes/s, 0 = no limit; see copy_control */
 	enum copy_verify verify;
 	bool keep_head_back;   /* leave the first MiB to copy_release_head */
-	const char *bad_ranges; /* file listing what could not be read; NULL = such a range fails */
+	const char *bad_ranges; /* file listing what could not be read; NULL = such a range fails.
+				 * With it the copy goes on; those ranges are zeroed. */
+	const char *journal;   /* local file that keeps what is durable, for sources without a
+				* journal of their own; NULL = none */
+	size_t memory;         /* bytes for data in flight, 0 = 32 MiB or a sixth of the RAM */
 	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
 	/* Called about once a second and at the end, from a thread of the engine. */
 	void (*progress)(void *ctx, const struct copy_progress *p);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is done and what is durable. A unit is done when its last byte was handed to the sink, and
+ * durable when a flush that began after that has returned; only then it enters a journal.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "copy/copy-internal.h"
+
+#define FLUSH_BYTES (1ull << 30)
+#define FLUSH_MS 5000
+
+int copy_account_init(struct copy_job *job, struct err *err)
+{
+	job->n_units = (size_t)((job->size + COPY_UNIT - 1) / COPY_UNIT);
+	job->bitmap_bytes = (job->n_units + 7) / 8;
+	job->left = calloc(job->n_units + 1, sizeof(*job->left));
+	job->done_units = calloc(1, job->bitmap_bytes + 1);
+	job->durable_units = calloc(1, job->bitmap_bytes + 1);
+	if (!job->left || !job->done_units || !job->durable_units)
+		return err_set(err, ERR_NOMEM, "account for %zu units: out of memory",
+			job->n_units);
+	for (size_t u = 0; u < job->n_units; u++) {
+		uint64_t end = (uint64_t)(u + 1) * COPY_UNIT;
+
+		job->left[u] = (uint32_t)((end < job->size ? end : job->size) -
+			(uint64_t)u * COPY_UNIT);
+	}
+	if (job->n_units) {
+		job->left[0] -= (uint32_t)job->head;
+		if (!job->left[0])
+			job->done_units[0] |= 1;
+	}
+	return 0;
+}
+
+void copy_account_free(struct copy_job *job)
+{
+	free(job->left);
+	free(job->done_units);
+	free(job->durable_units);
+}
+
+void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_kind kind)
+{
+	size_t unit = (size_t)(off / COPY_UNIT);
+
+	job->pass_done += len;
+	if (job->mode != COPY_MODE_COPY)
+		return;
+	job->left[unit] -= (uint32_t)len;
+	if (!job->left[unit])
+		job->done_units[unit / 8] |= (uint8_t)(1u << unit % 8);
+	job->done += len;
+	if (kind == COPY_DATA)
+		job->unflushed += len;
+	*(kind == COPY_DATA ? &job->data :
+		kind == COPY_ZERO ? &job->zero :
+		kind == COPY_EQUAL ? &job->equal : &job->bad) += len;
+}
+
+bool copy_unit_durable(const struct copy_job *job, uint64_t off)
+{
+	uint64_t unit = off / COPY_UNIT;
+
+	return job->durable_units[unit / 8] >> (unit % 8) & 1;
+}
+
+void copy_set_durable(struct copy_job *job, const uint8_t *units)
+{
+	memcpy(job->durable_units, units, job->bitmap_bytes);
+}
+
+static int journals(struct copy_job *job, const uint8_t *units, struct err *err)
+{
+	/* The source is told by a thread that owns a channel. */
+	job->commit_pending = true;
+	return copy_journal_save(job, units, err);
+}
+
+int copy_barrier(struct copy_job *job, struct err *err)
+{
+	uint8_t *units = malloc(job->bitmap_bytes + 1);
+	uint64_t done;
+	int r;
+
+	if (!units)
+		return err_set(err, ERR_NOMEM, "barrier: out of memory");
+	pthread_mutex_lock(&job->lock);
+	memcpy(units, job->done_units, job->bitmap_bytes);
+	done = job->done;
+	job->unflushed = 0;
+	pthread_mutex_unlock(&job->lock);
+	r = sink_flush(job->dst, err);
+	if (!r) {
+		pthread_mutex_lock(&job->lock);
+		for (size_t i = 0; i < job->bitmap_bytes; i++)
+			job->durable_units[i] |= units[i];
+		memcpy(units, job->durable_units, job->bitmap_bytes);
+		if (done > job->flushed)
+			job->flushed = done;
+		pthread_mutex_unlock(&job->lock);
+		r = journals(job, units, err);
+	}
+	free(units);
+	return r;
+}
+
+/* Makes durable every GiB or every 5 seconds, beside the copying threads. */
+void *copy_flusher(void *arg)
+{
+	struct copy_job *job = arg;
+	uint64_t last = clock_now_ms(), seen = 0;
+	struct err err = ERR_INIT;
+	struct timespec t;
+
+	pthread_mutex_lock(&job->lock);
+	while (!job->flusher_stop && !job->failed) {
+		bool due = job->unflushed >= FLUSH_BYTES ||
+			(clock_now_ms() - last >= FLUSH_MS && job->done != seen);
+
+		if (due) {
+			seen = job->done;
+			pthread_mutex_unlock(&job->lock);
+			if (copy_barrier(job, &err) < 0)
+				copy_fail(job, &err);
+			pthread_mutex_lock(&job->lock);
+			last = clock_now_ms();
+			continue;
+		}
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += 100000000;
+		if (t.tv_nsec >= 1000000000) {
+			t.tv_sec++;
+			t.tv_nsec -= 1000000000;
+		}
+		pthread_cond_timedwait(&job->cond, &job->lock, &t);
+	}
+	pthread_mutex_unlock(&job->lock);
+	return NULL;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What came back goes to the target: runs of data are written, runs of zeroes are zeroed. */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "copy/copy-internal.h"
+
+static uint32_t smaller(uint64_t a, uint64_t b)
+{
+	return (uint32_t)(a < b ? a : b);
+}
+
+static enum copy_kind kind_of(const struct source_req *r, uint32_t leaf, uint32_t len)
+{
+	if (r->same & 1u << leaf)
+		return COPY_EQUAL;
+	if (r->zero & 1u << leaf)
+		return COPY_ZERO;
+	return bytes_are_zero((uint8_t *)r->buf + leaf * SOURCE_LEAF, len) ? COPY_ZERO : COPY_DATA;
+}
+
+static void add_to_root(struct copy_job *job, const struct copy_req *q, uint32_t leaf,
+	uint32_t len, enum copy_kind kind)
+{
+	uint64_t off = q->r.off + leaf * SOURCE_LEAF;
+
+	if (kind == COPY_EQUAL)
+		copy_root_leaf(job->root, off, &q->plain[leaf]);
+	else if (kind == COPY_ZERO)
+		copy_root_zero(job->root, off, len);
+	else
+		copy_root_data(job->root, off, (uint8_t *)q->r.buf + leaf * SOURCE_LEAF, len);
+}
+
+static int put(struct copy_job *job, const struct copy_req *q, uint32_t at, uint32_t len,
+	enum copy_kind kind, struct err *err)
+{
+	if (kind == COPY_DATA)
+		return sink_write(job->dst, (uint8_t *)q->r.buf + at, len, q->r.off + at, err);
+	/* A zero leaf that differs from the target, or on a target that may hold anything. */
+	if (kind == COPY_ZERO && !(job->known_zero && q->r.verb == SOURCE_READ))
+		return sink_zero(job->dst, q->r.off + at, len, err);
+	return 0;
+}
+
+static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
+{
+	uint32_t at = 0, len = q->r.len;
+
+	while (at < len) {
+		enum copy_kind kind = kind_of(&q->r, at / SOURCE_LEAF, smaller(SOURCE_LEAF, len - at));
+		uint32_t end = at;
+
+		do {
+			uint32_t leaf = end / SOURCE_LEAF, n = smaller(SOURCE_LEAF, len - end);
+
+			if (end > at && kind_of(&q->r, leaf, n) != kind)
+				break;
+			add_to_root(job, q, leaf, n, kind);
+			end += n;
+		} while (end < len);
+		if (put(job, q, at, end - at, kind, err) < 0)
+			return -1;
+		pthread_mutex_lock(&job->lock);
+		copy_account(job, q->r.off + at, end - at, kind);
+		if (q->piece.sample && kind != COPY_EQUAL)
+			job->differences++;
+		pthread_mutex_unlock(&job->lock);
+		at = end;
+	}
+	return 0;
+}
+
+static void apply_check(struct copy_job *job, struct copy_req *q)
+{
+	uint32_t leaves = (q->r.len + SOURCE_LEAF - 1) / SOURCE_LEAF;
+
+	pthread_mutex_lock(&job->lock);
+	for (uint32_t i = 0; i < leaves; i++) {
+		if (q->r.same & 1u << i)
+			continue;
+		if (!job->differences++ || q->r.off + i * SOURCE_LEAF < job->first_difference)
+			job->first_difference = q->r.off + i * SOURCE_LEAF;
+	}
+	copy_account(job, q->r.off, q->r.len, COPY_EQUAL);
+	pthread_mutex_unlock(&job->lock);
+}
+
+int copy_apply(struct copy_job *job, struct copy_req *q, struct err *err)
+{
+	if (job->mode == COPY_MODE_COPY)
+		return apply_copy(job, q, err);
+	apply_check(job, q);
+	return 0;
+}
+
+int copy_hash_target(struct copy_job *job, struct copy_req *q, struct err *err)
+{
+	bool target_root = job->mode == COPY_MODE_VERIFY && job->everything;
+	uint8_t *buf = q->r.buf;
+
+	if (sink_read(job->dst, buf, q->r.len, q->r.off, err) < 0)
+		return -1;
+	for (uint32_t at = 0, i = 0; at < q->r.len; at += SOURCE_LEAF, i++) {
+		uint32_t n = smaller(SOURCE_LEAF, q->r.len - at);
+
+		copy_leaf_hash(buf + at, n, &q->plain[i]);
+		if (source_hash_seed(job->src))
+			source_hash_leaf(job->src, buf + at, n, &q->r.have[i]);
+		else
+			q->r.have[i] = q->plain[i];
+		if (target_root)
+			copy_root_leaf(job->root, q->r.off + at, &q->plain[i]);
+	}
+	return 0;
+}
+
+/* Zeroes only what is not: an unchanged thin target stays thin, and a delta stays small. */
+static int zero_where_needed(struct copy_slot *slot, uint64_t off, uint64_t len,
+	struct err *err)
+{
+	struct copy_job *job = slot->job;
+
+	for (uint64_t at = off; at < off + len; at += COPY_SCRATCH) {
+		uint32_t n = smaller(COPY_SCRATCH, off + len - at);
+
+		if (sink_read(job->dst, slot->scratch, n, at, err) < 0)
+			return -1;
+		if (!bytes_are_zero(slot->scratch, n) && sink_zero(job->dst, at, n, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int copy_apply_zero(struct copy_slot *slot, const struct copy_piece *p, struct err *err)
+{
+	struct copy_job *job = slot->job;
+
+	copy_root_zero(job->root, p->off, p->len);
+	if (job->known_zero && !job->delta)
+		return 0;
+	return job->delta ? zero_where_needed(slot, p->off, p->len, err) :
+			    sink_zero(job->dst, p->off, p->len, err);
+}

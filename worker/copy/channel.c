@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The thread of one channel: asks ahead as far as it may, writes what comes, connects anew. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "copy/copy-internal.h"
+
+#define BACKOFF_MAX_MS 30000
+#define EXTRA_TRIES 3      /* after these a channel is given up while another works */
+#define REAP_MS 200
+#define WAIT_MS 20
+
+static void wait_a_little(struct copy_job *job, unsigned ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += ms * 1000000l;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	pthread_cond_timedwait(&job->cond, &job->lock, &t);
+}
+
+/* What was on the way is asked again, by this channel or another. Takes the lock. */
+static void broken(struct copy_slot *slot, const struct err *err)
+{
+	struct copy_job *job = slot->job;
+	struct source_chan *chan;
+
+	pthread_mutex_lock(&slot->guard);
+	chan = slot->chan;
+	slot->chan = NULL;
+	pthread_mutex_unlock(&slot->guard);
+	source_chan_close(chan);
+	pthread_mutex_lock(&job->lock);
+	for (int i = 0; i < COPY_MAX_REQS; i++) {
+		struct copy_req *q = &job->reqs[i];
+
+		if (q->owner != slot)
+			continue;
+		if (copy_plan_again(job, &q->piece) < 0) {
+			struct err full = ERR_INIT;
+
+			err_set(&full, ERR_NOMEM, "too many ranges to ask again");
+			copy_fail_locked(job, &full);
+		}
+		copy_pool_give(job, q);
+		job->outstanding--;
+	}
+	slot->in_flight = 0;
+	slot->failures++;
+	if (!job->stop) {
+		atomic_fetch_add(&job->retries, 1);
+		log_info("%s: connection %u: %s", source_name(job->src), slot->number, err->text);
+		if (!err_retryable(err->code))
+			copy_fail_locked(job, err);
+	}
+	pthread_cond_broadcast(&job->cond);
+	pthread_mutex_unlock(&job->lock);
+}
+
+static bool another_works(const struct copy_slot *slot)
+{
+	const struct copy_job *job = slot->job;
+
+	for (unsigned i = 0; i < job->n_slots; i++)
+		if (&job->slots[i] != slot && job->slots[i].chan)
+			return true;
+	return false;
+}
+
+/* Sleeps 0, 1, 2, 4 ... 30 s with a quarter of jitter, awake for a stop. With the lock. */
+static void back_off(struct copy_slot *slot)
+{
+	struct copy_job *job = slot->job;
+	unsigned n = slot->failures > 6 ? 6 : slot->failures;
+	uint64_t ms = n < 2 ? 0 : 500ull << (n - 1), until;
+
+	if (ms > BACKOFF_MAX_MS)
+		ms = BACKOFF_MAX_MS;
+	ms -= ms / 4 * (clock_now_ns() / 1000 % 1000) / 1000;
+	until = clock_now_ms() + ms;
+	while (!job->stop && clock_now_ms() < until)
+		wait_a_little(job, 100);
+}
+
+/* With the lock held; released while connecting. -1: this channel ends. */
+static int connect_channel(struct copy_slot *slot)
+{
+	struct copy_job *job = slot->job;
+	struct source_chan *chan = NULL;
+	struct err err = ERR_INIT;
+	int r;
+
+	if (slot->failures >= EXTRA_TRIES && another_works(slot)) {
+		log_info("%s: goes on without connection %u", source_name(job->src),
+			slot->number);
+		slot->given_up = true;
+		return -1;
+	}
+	if (slot->failures)
+		back_off(slot);
+	if (job->stop)
+		return -1;
+	pthread_mutex_unlock(&job->lock);
+	r = source_chan_open(job->src, &chan, &err);
+	pthread_mutex_lock(&slot->guard);
+	slot->chan = chan;
+	pthread_mutex_unlock(&slot->guard);
+	pthread_mutex_lock(&job->lock);
+	if (!r)
+		return 0;
+	slot->failures++;
+	log_info("%s: connection %u: %s", source_name(job->src), slot->number, err.text);
+	/* Only the first connection has to work: a server may take no more than one. */
+	if (!err_retryable(err.code) && !another_works(slot))
+		copy_fail_locked(job, &err);
+	return job->stop ? -1 : 0;
+}
+
+static enum source_verb verb_for(const struct copy_job *job, const struct copy_piece *p)
+{
+	bool leaves = !(p->off % SOURCE_LEAF) &&
+		(!(p->len % SOURCE_LEAF) || p->off + p->len == job->size);
+
+	if (p->act != COPY_ACT_DIFF)
+		return SOURCE_READ;
+	/* A piece of a leaf cannot be compared; it is simply copied. */
+	return leaves || job->mode != COPY_MODE_COPY ? SOURCE_READ_IF_DIFF : SOURCE_READ;
+}
+
+/* A request for the piece goes out. With the lock held, released meanwhile. 0, -1 broken. */
+static int send_request(struct copy_slot *slot, struct copy_req *q, struct err *err)
+{
+	struct copy_job *job = slot->job;
+	struct err target = ERR_INIT;
+	int r = 0;
+
+	q->r.verb = verb_for(job, &q->piece);
+	q->r.off = q->piece.off;
+	q->owner = slot;
+	slot->in_flight++;
+	pthread_mutex_unlock(&job->lock);
+	if (q->r.verb == SOURCE_READ_IF_DIFF && copy_hash_target(job, q, &target) < 0) {
+		copy_fail(job, &target);
+	} else {
+		q->submitted_ns = clock_now_ns();
+		r = source_submit(slot->chan, &q->r, err);
+	}
+	pthread_mutex_lock(&job->lock);
+	return r;
+}
+
+/* Work that needs no answer of the source. With the lock held, released meanwhile. */
+static void do_locally(struct copy_slot *slot, const struct copy_piece *p)
+{
+	struct copy_job *job = slot->job;
+	struct err err = ERR_INIT;
+	int r = 0;
+
+	if (p->act == COPY_ACT_ZERO) {
+		pthread_mutex_unlock(&job->lock);
+		r = copy_apply_zero(slot, p, &err);
+		pthread_mutex_lock(&job->lock);
+	}
+	if (r < 0) {
+		copy_fail_locked(job, &err);
+	} else {
+		copy_account(job, p->off, p->len,
+			p->act == COPY_ACT_ZERO ? COPY_ZERO : COPY_EQUAL);
+		job->last_byte_ms = clock_now_ms();
+	}
+	job->outstanding--;
+}
+
+/* Fills the channel. With the lock held. 1 goes on, 0 nothing to ask now, -1 the pass is over for
+ * this channel, -2 broken. */
+static int fill(struct copy_slot *slot, struct err *err)
+{
+	struct copy_job *job = slot->job;
+
+	while (!job->stop && !job->ctl->pause) {
+		struct copy_piece p;
+		struct copy_req *q;
+		int r;
+
+		if (!job->free || !source_room(slot->chan, job->request) ||
+			job->in_use + SOURCE_MAX_REQUEST > job->budget)
+			return 0;
+		r = copy_plan_next(slot, &p);
+		if (r == -2)
+			err_set(err, ERR_SRC_EOF, "extents failed");
+		if (r <= 0)
+			return r;
+		job->outstanding++;
+		if (p.act == COPY_ACT_ZERO || p.act == COPY_ACT_SKIP) {
+			do_locally(slot, &p);
+			continue;
+		}
+		q = copy_pool_allowed(job, (uint32_t)p.len) ?
+			copy_pool_take(job, (uint32_t)p.len) : NULL;
+		if (!q) {
+			p.not_before_ms = clock_now_ms() + WAIT_MS;
+			job->outstanding--;
+			return copy_plan_again(job, &p) < 0 ? -2 : 0;
+		}
+		q->piece = p;
+		if (send_request(slot, q, err) < 0)
+			return -2;
+	}
+	return 0;
+}
+
+/* One completed request. Takes the lock. */
+static void complete(struct copy_slot *slot, struct copy_req *q)
+{
+	struct copy_job *job = slot->job;
+	struct err err = ERR_INIT;
+	int r = q->r.status < 0 ? copy_retry(job, q, &err) : copy_apply(job, q, &err);
+
+	pthread_mutex_lock(&job->lock);
+	if (r < 0)
+		copy_fail_locked(job, &err);
+	if (!q->r.status) {
+		copy_pool_measure(job, q);
+		slot->failures = 0;
+		job->last_byte_ms = clock_now_ms();
+	}
+	copy_pool_give(job, q);
+	slot->in_flight--;
+	job->outstanding--;
+	pthread_cond_broadcast(&job->cond);
+	pthread_mutex_unlock(&job->lock);
+}
+
+static int tell_source(struct copy_slot *slot, struct err *err)
+{
+	struct copy_job *job = slot->job;
+	uint8_t *units;
+	int r;
+
+	if (!atomic_exchange(&job->commit_pending, false))
+		return 0;
+	units = malloc(job->bitmap_bytes + 1);
+	if (!units)
+		return err_set(err, ERR_NOMEM, "journal: out of memory");
+	pthread_mutex_lock(&job->lock);
+	memcpy(units, job->durable_units, job->bitmap_bytes);
+	pthread_mutex_unlock(&job->lock);
+	r = source_commit(slot->chan, units, job->bitmap_bytes, err);
+	free(units);
+	return r;
+}
+
+/* Asks and takes until the pass is over, a stop or a break (-1). */
+static int work(struct copy_slot *slot, struct err *err)
+{
+	struct copy_job *job = slot->job;
+	struct source_req *list, *next;
+
+	for (;;) {
+		int r;
+
+		pthread_mutex_lock(&job->lock);
+		r = fill(slot, err);
+		if (!slot->in_flight && (r == -1 || job->stop)) {
+			pthread_mutex_unlock(&job->lock);
+			return 0;
+		}
+		if (!slot->in_flight && r == 0)
+			wait_a_little(job, WAIT_MS);
+		pthread_mutex_unlock(&job->lock);
+		if (r == -2 || tell_source(slot, err) < 0)
+			return -1;
+		if (!slot->in_flight)
+			continue;
+		if (source_reap(slot->chan, REAP_MS, &list, err) < 0)
+			return -1;
+		for (; list; list = next) {
+			next = list->next;
+			complete(slot, (struct copy_req *)list);
+		}
+		if (job->stop && !job->failed)
+			continue; /* a cancel drains; the watcher ends it after a second */
+		if (job->failed)
+			return err_set(err, ERR_CANCELLED, "stopped");
+	}
+}
+
+void *copy_channel(void *arg)
+{
+	struct copy_slot *slot = arg;
+	struct copy_job *job = slot->job;
+	struct err err = ERR_INIT;
+	bool over = false;
+
+	while (!over) {
+		pthread_mutex_lock(&job->lock);
+		if (job->stop || slot->given_up)
+			over = true;
+		else if (!slot->chan && connect_channel(slot) < 0)
+			over = true;
+		else if (!slot->chan && job->cursor >= job->size && !job->again &&
+			!job->outstanding)
+			over = true; /* the others did everything meanwhile */
+		pthread_mutex_unlock(&job->lock);
+		if (over || !slot->chan)
+			continue;
+		if (work(slot, &err) < 0)
+			broken(slot, &err);
+		else
+			over = true;
+	}
+	pthread_mutex_lock(&job->lock);
+	job->running--;
+	pthread_cond_broadcast(&job->cond);
+	pthread_mutex_unlock(&job->lock);
+	return NULL;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: one thread a channel takes pieces from the plan, submits them, and writes what
+ * comes back; one thread makes durable; the caller's thread watches (progress, cancel, stall).
+ * A run is one or more passes over the drive: probe (resume), copy, verify.
+ */
+#ifndef COPY_COPY_INTERNAL_H
+#define COPY_COPY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "copy/copy.h"
+
+#define COPY_UNIT (64u << 20)      /* of the journal */
+#define COPY_MIN_REQUEST (256u << 10)
+#define COPY_PIECE_MIN 4096u       /* a failing range is split down to this */
+#define COPY_MAX_REQS 128
+#define COPY_MAX_SLOTS 16
+#define COPY_EXTENTS 2048
+
+enum copy_mode {
+	COPY_MODE_COPY,
+	COPY_MODE_PROBE,  /* samples of what the journal calls durable: do they match? */
+	COPY_MODE_VERIFY, /* all or samples: do they match? */
+};
+
+/* What is to be done with a range; at most SOURCE_MAX_REQUEST when it is read. */
+enum copy_act { COPY_ACT_READ, COPY_ACT_DIFF, COPY_ACT_ZERO, COPY_ACT_SKIP };
+struct copy_piece {
+	uint64_t off, len;
+	enum copy_act act;
+	bool sample;       /* an unchanged range that is looked at nevertheless */
+	unsigned attempt;  /* failures so far at the smallest size */
+	uint32_t step;     /* largest request that this range may be read with */
+	uint64_t not_before_ms;
+	struct copy_piece *next;
+};
+
+struct copy_req {
+	struct source_req r; /* first: completed requests are cast back */
+	struct copy_piece piece;
+	struct source_hash plain[SOURCE_MAX_LEAVES]; /* DIFF: leaves of the target, seed 0 */
+	struct copy_slot *owner; /* in flight there; NULL = free or in hands */
+	uint64_t submitted_ns;
+	struct copy_req *next_free;
+};
+
+enum copy_kind { COPY_DATA, COPY_ZERO, COPY_EQUAL, COPY_BAD };
+
+/* One channel and its thread. */
+struct copy_slot {
+	struct copy_job *job;
+	struct source_chan *chan; /* NULL = not connected */
+	pthread_mutex_t guard;    /* chan against the watcher that cancels it */
+	pthread_t thread;
+	bool started, given_up;
+	unsigned in_flight, failures;
+	unsigned number;
+	uint8_t *scratch;         /* COPY_SCRATCH bytes, aligned */
+};
+#define COPY_SCRATCH (256u << 10)
+
+struct copy_root;
+
+struct copy_job {
+	struct source *src;
+	struct sink *dst;
+	const struct copy_options *opt;
+	struct copy_control *ctl;
+	uint64_t size, head;      /* head = bytes held back */
+	uint32_t sector;
+	bool delta;               /* compare with the target before writing */
+	bool known_zero;          /* what was not written yet reads as zeroes */
+	bool distrust;            /* a tracker was wrong: look at everything */
+
+	pthread_mutex_t lock;     /* everything below, unless _Atomic */
+	pthread_cond_t cond;
+	bool stop;                /* failed, cancelled or done: threads end */
+	bool failed;
+	struct err err;           /* of the first failure */
+
+	/* plan.c */
+	enum copy_mode mode;
+	bool everything;          /* VERIFY: full */
+	uint64_t cursor;          /* planned up to here */
+	struct source_extent extents[COPY_EXTENTS];
+	size_t n_extents, next_extent;
+	uint64_t extents_end;     /* the list reaches to here */
+	uint64_t extents_ask;     /* how far to ask at once */
+	bool fetching;
+	struct copy_piece *again; /* ranges to be asked anew */
+	unsigned n_again;
+	uint64_t salt;
+	unsigned outstanding;     /* pieces in hands of threads */
+	uint64_t pass_total, pass_done; /* bytes of this pass */
+	unsigned differences;     /* leaves that did not match: PROBE, VERIFY, samples */
+	uint64_t first_difference;
+
+	/* pool.c */
+	struct copy_req reqs[COPY_MAX_REQS];
+	struct copy_req *free;
+	uint8_t *buffers;
+	uint64_t in_use, budget;
+	_Atomic uint32_t request; /* size of requests, adaptive */
+	uint32_t request_cap;     /* after EINVAL and the like */
+	uint64_t min_latency_ns, adapt_at_ms, adapt_bytes;
+	uint64_t tokens_at_ms;
+	double tokens;            /* bytes the bandwidth limit allows now */
+
+	/* account.c */
+	uint32_t *left;           /* per unit: bytes not handled yet */
+	uint8_t *done_units, *durable_units; /* bitmaps */
+	size_t n_units, bitmap_bytes;
+	uint64_t done, flushed, unflushed;
+	uint64_t data, zero, equal, bad;
+	uint64_t last_byte_ms;
+	_Atomic bool commit_pending;
+	_Atomic uint64_t retries;
+	FILE *bad_file;
+	struct copy_root *root;
+
+	/* run.c */
+	struct copy_slot slots[COPY_MAX_SLOTS];
+	unsigned n_slots, running; /* threads of this pass */
+	bool flusher_stop;
+	const char *phase;
+};
+
+/* plan.c: 1 a piece, 0 nothing now (wait and ask again), -1 nothing more in this pass, -2 the
+ * channel is broken. The caller holds job->lock; extents are fetched through the slot's channel
+ * with the lock released. */
+int copy_plan_next(struct copy_slot *slot, struct copy_piece *ret);
+void copy_plan_start(struct copy_job *job, enum copy_mode mode);
+/* Puts a range back. The caller holds the lock. -1 when there are too many. */
+int copy_plan_again(struct copy_job *job, const struct copy_piece *p);
+void copy_plan_free(struct copy_job *job);
+
+/* pool.c: with the lock held */
+int copy_pool_init(struct copy_job *job, struct err *err);
+void copy_pool_free(struct copy_job *job);
+struct copy_req *copy_pool_take(struct copy_job *job, uint32_t len);
+void copy_pool_give(struct copy_job *job, struct copy_req *q);
+uint32_t copy_pool_request_size(struct copy_job *job);
+void copy_pool_measure(struct copy_job *job, const struct copy_req *q);
+/* Whether len more bytes may be asked for now. */
+bool copy_pool_allowed(struct copy_job *job, uint32_t len);
+
+/* account.c */
+int copy_account_init(struct copy_job *job, struct err *err);
+void copy_account_free(struct copy_job *job);
+void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_kind kind);
+bool copy_unit_durable(const struct copy_job *job, uint64_t off);
+void copy_set_durable(struct copy_job *job, const uint8_t *units);
+/* Flushes the sink and marks what was done before as durable; then the journals. */
+int copy_barrier(struct copy_job *job, struct err *err);
+void *copy_flusher(void *job);
+
+/* journal.c: the local file */
+int copy_journal_load(struct copy_job *job, uint8_t *units, size_t *ret_bytes, struct err *err);
+int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err);
+
+/* apply.c: what came back goes to the sink; -1 fails the job */
+int copy_apply(struct copy_job *job, struct copy_req *q, struct err *err);
+int copy_apply_zero(struct copy_slot *slot, const struct copy_piece *p, struct err *err);
+/* Fills the hashes of the target into a READ_IF_DIFF request. */
+int copy_hash_target(struct copy_job *job, struct copy_req *q, struct err *err);
+
+/* channel.c */
+void *copy_channel(void *slot);
+
+/* retry.c: a request failed by itself; 0 it is asked again or listed as bad, -1 job fails */
+int copy_retry(struct copy_job *job, const struct copy_req *q, struct err *err);
+
+/* run.c */
+void copy_fail(struct copy_job *job, const struct err *err);
+void copy_fail_locked(struct copy_job *job, const struct err *err);
+void copy_wake(struct copy_job *job);
+bool copy_cancelled(const struct copy_job *job);
+
+/* root.c: XXH3-128 (seed 0) over the leaf hashes (seed 0) of each 64 MiB, then over these. NULL
+ * is a root that is not computed. */
+struct copy_root *copy_root_new(uint64_t size);
+void copy_root_free(struct copy_root *root);
+void copy_root_leaf(struct copy_root *root, uint64_t off, const struct source_hash *h);
+void copy_root_data(struct copy_root *root, uint64_t off, const void *buf, size_t len);
+void copy_root_zero(struct copy_root *root, uint64_t off, uint64_t len);
+/* The hash of a leaf with seed 0. */
+void copy_leaf_hash(const void *buf, size_t len, struct source_hash *ret);
+/* From now on it cannot be computed. */
+void copy_root_break(struct copy_root *root);
+/* Leaves it empty when some leaf was never seen. */
+void copy_root_hex(struct copy_root *root, char ret[33]);
+
+/* progress.c */
+struct copy_pace {
+	uint64_t begin_ms, last_ms, last_flushed;
+	double rate;             /* smoothed, bytes/s */
+	double recent[30];       /* one a second */
+	unsigned n_recent;
+};
+void copy_pace_tell(struct copy_job *job, struct copy_pace *pace, bool end);
+
+/* head.c */
+int copy_head_clear(struct copy_job *job, struct err *err);
+int copy_head_release(struct copy_job *job, struct err *err);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The work list: a cursor over the drive, cut by extents, units and the size of requests. Ranges
+ * that failed come first. Nothing is kept for the whole drive, so its size costs no memory.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "copy/copy-internal.h"
+
+#define ASK_FIRST (1ull << 30)
+#define ASK_MAX ((4ull << 30) - (1u << 20)) /* 32-bit lengths of NBD, aligned */
+#define MAX_AGAIN 8192
+#define PROBE_SAMPLES 64
+#define PROBE_LAST_UNITS 4
+#define SAMPLE_EVERY 100 /* 1 % */
+
+void copy_plan_start(struct copy_job *job, enum copy_mode mode)
+{
+	job->mode = mode;
+	job->cursor = job->head;
+	job->n_extents = job->next_extent = 0;
+	job->extents_end = job->cursor;
+	job->extents_ask = ASK_FIRST;
+	job->pass_total = job->size - job->cursor;
+	job->pass_done = 0;
+	job->differences = 0;
+}
+
+int copy_plan_again(struct copy_job *job, const struct copy_piece *p)
+{
+	struct copy_piece *copy;
+
+	if (job->n_again >= MAX_AGAIN)
+		return -1;
+	copy = malloc(sizeof(*copy));
+	if (!copy)
+		return -1;
+	*copy = *p;
+	copy->next = job->again;
+	job->again = copy;
+	job->n_again++;
+	return 0;
+}
+
+void copy_plan_free(struct copy_job *job)
+{
+	while (job->again) {
+		struct copy_piece *p = job->again;
+
+		job->again = p->next;
+		free(p);
+	}
+	job->n_again = 0;
+}
+
+/* splitmix64: spreads sample positions evenly and differently in each run. */
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15ull;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+static bool one_in(const struct copy_job *job, uint64_t off, uint64_t n)
+{
+	return mix(off ^ job->salt) % n == 0;
+}
+
+/* Takes the first range that may be tried now, or a part of it. */
+static bool take_again(struct copy_job *job, struct copy_piece *ret)
+{
+	uint64_t now = clock_now_ms();
+
+	for (struct copy_piece **at = &job->again; *at; at = &(*at)->next) {
+		struct copy_piece *p = *at;
+
+		if (p->not_before_ms > now)
+			continue;
+		*ret = *p;
+		if (p->len > p->step) {
+			ret->len = p->step;
+			p->off += p->step;
+			p->len -= p->step;
+			return true;
+		}
+		*at = p->next;
+		job->n_again--;
+		free(p);
+		return true;
+	}
+	return false;
+}
+
+/* The last units that the journal has, where a lost flush would show. */
+static bool near_journal_end(const struct copy_job *job, uint64_t off)
+{
+	size_t unit = (size_t)(off / COPY_UNIT), seen = 0;
+
+	for (size_t u = job->n_units; u-- > unit;)
+		if (job->durable_units[u / 8] >> (u % 8) & 1)
+			seen++;
+	return seen <= PROBE_LAST_UNITS;
+}
+
+/* What a range of the drive that is no extent's business is good for in this pass. */
+static enum copy_act act_for(const struct copy_job *job, uint64_t off, uint64_t len)
+{
+	uint64_t pieces = job->size / SOURCE_MAX_REQUEST + 1;
+
+	switch (job->mode) {
+	case COPY_MODE_PROBE:
+		if (!copy_unit_durable(job, off))
+			return COPY_ACT_SKIP;
+		if (one_in(job, off, pieces / PROBE_SAMPLES + 1))
+			return COPY_ACT_DIFF;
+		return near_journal_end(job, off) && one_in(job, off, 8) ? COPY_ACT_DIFF :
+									   COPY_ACT_SKIP;
+	case COPY_MODE_VERIFY:
+		if (job->everything || off < 2 * SOURCE_MAX_REQUEST ||
+			off + len > job->size - SOURCE_MAX_REQUEST ||
+			one_in(job, off, SAMPLE_EVERY))
+			return COPY_ACT_DIFF;
+		return COPY_ACT_SKIP;
+	case COPY_MODE_COPY:
+		break;
+	}
+	return copy_unit_durable(job, off) ? COPY_ACT_SKIP :
+		job->delta		   ? COPY_ACT_DIFF :
+					     COPY_ACT_READ;
+}
+
+static enum copy_act act_for_extent(const struct copy_job *job, const struct source_extent *e,
+	uint64_t off, bool *sample)
+{
+	if (copy_unit_durable(job, off))
+		return COPY_ACT_SKIP;
+	if (e->kind == SOURCE_ZERO)
+		return COPY_ACT_ZERO;
+	if (e->kind == SOURCE_DATA || job->distrust)
+		return job->delta ? COPY_ACT_DIFF : COPY_ACT_READ;
+	/* A tracker only narrows: some of what it calls unchanged is looked at. */
+	*sample = off < 2 * SOURCE_MAX_REQUEST || one_in(job, off, SAMPLE_EVERY);
+	return *sample ? COPY_ACT_DIFF : COPY_ACT_SKIP;
+}
+
+/* Asks for more extents through the caller's channel, without the lock. */
+static int fetch(struct copy_slot *slot)
+{
+	struct copy_job *job = slot->job;
+	struct source_extent *list = malloc(sizeof(*list) * COPY_EXTENTS);
+	uint64_t off = job->cursor, end = off, len;
+	struct err err = ERR_INIT;
+	size_t n = 0;
+	int r;
+
+	len = job->size - off < job->extents_ask ? job->size - off : job->extents_ask;
+	job->fetching = true;
+	pthread_mutex_unlock(&job->lock);
+	if (!list)
+		r = err_set(&err, ERR_NOMEM, "list extents: out of memory");
+	else
+		r = source_extents(slot->chan, off, len, list, COPY_EXTENTS, &n, &end, &err);
+	pthread_mutex_lock(&job->lock);
+	job->fetching = false;
+	if (!r) {
+		memcpy(job->extents, list, n * sizeof(*list));
+		job->n_extents = n;
+		job->next_extent = 0;
+		job->extents_end = end;
+		/* Emptiness is asked about in large steps. */
+		if (n < 4 && end == off + len)
+			job->extents_ask = ASK_MAX;
+		else
+			job->extents_ask = ASK_FIRST;
+	}
+	free(list);
+	pthread_cond_broadcast(&job->cond);
+	if (r < 0) {
+		slot->failures++;
+		log_info("%s: %s", source_name(job->src), err.text);
+		if (!err_retryable(err.code))
+			copy_fail_locked(job, &err);
+		return -1;
+	}
+	return 0;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Pieces keep to whole leaves: data is read up to the end of its last leaf, and what is zero or
+ * unchanged is cut to whole leaves; a leaf that is shared is read.
+ */
+static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *ret)
+{
+	const struct source_extent *e;
+	uint64_t end, whole;
+
+	while (job->extents[job->next_extent].off + job->extents[job->next_extent].len <= off)
+		job->next_extent++;
+	e = &job->extents[job->next_extent];
+	end = e->off + e->len;
+	whole = end == job->size ? end : end / SOURCE_LEAF * SOURCE_LEAF;
+	ret->act = act_for_extent(job, e, off, &ret->sample);
+	if ((ret->act == COPY_ACT_ZERO || ret->act == COPY_ACT_SKIP) && whole > off) {
+		ret->len = whole - off;
+	} else if (ret->act == COPY_ACT_ZERO || ret->act == COPY_ACT_SKIP) {
+		if (!copy_unit_durable(job, off))
+			ret->act = job->delta ? COPY_ACT_DIFF : COPY_ACT_READ;
+		ret->len = SOURCE_LEAF;
+	} else {
+		ret->len = (end + SOURCE_LEAF - 1) / SOURCE_LEAF * SOURCE_LEAF - off;
+	}
+	/* Samples of what is unchanged are chosen by the MiB, whatever the extent. */
+	if (e->kind == SOURCE_UNCHANGED && !job->distrust)
+		ret->len = smaller(ret->len, SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST);
+}
+
+static void plan_at(struct copy_job *job, uint64_t off, struct copy_piece *ret)
+{
+	uint32_t step = SOURCE_MAX_REQUEST;
+
+	ret->off = off;
+	ret->step = SOURCE_MAX_REQUEST;
+	if (job->mode == COPY_MODE_COPY) {
+		plan_extent(job, off, ret);
+		step = copy_pool_request_size(job);
+	} else {
+		ret->len = SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST;
+		ret->act = act_for(job, off, smaller(ret->len, job->size - off));
+	}
+	if (ret->act == COPY_ACT_READ || ret->act == COPY_ACT_DIFF) {
+		/* Requests end on multiples of their size, so that all but edges are aligned. */
+		step = (uint32_t)smaller(step, job->request_cap);
+		ret->len = smaller(ret->len, step - off % step);
+	}
+	ret->len = smaller(ret->len, COPY_UNIT - off % COPY_UNIT);
+	ret->len = smaller(ret->len, job->size - off);
+	job->cursor = off + ret->len;
+}
+
+int copy_plan_next(struct copy_slot *slot, struct copy_piece *ret)
+{
+	struct copy_job *job = slot->job;
+
+	memset(ret, 0, sizeof(*ret));
+	if (take_again(job, ret))
+		return 1;
+	if (job->cursor >= job->size)
+		return job->again || job->outstanding || job->fetching ? 0 : -1;
+	if (job->mode == COPY_MODE_COPY && job->cursor >= job->extents_end) {
+		if (job->fetching)
+			return 0;
+		if (fetch(slot) < 0)
+			return -2;
+		if (job->cursor >= job->extents_end)
+			return 0;
+	}
+	plan_at(job, job->cursor, ret);
+	return 1;
+}

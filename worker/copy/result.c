@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The result of a copy as JSON, as `worker copy --json` prints it. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "copy/copy.h"
+
+static bool add_error(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct err *err)
+{
+	yyjson_mut_val *e = yyjson_mut_arr_add_obj(doc, list);
+
+	return e && yyjson_mut_obj_add_str(doc, e, "code", err_name(err->code)) &&
+		yyjson_mut_obj_add_strcpy(doc, e, "text", err->text) &&
+		yyjson_mut_obj_add_str(doc, e, "hint", err_hint(err->code)) &&
+		yyjson_mut_obj_add_bool(doc, e, "retryable", err_retryable(err->code));
+}
+
+void copy_result_json(const struct copy_result *r, const struct err *err, struct strbuf *out)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "bytes_total", r->bytes_total }, { "bytes_data", r->bytes_data },
+		{ "bytes_zero", r->bytes_zero }, { "bytes_equal", r->bytes_equal },
+		{ "bytes_wire", r->bytes_wire }, { "bytes_written", r->bytes_written },
+		{ "bytes_bad", r->bad_bytes }, { "retries", r->retries },
+	};
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = yyjson_mut_obj(doc), *errors;
+	char *text = NULL;
+	bool ok = root;
+
+	yyjson_mut_doc_set_root(doc, root);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		ok = ok && yyjson_mut_obj_add_uint(doc, root, numbers[i].name, numbers[i].value);
+	ok = ok && yyjson_mut_obj_add_real(doc, root, "seconds", r->seconds) &&
+		yyjson_mut_obj_add_real(doc, root, "cpu_seconds", r->cpu_seconds) &&
+		yyjson_mut_obj_add_str(doc, root, "root_hash", r->root_hash);
+	errors = ok ? yyjson_mut_obj_add_arr(doc, root, "errors") : NULL;
+	if (errors && (!err || err->code == ERR_NONE || add_error(doc, errors, err)))
+		text = yyjson_mut_write(doc, 0, NULL);
+	if (text)
+		strbuf_str(out, text);
+	else
+		out->failed = true;
+	free(text);
+	yyjson_mut_doc_free(doc);
+}

@@ -573,7 +573,18 @@ static int drive_open(struct source *s, const struct source_uri *u, struct err *
 	return learn(s, err);
 }
 
-/* The last word of a session is said by whoever closes the source: the server may thaw. */
+static int drive_finish(struct source *s, struct err *err)
+{
+	struct source_chan c = { .src = s };
+	struct proto_frame reply, f = { .type = PROTO_BYE, .raw = 1 };
+	int r = drive_chan_open(&c, err);
+
+	if (!r)
+		r = ask(&c, &f, NULL, PROTO_DONE, &reply, err);
+	drive_chan_close(&c);
+	return r;
+}
+
 static void drive_close(struct source *s)
 {
 	struct drive *v = s->priv;
@@ -601,5 +612,6 @@ const struct source_ops source_drive_ops = {
 	.extents = drive_extents,
 	.hashes = drive_hashes,
 	.commit = drive_commit,
+	.finish = drive_finish,
 	.resume = drive_resume,
 };

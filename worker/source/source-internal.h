@@ -82,6 +82,8 @@ struct source_ops {
 	/* NULL: no journal. */
 	int (*commit)(struct source_chan *c, const uint8_t *units, size_t bytes,
 		struct err *err);
+	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */
+	int (*finish)(struct source *s, struct err *err);
 	int (*resume)(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
 		struct err *err);
 };

@@ -123,6 +123,9 @@ int source_hashes(struct source_chan *c, uint64_t off, uint64_t len, struct sour
 /* Tells the server that everything up to here is durable (journal) - bitmap of 64 MiB units. 0
  * also when the transport has no journal. */
 int source_commit(struct source_chan *c, const uint8_t *units, size_t bytes, struct err *err);
+/* Tells the server that the job has read everything it will: file systems that were held still
+ * are let go, journals removed. Once per job, after its last drive. 0 also without such a server. */
+int source_finish(struct source *s, struct err *err);
 /* The journal of an earlier run of the same job, drive and generation; *ret_bytes 0 = none. */
 int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
 	struct err *err);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A served drive: a block device or an image file, opened read-only once at the start. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "serve/serve-internal.h"
+
+/* One attribute of sysfs as text without blanks at the end; "" when there is none. */
+static void attribute(dev_t dev, const char *name, char *ret, size_t size)
+{
+	char path[128];
+	FILE *f;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), name);
+	f = fopen(path, "re");
+	if (f) {
+		n = fread(ret, 1, size - 1, f);
+		fclose(f);
+	}
+	while (n && (unsigned char)ret[n - 1] <= ' ')
+		n--;
+	ret[n] = '\0';
+}
+
+int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
+	struct err *err)
+{
+	struct serve_drive d = { .buffered = -1 };
+	struct stat st;
+	char text[8];
+
+	if (!spec->name[0] || strlen(spec->name) >= sizeof(d.name))
+		return err_set(err, ERR_USAGE, "drive name \"%s\": 1 to 63 characters expected",
+			spec->name);
+	strcpy(d.name, spec->name);
+	if (block_open(spec->path, BLOCK_DIRECT, &d.dev, err) < 0)
+		return err_wrap(err, "drive %s", d.name);
+	if (!d.dev.size || d.dev.size > INT64_MAX || fstat(d.dev.fd, &st) < 0) {
+		block_close(&d.dev);
+		return err_set(err, ERR_SRC_SIZE, "drive %s: %s has %" PRIu64 " bytes", d.name,
+			spec->path, d.dev.size);
+	}
+	d.no_direct = !d.dev.direct;
+	d.device = d.dev.device ? st.st_rdev : st.st_dev;
+	if (d.dev.device) {
+		attribute(d.device, "queue/rotational", text, sizeof(text));
+		d.rotational = text[0] == '1';
+		attribute(d.device, "device/serial", d.serial, sizeof(d.serial));
+		if (!d.serial[0])
+			attribute(d.device, "serial", d.serial, sizeof(d.serial));
+		attribute(d.device, "device/model", d.model, sizeof(d.model));
+	}
+	*ret = d;
+	return 0;
+}
+
+void serve_drive_close(struct serve_drive *d)
+{
+	block_close(&d->dev);
+	if (d->buffered >= 0)
+		close(d->buffered);
+	d->buffered = -1;
+}
+
+/* At least want of at most len bytes; -1 with errno. */
+static int read_at(int fd, uint8_t *buf, size_t len, size_t want, uint64_t off)
+{
+	size_t got = 0;
+
+	while (got < want) {
+		ssize_t n = pread(fd, buf + got, len - got, (off_t)(off + got));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (!n) { /* the file became shorter */
+			errno = ENODATA;
+			return -1;
+		}
+		got += (size_t)n;
+		/* The rest of a cut direct read would not be aligned: begin anew. */
+		if (got < want && got % SERVE_READ_ALIGN)
+			got -= got % SERVE_READ_ALIGN;
+	}
+	return 0;
+}
+
+int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t len,
+	uint8_t **ret_data)
+{
+	uint32_t align = d->dev.align, lead = (uint32_t)(off % align);
+	size_t whole = ((size_t)lead + len + align - 1) / align * align;
+
+	*ret_data = (uint8_t *)buf + lead;
+	if (!d->no_direct) {
+		if (whole <= SERVE_BUFFER &&
+			!read_at(d->dev.fd, buf, whole, lead + len, off - lead))
+			return 0;
+		/* Some file systems grant O_DIRECT and refuse the read. */
+		if (errno != EINVAL || d->dev.device)
+			return -1;
+		d->no_direct = true;
+		log_info("drive %s: no direct reads here, the page cache is used", d->name);
+	}
+	if (d->dev.direct && fcntl(d->dev.fd, F_SETFL, fcntl(d->dev.fd, F_GETFL) & ~O_DIRECT) < 0)
+		return -1;
+	return read_at(d->dev.fd, buf, lead + len, lead + len, off - lead);
+}
+
+int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
+	struct proto_extent *ret, size_t max, size_t *ret_n)
+{
+	uint64_t end = off + len;
+	size_t n = 0;
+
+	if (d->dev.device) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	while (off < end && n < max) {
+		off_t data = lseek(d->dev.fd, (off_t)off, SEEK_DATA), stop;
+
+		if (data < 0 && errno != ENXIO)
+			return -1;
+		if (data < 0 || (uint64_t)data >= end)
+			data = (off_t)end;
+		if ((uint64_t)data > off) {
+			ret[n++] = (struct proto_extent){ .len = (uint64_t)data - off, .kind = 1 };
+			off = (uint64_t)data;
+			continue;
+		}
+		stop = lseek(d->dev.fd, (off_t)off, SEEK_HOLE);
+		if (stop < 0)
+			return -1;
+		if ((uint64_t)stop > end)
+			stop = (off_t)end;
+		ret[n++] = (struct proto_extent){ .len = (uint64_t)stop - off, .kind = 0 };
+		off = (uint64_t)stop;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static uint64_t mix(uint64_t h, const char *text)
+{
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3u; /* FNV-1a */
+	return h;
+}
+
+/* A file changes its times. A device counts the sectors written to it since the machine started,
+ * which is where boot_id comes in. */
+void serve_drive_generation(const struct serve_drive *d, char ret[40])
+{
+	char text[256] = "", boot[64] = "";
+	struct stat st;
+	FILE *f;
+
+	if (d->dev.device) {
+		unsigned long long v[17] = { 0 };
+
+		attribute(d->device, "stat", text, sizeof(text));
+		sscanf(text, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
+			"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7], &v[8],
+			&v[9], &v[10], &v[11], &v[12], &v[13]);
+		f = fopen("/proc/sys/kernel/random/boot_id", "re");
+		if (f) {
+			if (!fgets(boot, sizeof(boot), f))
+				boot[0] = '\0';
+			fclose(f);
+		}
+		/* Fields 5 and 7 of stat: writes and sectors written; 12 and 14: discards. */
+		snprintf(text, sizeof(text), "%.40s %u:%u %llu %llu %llu %llu", boot,
+			major(d->device), minor(d->device), v[4], v[6], v[11], v[13]);
+	} else if (!fstat(d->dev.fd, &st)) {
+		snprintf(text, sizeof(text), "%ju %ju %jd.%09ld %jd.%09ld", (uintmax_t)st.st_ino,
+			(uintmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+			(intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	}
+	snprintf(ret, 40, "%016" PRIx64 "%016" PRIx64, mix(0xcbf29ce484222325u, text),
+		mix(0x84222325cbf29ce4u, text));
+}

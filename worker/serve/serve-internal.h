@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVE_SERVE_INTERNAL_H
+#define SERVE_SERVE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "block/block.h"
+#include "proto/proto.h"
+#include "serve/serve.h"
+
+#define SERVE_MAX_CONNECTIONS 32 /* of all clients */
+#define SERVE_MAX_PER_SESSION 9
+#define SERVE_MAX_SESSIONS 16
+#define SERVE_READ_ALIGN 4096
+#define SERVE_BUFFER (PROTO_MAX_READ + 2 * SERVE_READ_ALIGN)
+
+/* drive.c */
+struct serve_drive {
+	char name[64];
+	struct block_dev dev;
+	int buffered;          /* second descriptor without O_DIRECT, -1 until needed */
+	_Atomic bool no_direct; /* the file system refuses direct reads */
+	dev_t device;          /* of a block device, else of the file's file system */
+	bool rotational;
+	char serial[64], model[64];
+};
+int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
+	struct err *err);
+void serve_drive_close(struct serve_drive *d);
+/* Reads [off, off + len), len <= PROTO_MAX_READ, past the page cache. buf has SERVE_BUFFER bytes
+ * and is aligned; *ret_data points into it. -1 with errno. */
+int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t len,
+	uint8_t **ret_data);
+/* Data and holes of [off, off + len); -1 with errno when the file cannot tell. */
+int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
+	struct proto_extent *ret, size_t max, size_t *ret_n);
+/* A text that changes whenever the content may have changed. */
+void serve_drive_generation(const struct serve_drive *d, char ret[40]);
+
+/* limit.c: token bucket */
+struct serve_limit {
+	pthread_mutex_t lock;
+	uint64_t rate; /* bytes/s, 0 = none */
+	uint64_t next; /* ns: when the bytes taken so far will have gone */
+};
+void serve_limit_init(struct serve_limit *l, uint64_t rate);
+void serve_limit_set(struct serve_limit *l, uint64_t rate);
+/* Takes bytes; returns how many ns the caller has to wait before it sends them. */
+uint64_t serve_limit_take(struct serve_limit *l, uint64_t bytes);
+
+/* mounts.c */
+struct serve_mount {
+	char path[512];
+	dev_t device;         /* of the file system */
+	int fd;               /* of the mount point, -1 = not open */
+	unsigned long flags;  /* MS_NOSUID ... as it is mounted now */
+};
+/* Writable file systems on the drives (whole disk, partition, device-mapper or md above), each
+ * once, in the order they must be frozen: those mounted deepest first, the root last. */
+int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mountinfo,
+	struct serve_mount *ret, unsigned max, unsigned *ret_n, struct err *err);
+
+/* freeze.c */
+struct serve_freezer;
+/* *ret is NULL when nothing is mounted from the drives. Forks the watchdog. */
+int serve_freezer_new(const struct serve_drive *drives, unsigned n, unsigned limit_s,
+	unsigned grace_s, struct serve_freezer **ret, struct err *err);
+void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
+/* Freezes if nobody did yet; *ret_epoch names this time of stillness. */
+int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err);
+/* One holder less. lost: its connection broke, wait for it to come back. */
+void serve_freezer_release(struct serve_freezer *z, bool lost);
+/* Whether the file systems have been still since the epoch began. */
+bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch);
+/* Once a second: feeds the watchdog, thaws when nobody is left. */
+void serve_freezer_tick(struct serve_freezer *z);
+bool serve_freezer_frozen(struct serve_freezer *z);
+
+/* journal.c: what of which drive the worker of which job has made durable */
+struct serve_journal;
+int serve_journal_open(const char *dir, struct serve_journal **ret, struct err *err);
+void serve_journal_close(struct serve_journal *j);
+struct serve_journal_key {
+	const char *job, *drive, *generation;
+	uint64_t size;
+};
+/* keep_off_disk: do not touch the folder now (it may be frozen); see serve_journal_flush. */
+int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k,
+	const void *bitmap, size_t len, bool keep_off_disk, struct err *err);
+/* At most max bytes; returns the length, 0 when there is none. */
+size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
+	void *ret, size_t max);
+void serve_journal_flush(struct serve_journal *j);
+
+/* serve.c */
+struct serve_session {
+	uint8_t id[16];
+	unsigned connections;
+	bool holding;        /* counted by the freezer */
+	bool said_bye;
+	uint64_t epoch;
+	struct serve_limit limit; /* what the client asked for */
+	char job[128];
+};
+
+struct serve {
+	struct serve_drive drives[SERVE_MAX_DRIVES];
+	unsigned n_drives;
+	struct net_tls_config tls;
+	const struct net_psk *const *psks;
+	bool allow_plain;
+	struct listener *listener;
+	struct serve_limit limit;
+	struct serve_freezer *freezer;
+	struct serve_journal *journal;
+	_Atomic bool stop;
+	pthread_mutex_t lock; /* what follows, and the sessions' fields but limit */
+	pthread_cond_t changed;
+	struct serve_conn *conns;
+	unsigned n_conns;
+	struct serve_session sessions[SERVE_MAX_SESSIONS];
+	char generations[SERVE_MAX_DRIVES][40]; /* of generation_epoch */
+	uint64_t generation_epoch;
+};
+
+/* Joins or makes the session of a greeting; NULL when there are too many. */
+struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h);
+void serve_session_leave(struct serve *s, struct serve_session *v);
+/* Before content is read: freezes when that is needed. -1 when it cannot be vouched for. */
+int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
+/* After content was read: whether it was still all the while. */
+bool serve_session_intact(struct serve *s, struct serve_session *v);
+/* THAW, or the end of the client's work: gives the hold up. */
+void serve_session_release(struct serve *s, struct serve_session *v);
+void serve_generation(struct serve *s, unsigned drive, char ret[40]);
+
+/* conn.c */
+#define SERVE_QUEUE 192  /* requests waiting on a connection */
+#define SERVE_SMALL (PROTO_MAX_LEAVES * PROTO_HASH_LEN) /* bytes of payload kept in the queue */
+struct serve_request {
+	struct proto_frame f;
+	bool cancelled;
+	const uint8_t *payload;
+	uint8_t small[SERVE_SMALL];
+};
+struct serve_conn {
+	struct serve *serve;
+	struct serve_conn *next;
+	struct stream *stream;
+	struct serve_session *session;
+	uint64_t seed;
+	uint32_t features;
+	unsigned poor, skip; /* chunks that LZ4 did not shrink, chunks not to try */
+	struct serve_request queue[SERVE_QUEUE];
+	unsigned head, n_queued;
+	bool big;            /* a queued request's payload is in `in` */
+	bool bye;
+	uint8_t *in;         /* PROTO_MAX_PAYLOAD */
+	uint8_t *buf;        /* SERVE_BUFFER, aligned: what was read */
+	uint8_t *out;        /* header and payload of a reply */
+	uint64_t told_ms;    /* last PROGRESS */
+	uint64_t sent, data; /* bytes on the wire, bytes of drives */
+};
+/* Runs one connection to its end; closes the stream. */
+void serve_conn_run(struct serve_conn *c);
+int serve_conn_send(struct serve_conn *c, struct proto_frame *f, const void *payload,
+	struct err *err);
+int serve_conn_error(struct serve_conn *c, const struct proto_frame *f, int sys,
+	const char *text, struct err *err);
+/* Takes what has arrived meanwhile, without waiting: answers PING, notes CANCEL and LIMIT. */
+int serve_conn_drain(struct serve_conn *c, struct err *err);
+
+/* content.c: READ, READ_IF_DIFF and HASH. -1 only when the connection is broken. */
+int serve_content_read(struct serve_conn *c, const struct serve_request *q, struct err *err);
+int serve_content_hash(struct serve_conn *c, const struct serve_request *q, struct err *err);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The source side: serves drives of this machine, read-only, over the drive protocol
+ * (proto/PROTOCOL.md), and holds their file systems still while they are read.
+ */
+#ifndef SERVE_SERVE_H
+#define SERVE_SERVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "net/net.h"
+
+#define SERVE_MAX_DRIVES 64
+
+struct serve_drive_spec {
+	const char *name, *path;
+};
+
+struct serve_config {
+	const struct serve_drive_spec *drives;
+	unsigned n_drives;
+	const char *host;      /* to listen on; "" = all addresses */
+	uint16_t port;         /* 0 = any free one */
+	const struct net_psk *const *psks; /* accepted keys, NULL-terminated; NULL = none */
+	bool allow_plain;      /* also serve clients without TLS */
+	uint64_t bandwidth;    /* bytes/s for all connections together; 0 = no limit */
+	const char *state_dir; /* journals of copies survive a restart here; NULL = in memory */
+	unsigned freeze_s;     /* longest time the file systems are held; 0 = never freeze */
+	unsigned grace_s;      /* held so long for a client that lost its connection */
+};
+
+struct serve;
+
+/* Opens the drives, listens, starts the thaw watchdog. Before any thread of the process. */
+int serve_start(const struct serve_config *c, struct serve **ret, struct err *err);
+uint16_t serve_port(const struct serve *s);
+/* Serves until serve_stop; thaws and ends all connections before it returns. */
+int serve_run(struct serve *s, struct err *err);
+void serve_stop(struct serve *s); /* async-signal-safe */
+void serve_free(struct serve *s);
+
+#endif

@@ -6,6 +6,10 @@
 #   qemu_new DIR                 start a new command; DIR gets logs, sockets, variables
 #   qemu_machine MEMORY_MB [CPUS] [MACHINE]
 #   qemu_firmware bios|uefi [VARS]  VARS (default DIR/vars.fd) is made from OVMF's when missing
+#   qemu_medium disk|cd|kernel|pxe IMAGE NIC NETDEV [APPEND [INITRD]]
+#                                what it boots from, and its network card (one call for both: PXE
+#                                boots through the card); IMAGE is build/image; the volume of
+#                                medium disk is DIR/volume.raw, made here unless it exists
 #   qemu_disk FILE[,bus=BUS][,serial=S][,boot=N][,ro=on]
 #                                BUS: virtio-blk (default) virtio-scsi nvme sata ide pvscsi lsi usb
 #   qemu_cd FILE [BOOTINDEX]     CD drive (SATA, or IDE on machine pc)
@@ -183,6 +187,46 @@ qemu_nic()
 	esac
 	qemu_n=$((qemu_n + 1))
 	qemu+=(-netdev "${2:-user},id=n$qemu_n" -device "$model,netdev=n$qemu_n${3:+,$3}")
+}
+
+# The volume is larger than the image, as it is on a hypervisor that turns images into volumes.
+qemu_volume()
+{
+	[ -f "$qemu_dir/volume.raw" ] && return
+	cp --sparse=always "$1/target-worker.iso" "$qemu_dir/volume.raw"
+	truncate -s 64M "$qemu_dir/volume.raw"
+}
+
+qemu_medium()
+{
+	local medium=$1 image=$2 nic=$3 netdev=$4 append=${5:-} initrd=${6:-} first=''
+
+	case $medium in
+	disk)
+		qemu_volume "$image"
+		qemu_disk "$qemu_dir/volume.raw,boot=0"
+		;;
+	cd)
+		qemu_cd "$image/target-worker.iso" 0
+		;;
+	kernel)
+		qemu+=(-kernel "$image/target-worker.efi")
+		[ -z "$append" ] || qemu+=(-append "$append")
+		[ -z "$initrd" ] || qemu+=(-initrd "$initrd")
+		;;
+	pxe)
+		mkdir -p "$qemu_dir/tftp"
+		cp "$image/target-worker.efi" "$qemu_dir/tftp/"
+		printf '#!ipxe\nkernel target-worker.efi %s\nboot\n' "$append" \
+			>"$qemu_dir/tftp/boot.ipxe"
+		netdev=$netdev,tftp=$qemu_dir/tftp,bootfile=boot.ipxe
+		first=bootindex=0
+		;;
+	*)
+		qemu_die "medium $medium: disk, cd, kernel or pxe"
+		;;
+	esac
+	qemu_nic "$nic" "$netdev" "$first"
 }
 
 # A file, never a pty: nobody reads a pty, and then the guest's UART stops it.

@@ -37,12 +37,17 @@ requires()
 	done
 }
 
+cleanup=() # commands for the end of the test, whatever its end
+
 boot_end()
 {
-	local status=$?
+	local status=$? command
 
 	trap - EXIT
 	vm_kill_all
+	for command in "${cleanup[@]}"; do
+		$command || echo "clean-up failed: $command" >&2
+	done
 	exit $status
 }
 
@@ -81,6 +86,7 @@ boot_run()
 {
 	local limit=$(($1 * scale / 4)) stall=$((${2:-60} * scale / 4)) status=0
 
+	: >>"$dir/events"
 	vm_start boot "$limit" "${qemu[@]:1}" || fail "QEMU did not start"
 	vm_wait boot "$limit" "$stall" "$dir/events" || status=$?
 	{

@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The image starts through iPXE and TFTP on UEFI and does a whole job.
+# shellcheck source=tests/boot/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/boot/media.sh
+. "$(dirname "$0")/media.sh"
+media_test uefi pxe

@@ -15,6 +15,10 @@ part_build()
 		$lib/ssl_tls12_client.c
 	grep -q 'MBEDTLS_PK_RSASSA_PSS && !mbedtls_ssl_sig' $lib/ssl_tls12_client.c
 
+	# getrandom(2) is asked for only where __GLIBC__ is defined; musl has the system call as well.
+	sed -i 's/defined(__linux__) && defined(__GLIBC__)/defined(__linux__)/' $lib/entropy_poll.c
+	grep -q '^#if ((defined(__linux__)) ||' $lib/entropy_poll.c
+
 	cp "$RECIPE/config.h" include/mbedtls/mbedtls_config.h
 	CFLAGS+=" -Iinclude -Ilibrary"
 	# aead.c stands in front of these two.

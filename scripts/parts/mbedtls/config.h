@@ -21,7 +21,11 @@
 #define MBEDTLS_THREADING_C
 #define MBEDTLS_THREADING_PTHREAD
 
-/* Random numbers: getrandom(2) into CTR_DRBG. */
+/*
+ * Random numbers: getrandom(2) into CTR_DRBG. A source server on a kernel before 3.17 has the device
+ * only; /dev/random would stall it there, long after its own random generator was seeded.
+ */
+#define MBEDTLS_PLATFORM_DEV_RANDOM "/dev/urandom"
 #define MBEDTLS_ENTROPY_C
 #define MBEDTLS_CTR_DRBG_C
 

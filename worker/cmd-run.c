@@ -30,9 +30,10 @@ static void catch_signals(void)
 
 static int open_port(void *ctx, const struct job *j, struct job_port *ret, struct err *err)
 {
+	struct control_options opt = { .cancel = &stop };
 	struct control **control = ctx;
 
-	if (control_open(j, NULL, control, err) < 0)
+	if (control_open(j, &opt, control, err) < 0)
 		return -1;
 	control_port(*control, ret);
 	return 0;

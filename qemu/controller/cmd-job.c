@@ -193,9 +193,10 @@ int cmd_command(const char *state, int argc, char **argv)
 	args = json_dumps(parsed, JSON_COMPACT);
 	store_open(&s, state);
 	need_migration(&s, argv[0]);
-	if (sql_int(&s, 0, "SELECT count(*) FROM migration WHERE id = ? AND state = 'open'", "s",
+	/* A finished one may be held, waiting for its power-off. */
+	if (sql_int(&s, 0, "SELECT count(*) FROM migration WHERE id = ? AND state <> 'closed'", "s",
 		argv[0]) != 1)
-		die("%s: is over, nobody would answer", argv[0]);
+		die("%s: is closed, nobody would answer", argv[0]);
 	identity_random(random, sizeof(random));
 	memcpy(id, "c-", 2);
 	identity_hex(random, sizeof(random), id + 2);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every command arrives within 2 s and both its answers get back; what is not known is rejected; a
 # pause and a limit hold over a restart of the worker and of the controller.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 status() { ctl show "$migration" --json | jq -r ".commands[] | select(.id == \"$1\") | .status"; }
@@ -63,7 +64,11 @@ expect ok "done" .policy-pause
 
 # An operator's hold decides what the machine does at the end (2 = hold).
 expect "ok then 2" report 10 '{"verdict":"success"}'
+id=$(ctl command "$migration" poweroff)
+expect "ok command * $id 0" command 2
+expect ok "done" "$id"
 end_driver
+ctl job close "$migration"
 if ctl command "$migration" pause 2>"$work/over.log"; then
-	fail "a command to a finished migration"
+	fail "a command to a closed migration"
 fi

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Lost requests, lost and cut answers, 503 with Retry-After, slow, huge and senseless answers: the
 # worker tries again, and everything arrives exactly once.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 start_controller
@@ -36,7 +37,7 @@ for i in 1 2 3 4 5 6 7; do
 done
 id=$(ctl command "$migration" pause)
 expect "ok command * $id *" command 20
-expect ok done "$id"
+expect ok "done" "$id"
 expect "ok then *" report 60 '{"verdict":"failed"}'
 end_driver
 

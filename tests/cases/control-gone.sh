@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A reboot registers anew and replaces the older boot; a closed migration cancels its worker; after a
 # success nobody can register again, so that a clone is never copied over.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 one=aaaaaaaa-0000-0000-0000-000000000001

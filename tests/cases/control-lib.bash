@@ -1,48 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the tests use what is set here
 # For tests/cases/control-*.sh: a controller on a port of its own, the worker's control module
 # (build/host/control-driver) and the spoiling proxy. Everything started here ends with the test.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+requires python3 certtool openssl curl jq sqlite3
 
-controller=$PWD/build/controller/controller
-driver=$PWD/build/host/control-driver
-work=$(mktemp -d "${TMPDIR:-/tmp}/tw-control.XXXXXX")
+controller=$top/build/controller/controller
+driver=$top/build/host/control-driver
 state=$work/state
-pids=()
-
 for program in "$controller" "$driver"; do
-	[ -x "$program" ] || { echo "missing $program: run make controller"; exit 1; }
+	[ -x "$program" ] || fail "$program is missing: run make controller"
 done
 
-finish() {
-	local status=$?
-	for pid in "${pids[@]}"; do
-		if kill -0 "$pid" 2>"$work/kill.log"; then
-			kill -9 "$pid"
-		fi
-		wait "$pid" 2>"$work/kill.log" || :
-	done
-	if [ $status != 0 ]; then
-		tail -n 40 "$work"/*.log "$work"/*.out || :
+# end PID: at the end of the test, when it still runs.
+end() {
+	if kill -0 "$1" 2>&-; then
+		kill -9 "$1"
 	fi
-	rm -rf "$work"
-	exit $status
+	wait "$1" 2>&- || return 0
 }
-trap finish EXIT
-
-fail() { echo "FAILED: $*"; exit 1; }
 ctl() { "$controller" "$1" --state "$state" "${@:2}"; }
-
-# wait_for SECONDS COMMAND...: until it succeeds.
-wait_for() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || fail "in time: $*"
-		sleep 0.1
-	done
-}
 
 # start_controller [PORT]: sets controller_pid, url and pin.
 start_controller() {
@@ -50,7 +27,7 @@ start_controller() {
 	"$controller" serve --state "$state" --listen "127.0.0.1:${1:-0}" --lease "${lease:-60}" \
 		>"$work/controller.out" 2>>"$work/controller.log" 7>&- 8<&- &
 	controller_pid=$!
-	pids+=("$controller_pid")
+	cleanup_fn "end $controller_pid"
 	wait_for 10 grep -q ^pin "$work/controller.out"
 	url=$(sed -n 's/^url //p' "$work/controller.out")
 	pin=$(sed -n 's/^pin //p' "$work/controller.out")
@@ -85,7 +62,7 @@ start_proxy() {
 	python3 tests/cases/control-proxy.py --backend "$url" --cert "$work/proxy.crt" \
 		--key "$work/proxy.key" --record "$work/record" --faults "$work/faults" \
 		>"$work/proxy.out" 2>"$work/proxy.log" &
-	pids+=($!)
+	cleanup_fn "end $!"
 	wait_for 10 grep -q ^https "$work/proxy.out"
 	url=$(cat "$work/proxy.out")
 	pin=$other_pin
@@ -104,7 +81,7 @@ start_driver() {
 	timeout 120 "$driver" --url "$url" --token "$token" --pin "$pin" --migration "$migration" \
 		--backoff 1 "$@" <"$work/in" >"$work/answers" 2>>"$work/driver.log" &
 	driver_pid=$!
-	pids+=("$driver_pid")
+	cleanup_fn "end $driver_pid"
 	exec 7>"$work/in" 8<"$work/answers"
 }
 say() {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The controller is killed (-9) again and again while events pour in: none is lost, none is double,
 # a registration gets the same answer as before, and the result arrives.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 boot=11111111-2222-3333-4444-555555555555

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Nobody there: the registration window and the report's deadline hold, and what happened meanwhile
 # arrives when the controller is back.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 start_controller
@@ -17,11 +18,17 @@ answer=$(drive --window 3 <<<$'announce\nreport 2 {"verdict":"failed"}')
 took=$((SECONDS - start))
 [ $took -ge 2 ] && [ $took -le 8 ] || fail "gave up after $took s"
 
+# Who ends the worker does not wait for either.
+start=$SECONDS
+answer=$(drive <<<$'alarm 1\nannounce')
+[[ $answer == *"error CANCELLED "* ]] || fail "$answer"
+[ $((SECONDS - start)) -le 4 ] || fail "announce does not listen"
+
 # The controller appears within the window.
 (sleep 1.5; exec "$controller" serve --state "$state" --listen "127.0.0.1:$port" \
 	>"$work/late.out" 2>"$work/late.log") 7>&- 8<&- &
 late=$!
-pids+=($late)
+cleanup_fn "end $late"
 start_driver --window 20
 expect ok state NET
 expect ok announce
@@ -43,7 +50,14 @@ expect "error CTL_UNREACHABLE *" report 2 '{"verdict":"failed"}'
 [ $((SECONDS - start)) -le 4 ] || fail "the deadline was not kept"
 start_controller "$port"
 expect "ok then 0" report 20 '{"verdict":"failed","note":"second try"}'
+kill -9 "$controller_pid"
+wait "$controller_pid" 2>"$work/wait.log" || :
+expect ok alarm 1
+start=$SECONDS
+expect "error CTL_UNREACHABLE *" report 60 '{"verdict":"failed","note":"third try"}'
+[ $((SECONDS - start)) -le 7 ] || fail "report does not listen"
 end_driver
+start_controller "$port"
 check_sequences
 ctl events "$migration" | jq -es '[.[] | .event | select(.type == "tw.error.v1")] | length == 3' \
 	>"$work/jq.log" || fail "failures are lost"

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A controller with another key is refused at once and learns nothing, not even the token.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 start_controller
 new_migration m-pin
 start_proxy
 real=$pin
-# shellcheck disable=SC2034 # read by drive
 pin=sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 start=$SECONDS
 answer=$(drive <<<announce)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Wrong tokens, and tokens of other migrations, are refused at once. No log shows a token.
+# shellcheck source=tests/cases/control-lib.bash
 . "$(dirname "$0")/control-lib.bash"
 
 start_controller

@@ -23,6 +23,7 @@ struct control_http;
 struct control_http_config {
 	const char *url;       /* "https://host:port/v1", without a slash at the end */
 	const char *const *pins; /* base64 of SHA-256, NULL-terminated */
+	const _Atomic bool *cancel; /* works like control_http_stop, within a second; may be NULL */
 };
 struct control_request {
 	const char *method, *path; /* path below the url, with its query */
@@ -146,13 +147,16 @@ int control_encode_events(const struct control_identity *id, const struct contro
 	unsigned n, struct strbuf *out, struct err *err);
 /* Copies at most max bytes of src; ret has room for max + 1. */
 void control_clean_text(const char *src, char *ret, size_t max);
+/* Makes a JSON text valid UTF-8 in place: names on disks may be anything. */
+void control_clean_json(char *text);
 
 /* control.c */
 struct control {
 	const struct job *job;
+	const _Atomic bool *cancel;
 	char boot_id[37], nonce[33], url[512];
 	unsigned register_window_s, backoff_max_s, request_timeout_s;
-	struct control_http *sender_http, *poller_http;
+	struct control_http *sender_http, *poller_http, *register_http;
 	pthread_t sender, poller;
 	bool sender_started, poller_started;
 	char *facts;
@@ -180,7 +184,7 @@ struct control {
 	char logs_wanted[64];   /* id of the command that wants them, "" = none */
 
 	char *result;           /* waiting to be delivered */
-	bool result_failed;     /* its verdict is not success: logs go first */
+	bool logs_first;        /* it tells of a failure: the log goes before it */
 	bool result_done;
 	struct err result_err;  /* the controller does not want it */
 	int result_then;

@@ -18,6 +18,8 @@
 #define BACKOFF_MAX_S 60
 #define REQUEST_TIMEOUT_S 30
 #define LAST_EVENTS_MS 2000
+#define LOOK_MS 200 /* at the cancel flag, while waiting */
+#define CANCELLED_MS 3000 /* for a report, once cancelled */
 
 void control_wait_until(struct control *c, uint64_t ms)
 {
@@ -78,13 +80,15 @@ static int read_job(struct control *c, const struct job *job, struct err *err)
 static int open_connections(struct control *c, struct err *err)
 {
 	const char *pins[JOB_MAX_PINS + 1] = { NULL };
-	struct control_http_config cfg = { c->url, pins };
+	struct control_http_config cfg = { .url = c->url, .pins = pins };
 
 	for (int i = 0; i < c->job->controller.n_pins; i++)
 		pins[i] = c->job->controller.pins[i];
-	if (control_http_open(&cfg, &c->sender_http, err) < 0)
+	if (control_http_open(&cfg, &c->sender_http, err) < 0 ||
+	    control_http_open(&cfg, &c->poller_http, err) < 0)
 		return -1;
-	return control_http_open(&cfg, &c->poller_http, err);
+	cfg.cancel = c->cancel;
+	return control_http_open(&cfg, &c->register_http, err);
 }
 
 int control_open(const struct job *job, const struct control_options *opt,
@@ -105,6 +109,7 @@ int control_open(const struct job *job, const struct control_options *opt,
 	c->register_window_s = opt->register_window_s ? opt->register_window_s : REGISTER_WINDOW_S;
 	c->backoff_max_s = opt->backoff_max_s ? opt->backoff_max_s : BACKOFF_MAX_S;
 	c->request_timeout_s = opt->request_timeout_s ? opt->request_timeout_s : REQUEST_TIMEOUT_S;
+	c->cancel = opt->cancel;
 	c->now.drive = -1;
 	c->result_then = -1;
 	if (read_job(c, job, err) < 0 || read_boot_id(c, opt->boot_id, err) < 0 ||
@@ -127,6 +132,19 @@ static int start_threads(struct control *c, struct err *err)
 	return 0;
 }
 
+static bool is_cancelled(const struct control *c)
+{
+	return c->cancel && *c->cancel;
+}
+
+/* Waits until something changes, the time comes, or the job is cancelled. Locked. */
+static void wait_cancellable(struct control *c, uint64_t until)
+{
+	uint64_t look = clock_now_ms() + LOOK_MS;
+
+	control_wait_until(c, look < until ? look : until);
+}
+
 /* Registers until it works, the controller refuses, or the time is over. */
 static int enter(struct control *c, uint64_t until, struct err *err)
 {
@@ -136,7 +154,7 @@ static int enter(struct control *c, uint64_t until, struct err *err)
 	uint64_t next = 0;
 
 	for (;;) {
-		rc = control_session_register(c, c->sender_http, &r, err);
+		rc = control_session_register(c, c->register_http, &r, err);
 		if (rc != CONTROL_RETRY)
 			break;
 		next = clock_now_ms() +
@@ -144,8 +162,8 @@ static int enter(struct control *c, uint64_t until, struct err *err)
 		if (next >= until)
 			break;
 		pthread_mutex_lock(&c->lock);
-		while (!c->stop && clock_now_ms() < next)
-			control_wait_until(c, next);
+		while (!is_cancelled(c) && clock_now_ms() < next)
+			wait_cancellable(c, next);
 		pthread_mutex_unlock(&c->lock);
 	}
 	strbuf_free(&r.body);
@@ -166,6 +184,7 @@ static int port_announce(void *ctx, const char *facts_json, struct err *err)
 	c->facts = strdup(facts_json);
 	if (!c->facts)
 		return err_set(err, ERR_NOMEM, "facts for the controller");
+	control_clean_json(c->facts);
 	if (enter(c, clock_now_ms() + c->register_window_s * 1000ull, err) < 0)
 		return -1;
 	log_info("registered with the controller %s as %s", c->url, c->reg.worker_id);
@@ -232,8 +251,16 @@ static bool tells_of_success(const char *result_json)
 static int await_result(struct control *c, unsigned deadline_s, uint64_t until, int *ret_then,
 	struct err *err)
 {
-	while (!c->result_done && c->fatal.code == ERR_NONE && clock_now_ms() < until)
-		control_wait_until(c, until);
+	bool shortened = false;
+
+	while (!c->result_done && c->fatal.code == ERR_NONE && clock_now_ms() < until) {
+		if (is_cancelled(c) && !shortened) {
+			shortened = true;
+			if (until > clock_now_ms() + CANCELLED_MS)
+				until = clock_now_ms() + CANCELLED_MS;
+		}
+		wait_cancellable(c, until);
+	}
 	if (c->result_done && c->result_err.code == ERR_NONE) {
 		*ret_then = c->result_then;
 		return 0;
@@ -267,7 +294,9 @@ static int port_report(void *ctx, const char *result_json, unsigned deadline_s,
 	pthread_mutex_lock(&c->lock);
 	free(c->result);
 	c->result = strdup(result_json);
-	c->result_failed = !tells_of_success(result_json);
+	if (c->result)
+		control_clean_json(c->result);
+	c->logs_first = c->result && !tells_of_success(c->result);
 	c->result_done = !c->result;
 	err_clear(&c->result_err);
 	if (!c->result)
@@ -316,6 +345,7 @@ void control_close(struct control *c)
 	end_threads(c);
 	control_http_close(c->poller_http);
 	control_http_close(c->sender_http);
+	control_http_close(c->register_http);
 	control_queue_free(&c->queue);
 	free(c->result);
 	free(c->facts);

@@ -9,6 +9,9 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "job/job.h"
 
@@ -20,6 +23,8 @@ struct control_options {
 	unsigned register_window_s;  /* how long announce tries: 600 */
 	unsigned backoff_max_s;      /* longest pause between two tries: 60 */
 	unsigned request_timeout_s;  /* one request, without the long poll's wait: 30 */
+	/* Once true, announce returns CANCELLED within a second and report after at most 3 s more. */
+	const _Atomic bool *cancel;
 };
 
 /* job must have a controller section and outlive the object. opt may be NULL. No traffic.

@@ -46,6 +46,19 @@ void control_clean_text(const char *src, char *ret, size_t max)
 	ret[used] = '\0';
 }
 
+void control_clean_json(char *text)
+{
+	size_t n;
+
+	for (; *text; text += n) {
+		n = utf8_length((unsigned char *)text);
+		if (!n) {
+			*text = '?';
+			n = 1;
+		}
+	}
+}
+
 static void add_text(yyjson_mut_doc *d, yyjson_mut_val *o, const char *key, const char *text,
 	size_t max)
 {

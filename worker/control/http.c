@@ -22,6 +22,7 @@ struct control_http {
 	char why[CURL_ERROR_SIZE];
 	struct strbuf *body; /* of the answer that is coming in */
 	bool too_large;
+	const _Atomic bool *cancel;
 	_Atomic bool stopped;
 };
 
@@ -96,6 +97,7 @@ int control_http_open(const struct control_http_config *cfg, struct control_http
 	h = curl_ready == CURLE_OK ? calloc(1, sizeof(*h)) : NULL;
 	if (!h)
 		return err_set(err, ERR_NOMEM, "HTTPS client");
+	h->cancel = cfg->cancel;
 	h->url = strdup(cfg->url);
 	h->pins = join_pins(cfg->pins);
 	h->easy = curl_easy_init();
@@ -126,6 +128,11 @@ void control_http_stop(struct control_http *h)
 	curl_multi_wakeup(h->multi);
 }
 
+static bool is_stopped(const struct control_http *h)
+{
+	return h->stopped || (h->cancel && *h->cancel);
+}
+
 /* Waits for the transfer without holding control_http_stop up. */
 static CURLcode transfer(struct control_http *h)
 {
@@ -135,7 +142,7 @@ static CURLcode transfer(struct control_http *h)
 
 	if (curl_multi_add_handle(h->multi, h->easy) != CURLM_OK)
 		return CURLE_OUT_OF_MEMORY;
-	while (running && !h->stopped) {
+	while (running && !is_stopped(h)) {
 		if (curl_multi_perform(h->multi, &running) != CURLM_OK)
 			break;
 		if (running && curl_multi_poll(h->multi, NULL, 0, 1000, NULL) != CURLM_OK)
@@ -200,8 +207,8 @@ static int explain(struct control_http *h, const struct control_request *q, CURL
 {
 	const char *why = h->why[0] ? h->why : curl_easy_strerror(rc);
 
-	if (h->stopped)
-		return err_set(err, ERR_CANCELLED, "controller %s: stopped", h->url);
+	if (is_stopped(h))
+		return err_set(err, ERR_CANCELLED, "controller %s: given up on request", h->url);
 	if (h->too_large)
 		return err_set(err, ERR_CTL_PROTO, "controller %s: answer of more than %u bytes to %s",
 			h->url, CONTROL_MAX_REPLY, q->path);

@@ -27,7 +27,6 @@ struct sender {
 	struct control_upload upload;
 	uint64_t not_before, next_heartbeat, next_progress;
 	unsigned batch_max;
-	bool result_logs_done;
 };
 
 static struct control_identity identity(struct control *c)
@@ -172,7 +171,7 @@ static enum control_outcome send_result(struct sender *s)
 	bool logs;
 
 	pthread_mutex_lock(&c->lock);
-	logs = c->result_failed && !s->result_logs_done;
+	logs = c->logs_first;
 	strbuf_reset(&s->body);
 	strbuf_str(&s->body, c->result);
 	pthread_mutex_unlock(&c->lock);
@@ -181,8 +180,10 @@ static enum control_outcome send_result(struct sender *s)
 		if (rc != CONTROL_OK)
 			return rc;
 		control_logs_free(&s->upload);
-		s->result_logs_done = true;
-		return CONTROL_OK; /* events of that upload go first */
+		pthread_mutex_lock(&c->lock);
+		c->logs_first = false;
+		pthread_mutex_unlock(&c->lock);
+		return CONTROL_OK; /* what has happened meanwhile goes first */
 	}
 	rc = s->body.failed ? CONTROL_RETRY : post(s, "PUT", "/result", "application/json");
 	if (rc == CONTROL_OK) {

@@ -5,6 +5,7 @@
  * output by "ok ..." or "error CODE text".
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static struct job job; /* only the controller section is looked at */
 static struct control *control;
 static struct job_port port;
 static enum job_state state = JOB_REGISTER;
+static _Atomic bool cancel;
 
 static int usage(void)
 {
@@ -25,7 +27,8 @@ static int usage(void)
 	      "       [--window S] [--backoff S] [--timeout S]\n"
 	      "lines: announce | state NAME | step NAME TEXT | error CODE TEXT\n"
 	      "       progress DRIVE TOTAL FLUSHED | command SECONDS | done ID | failed ID\n"
-	      "       report SECONDS JSON | sleep MS | flood N\n", stderr);
+	      "       report SECONDS JSON | sleep MS | flood N\n"
+	      "       alarm SECONDS (then the next calls are cancelled)\n", stderr);
 	return 2;
 }
 
@@ -161,6 +164,19 @@ static void do_flood(char *args)
 	puts("ok");
 }
 
+static void on_alarm(int sig)
+{
+	(void)sig;
+	cancel = true;
+}
+
+static void do_alarm(char *args)
+{
+	signal(SIGALRM, on_alarm);
+	alarm((unsigned)strtoul(args, NULL, 10));
+	puts("ok");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(char *args);
@@ -168,7 +184,7 @@ static const struct {
 	{ "announce", do_announce }, { "state", do_state }, { "step", do_step },
 	{ "error", do_error }, { "progress", do_progress }, { "command", do_command },
 	{ "done", do_done }, { "failed", do_failed }, { "report", do_report },
-	{ "sleep", do_sleep }, { "flood", do_flood },
+	{ "sleep", do_sleep }, { "flood", do_flood }, { "alarm", do_alarm },
 };
 
 static int run_lines(void)
@@ -194,7 +210,7 @@ static int run_lines(void)
 
 int main(int argc, char **argv)
 {
-	struct control_options opt = { .boot_id = NULL };
+	struct control_options opt = { .cancel = &cancel };
 	struct err err = ERR_INIT;
 	int rc;
 

@@ -211,6 +211,20 @@ static int run_guest(struct job_runner *r, struct err *err)
 	return guest_run(&opt, &r->prepare, err);
 }
 
+/* The source may go on with its work. That it cannot be told is no failure of the copy: it lets
+ * go by itself when nobody is connected any more. */
+static void let_sources_go(struct job_runner *r)
+{
+	struct err err = ERR_INIT;
+	int i;
+
+	for (i = 0; i < r->job->n_drives; i++) {
+		err_clear(&err);
+		if (source_finish(r->drives[i].source, &err) < 0)
+			log_warn("%s", err.text);
+	}
+}
+
 int job_stage_prepare(struct job_runner *r, struct err *err)
 {
 	unsigned tool = r->job->prepare.tool_timeout_s;
@@ -219,8 +233,11 @@ int job_stage_prepare(struct job_runner *r, struct err *err)
 	job_quiet(r, (tool ? tool : TOOL_TIMEOUT_S) + 60);
 	if (job_cancelled(r, err) < 0)
 		return -1;
-	if (r->job->mode != JOB_PREPARE && release_heads(r, err) < 0)
-		return -1;
+	if (r->job->mode != JOB_PREPARE) {
+		if (release_heads(r, err) < 0)
+			return -1;
+		let_sources_go(r);
+	}
 	if (!r->job->prepare.enabled)
 		return 0;
 	for (i = 0; i < r->job->n_drives && !r->job->prepare.dry_run; i++)

@@ -292,9 +292,13 @@ int cmd_copy(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int r = parse_args(argc, argv, &a);
 
-	if (r) {
-		fputs(usage_text, r > 0 ? stdout : stderr);
-		return r > 0 ? 0 : err_exit_status(ERR_USAGE);
+	if (r > 0) {
+		fputs(usage_text, stdout);
+		return 0;
+	}
+	if (r < 0) {
+		fputs("usage: worker copy [options] SOURCE TARGET; see worker copy --help\n", stderr);
+		return err_exit_status(ERR_USAGE);
 	}
 	a.terminal = isatty(STDERR_FILENO);
 	if (a.progress) {

@@ -4,7 +4,7 @@
 # [PROGRAM...]; `make check` calls it with what it built. The last line of `unit`, `fuzz` and
 # `all` is "N passed, N failed".
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 passed=0
 failed=0

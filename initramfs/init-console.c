@@ -38,6 +38,8 @@ static char lines[LINES][LINE]; /* ring of the last lines */
 static unsigned next_line;
 static char status[LINE] = "starting";
 static char problem[LINE];
+static const char *footer =
+	"Do not reset or switch off this machine: its disks are being written.";
 static bool dirty = true;
 static double drawn;
 static int kmsg = -1;
@@ -141,6 +143,12 @@ void console_problem(const char *text)
 	dirty = true;
 }
 
+void console_safe(void)
+{
+	footer = "This machine may be switched off now.";
+	dirty = true;
+}
+
 /* "10.0.2.15 fe80::1" of all interfaces but the loopback. */
 static void addresses(char *ret, size_t size)
 {
@@ -203,7 +211,7 @@ static void draw(struct console *c, double now)
 	for (unsigned i = next_line > shown ? next_line - shown : 0; i != next_line; i++)
 		at = row(buf, at, ws.ws_col, "", lines[i % LINES]);
 	at = row(buf, at, ws.ws_col, "", "");
-	at = row(buf, at, ws.ws_col, "", "Do not reset or switch off this machine: it is being written.");
+	at = row(buf, at, ws.ws_col, "", footer);
 	at += snprintf(buf + at, SCREEN - at, "\033[J");
 	if (c->queued == 0) /* a screen that does not take text yet keeps the old picture */
 		queue_text(c, buf, at < SCREEN ? at : SCREEN - 1);

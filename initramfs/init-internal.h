@@ -79,6 +79,7 @@ void console_open_all(void);
 void console_line(const char *line);                  /* to every output */
 void console_status(const char *status);              /* the line on top of the screen */
 void console_problem(const char *problem);            /* stays on the screen */
+void console_safe(void);                              /* the warning on the screen goes */
 void console_refresh(double now);                     /* redraws the screen when due */
 /* Fills in the consoles that have unsent text and returns their number. */
 size_t console_poll_fds(struct pollfd *fds, size_t max);

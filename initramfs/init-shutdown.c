@@ -239,6 +239,7 @@ void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 	reboot(verb == VERB_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
 	file_write("/proc/sysrq-trigger", verb == VERB_REBOOT ? "b" : "o");
 	nap_ms(10000);
+	console_safe();
 	console_problem("this machine cannot be powered off by software; switch it off");
 	say("power-off: the machine stays on; switch it off");
 	console_drain(1000);

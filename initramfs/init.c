@@ -300,6 +300,7 @@ static void wait_events(struct init *in)
 static void hold(struct init *in)
 {
 	shutdown_flush();
+	console_safe();
 	in->phase = PHASE_HOLD;
 	console_status("finished; held for inspection until the power button is pressed");
 	say("init: held for inspection");

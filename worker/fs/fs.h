@@ -28,6 +28,8 @@ struct fs_info {
 	char partuuid[64], partlabel[128];
 	char parttype[64];   /* GUID in lower case, or "0x83" */
 	uint64_t size;       /* bytes of the device */
+	unsigned part_number;    /* 0 = not a partition */
+	uint64_t part_start, part_sectors; /* in units of 512 bytes */
 };
 enum fs_found {
 	FS_FOUND, FS_NOTHING, /* no signature that libblkid knows */

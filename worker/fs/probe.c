@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void take(blkid_probe pr, const char *name, char *ret, size_t size)
@@ -13,6 +14,14 @@ static void take(blkid_probe pr, const char *name, char *ret, size_t size)
 
 	if (!blkid_probe_lookup_value(pr, name, &value, NULL))
 		snprintf(ret, size, "%s", value);
+}
+
+static uint64_t take_number(blkid_probe pr, const char *name)
+{
+	char text[32] = "";
+
+	take(pr, name, text, sizeof(text));
+	return strtoull(text, NULL, 10);
 }
 
 static void lower(char *s)
@@ -45,6 +54,9 @@ enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err)
 	take(pr, "PART_ENTRY_NAME", ret->partlabel, sizeof(ret->partlabel));
 	take(pr, "PART_ENTRY_TYPE", ret->parttype, sizeof(ret->parttype));
 	lower(ret->parttype);
+	ret->part_number = (unsigned)take_number(pr, "PART_ENTRY_NUMBER");
+	ret->part_start = take_number(pr, "PART_ENTRY_OFFSET");
+	ret->part_sectors = take_number(pr, "PART_ENTRY_SIZE");
 	take(pr, "TYPE", ret->type, sizeof(ret->type));
 	take(pr, "USAGE", ret->usage, sizeof(ret->usage));
 	take(pr, "UUID", ret->uuid, sizeof(ret->uuid));

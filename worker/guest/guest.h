@@ -27,6 +27,8 @@ struct guest_options {
 	const char *firmware;      /* of the target VM: "bios" or "uefi" */
 	const struct guest_nic *nics;
 	int n_nics;
+	bool in_target;            /* this machine is the target VM: its adapters, buses and firmware
+	                            * are those the guest will meet */
 	bool remove_tools;         /* default in the job: true */
 	bool write_nvram;          /* Boot#### entry through efivarfs; only in the image */
 	const char *work_dir;      /* existing directory on a RAM file system for mounts */
@@ -39,8 +41,11 @@ struct guest_options {
 	const _Atomic bool *cancel; /* may be NULL */
 };
 
-/* report receives one JSON object {verdict, facts, plan[], changes[], skipped[], warnings[]} in
- * every case in which an inspection was possible, also when -1 is returned. */
+/* report receives one JSON object in every case in which an inspection was possible, also when
+ * -1 is returned: {verdict ("boots", "boots-after-preparation", "does-not-boot"), because[],
+ * facts, plan[{step, kind, path, why}], changes[{path, change, sha256_before, sha256_after,
+ * backup}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
+ * lists every path that differs from the copied guest, backups and journal included. */
 int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err);
 
 #endif

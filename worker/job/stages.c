@@ -22,7 +22,7 @@ static int bring_up(struct job_runner *r, const struct net_config *c, struct err
 {
 	struct net_link l;
 
-	job_quiet(r, NET_TIMEOUT_S + 30);
+	job_quiet(r, (c->timeout_s ? c->timeout_s : NET_TIMEOUT_S) + 30);
 	if (net_bring_up(c, NET_TIMEOUT_S, &l, err) < 0)
 		return -1;
 	log_info("NET %s %s (%s): %s%s%s", l.name, l.mac, l.driver, l.ipv4,

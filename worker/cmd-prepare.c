@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker inspect, worker prepare: one guest on disks or image files of this machine. */
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+#include "base/cleanup.h"
+#include "base/fdio.h"
+#include "commands.h"
+#include "guest/guest.h"
+
+#define MAX_KEYS 16
+#define MAX_NICS 16
+#define KEY_MAX 8192
+
+struct request {
+	struct guest_options opt;
+	bool json, quiet;
+	const char *keys[MAX_KEYS + 1];
+	int n_keys;
+	struct guest_nic nics[MAX_NICS];
+	char work[64];
+};
+
+static int add_key(struct request *q, const char *path, struct err *err)
+{
+	char *text;
+	size_t len;
+
+	if (q->n_keys == MAX_KEYS)
+		return err_set(err, ERR_USAGE, "more than %d keys", MAX_KEYS);
+	if (fdio_read_file(path, KEY_MAX, &text, &len, err) < 0)
+		return -1;
+	/* a passphrase ends at the newline that editors add */
+	if (len && text[len - 1] == '\n')
+		text[len - 1] = '\0';
+	q->keys[q->n_keys++] = text;
+	q->opt.keys = q->keys;
+	return 0;
+}
+
+/* MAC or MAC=OLD_MAC */
+static int add_nic(struct request *q, const char *text, struct err *err)
+{
+	struct guest_nic *nic = &q->nics[q->opt.n_nics];
+	const char *eq = strchr(text, '=');
+	size_t n = eq ? (size_t)(eq - text) : strlen(text);
+
+	if (q->opt.n_nics == MAX_NICS || n != 17 || (eq && strlen(eq + 1) != 17))
+		return err_set(err, ERR_USAGE, "--nic %s: a MAC address, or NEW=OLD", text);
+	memcpy(nic->mac, text, 17);
+	if (eq)
+		memcpy(nic->old_mac, eq + 1, 17);
+	q->opt.n_nics++;
+	return 0;
+}
+
+static void show_step(void *ctx, const char *step, bool done, const char *detail)
+{
+	const struct request *q = ctx;
+
+	if (q->quiet)
+		return;
+	if (done)
+		fprintf(stderr, "  %-14s %6s s\n", step, detail ? detail : "");
+}
+
+static const char *str(yyjson_val *o, const char *key)
+{
+	const char *s = yyjson_get_str(yyjson_obj_get(o, key));
+
+	return s ? s : "";
+}
+
+static void print_list(yyjson_val *root, const char *key, const char *title)
+{
+	yyjson_val *list = yyjson_obj_get(root, key), *v;
+	size_t i, max;
+
+	if (yyjson_arr_size(list))
+		printf("%s\n", title);
+	yyjson_arr_foreach(list, i, max, v) {
+		if (yyjson_is_str(v))
+			printf("  %s\n", yyjson_get_str(v));
+		else if (yyjson_obj_get(v, "change"))
+			printf("  %-8s %s\n", str(v, "change"), str(v, "path"));
+		else
+			printf("  %-12s %-9s %s%s%s\n", str(v, "step"), str(v, "kind"),
+				*str(v, "path") ? str(v, "path") : str(v, "from"),
+				*str(v, "path") || *str(v, "from") ? ": " : "", str(v, "why"));
+	}
+}
+
+static void print_facts(yyjson_val *root)
+{
+	yyjson_val *f = yyjson_obj_get(root, "facts"), *os = yyjson_obj_get(f, "os"), *v;
+	yyjson_val *loader = yyjson_obj_get(f, "loader");
+	size_t i, max;
+
+	printf("system    %s (%s), %s, %s, %s\n", str(os, "name"), str(os, "family"), str(f, "arch"),
+		str(f, "firmware"), str(f, "init"));
+	printf("loader    %s %s\n", str(loader, "kind"), str(loader, "config"));
+	yyjson_arr_foreach(yyjson_obj_get(f, "kernels"), i, max, v)
+		printf("kernel    %s, %s (%s, %llu KiB)\n", str(v, "version"), str(v, "initrd"),
+			str(v, "format"),
+			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v, "initrd_bytes")) >> 10);
+	yyjson_arr_foreach(yyjson_obj_get(f, "mounts"), i, max, v)
+		printf("mount     %s on %s (%s), %llu MiB free\n", str(v, "device"), str(v, "point"),
+			str(v, "type"),
+			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v, "free_bytes")) >> 20);
+	printf("network   %s:", str(f, "network_stacks"));
+	yyjson_arr_foreach(yyjson_obj_get(f, "interfaces"), i, max, v)
+		printf(" %s", str(v, "name"));
+	printf("\ntools     %s\n", *str(f, "tools") ? str(f, "tools") : "none");
+}
+
+static void print_report(const struct request *q, const struct strbuf *report)
+{
+	yyjson_doc *doc;
+	yyjson_val *root;
+
+	if (q->json) {
+		puts(report->s);
+		return;
+	}
+	doc = yyjson_read(report->s, report->len, 0);
+	root = yyjson_doc_get_root(doc);
+	print_facts(root);
+	print_list(root, "plan", "plan");
+	print_list(root, "changes", "changes");
+	print_list(root, "skipped", "skipped");
+	print_list(root, "warnings", "warnings");
+	print_list(root, "because", "because");
+	printf("verdict   %s\n", str(root, "verdict"));
+	yyjson_doc_free(doc);
+}
+
+/* Mounts of the guest in a namespace of our own: they are gone whatever becomes of us. */
+static int isolate(struct request *q, struct err *err)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, ERR_INTERNAL, "mount namespace (this needs root)");
+	snprintf(q->work, sizeof(q->work), "/tmp/target-worker-XXXXXX");
+	if (!mkdtemp(q->work))
+		return err_sys(err, ERR_INTERNAL, "make %s", q->work);
+	if (mount("tmpfs", q->work, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=16m") < 0)
+		return err_sys(err, ERR_INTERNAL, "mount a tmpfs on %s", q->work);
+	q->opt.work_dir = q->work;
+	return 0;
+}
+
+static void leave(struct request *q)
+{
+	if (!*q->work)
+		return;
+	umount2(q->work, MNT_DETACH);
+	rmdir(q->work);
+}
+
+static int usage(const char *name)
+{
+	fprintf(stderr, "usage: worker %s%s [--json] [--key FILE] [--nic MAC[=OLD]] [--root DEVICE] "
+		"DISK...\n", name, strcmp(name, "prepare") ? "" : " [--dry-run|--undo] [--keep-tools]");
+	return err_exit_status(ERR_USAGE);
+}
+
+static int parse(struct request *q, int argc, char **argv, struct err *err)
+{
+	static const struct option options[] = {
+		{ "dry-run", no_argument, NULL, 'd' }, { "undo", no_argument, NULL, 'u' },
+		{ "json", no_argument, NULL, 'j' }, { "key", required_argument, NULL, 'k' },
+		{ "nic", required_argument, NULL, 'n' }, { "root", required_argument, NULL, 'r' },
+		{ "keep-tools", no_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool inspect = q->opt.action == GUEST_INSPECT;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == '?' || (inspect && strchr("dut", c)) ||
+			(strchr("du", c) && q->opt.action != GUEST_APPLY))
+			return err_set(err, ERR_USAGE, " ");
+		if (c == 'd' || c == 'u')
+			q->opt.action = c == 'd' ? GUEST_DRY_RUN : GUEST_UNDO;
+		q->json |= c == 'j';
+		q->quiet |= c == 'q' || c == 'j';
+		if (c == 't')
+			q->opt.remove_tools = false;
+		if (c == 'r')
+			q->opt.root = optarg;
+		if ((c == 'k' && add_key(q, optarg, err) < 0) ||
+			(c == 'n' && add_nic(q, optarg, err) < 0))
+			return -1;
+	}
+	if (optind == argc)
+		return err_set(err, ERR_USAGE, " ");
+	q->opt.disks = (const char *const *)argv + optind;
+	return 0;
+}
+
+static int guest_command(enum guest_action action, int argc, char **argv)
+{
+	struct request q = { .opt = { .action = action, .remove_tools = true } };
+	CLEANUP_STRBUF struct strbuf report = STRBUF_INIT;
+	struct err err = ERR_INIT;
+
+	q.opt.nics = q.nics;
+	q.opt.step = show_step;
+	q.opt.ctx = &q;
+	if (parse(&q, argc, argv, &err) < 0) {
+		if (err.code == ERR_USAGE && !strcmp(err.text, " "))
+			return usage(argv[0]);
+	} else if (isolate(&q, &err) == 0) {
+		guest_run(&q.opt, &report, &err);
+	}
+	if (report.len)
+		print_report(&q, &report);
+	if (err.code)
+		fprintf(stderr, "worker %s: %s: %s\n(%s)\n", argv[0], err_name(err.code), err.text,
+			err_hint(err.code));
+	for (int i = 0; i < q.n_keys; i++) {
+		explicit_bzero((char *)q.keys[i], strlen(q.keys[i]));
+		free((char *)q.keys[i]);
+	}
+	leave(&q);
+	return err_exit_status(err.code);
+}
+
+int cmd_prepare(int argc, char **argv)
+{
+	return guest_command(GUEST_APPLY, argc, argv);
+}
+
+int cmd_inspect(int argc, char **argv)
+{
+	return guest_command(GUEST_INSPECT, argc, argv);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Carries the plan out: what is there is saved first, what came of it is listed. */
+#include "guest/guest-internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int write_file(struct guest *g, const struct guest_op *op, struct err *err)
+{
+	char dir[FS_PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(op->path, '/') - op->path), op->path);
+	if (*dir && !fs_is_dir(&g->root, dir) &&
+		(journal_save(g, dir, err) < 0 || fs_mkdirs(&g->root, dir, 0755, err) < 0))
+		return -1;
+	if (journal_save(g, op->path, err) < 0)
+		return -1;
+	switch (op->kind) {
+	case OP_WRITE:
+		return fs_replace(&g->root, op->path, op->data, op->len, op->mode, err);
+	case OP_COPY:
+		return fs_copy(&g->root, op->from, op->path, true, NULL, err);
+	default:
+		return fs_remove(&g->root, op->path, err) < 0 ? -1 :
+			fs_symlink(&g->root, op->from, op->path, err);
+	}
+}
+
+static int write_nvram(struct guest *g, const struct guest_op *op, struct err *err)
+{
+	struct boot_efi_part part = { 0 };
+	struct err why = ERR_INIT;
+	char name[16];
+
+	(void)err;
+	for (int i = 0; i < g->n_mounts; i++) {
+		const struct fs_info *fs = &g->vols[g->mounts[i].vol].fs;
+
+		if (strcmp(g->mounts[i].point, g->facts.boot.esp))
+			continue;
+		part.number = fs->part_number;
+		part.start = fs->part_start;
+		part.sectors = fs->part_sectors;
+		snprintf(part.uuid, sizeof(part.uuid), "%s", fs->partuuid);
+	}
+	/* The fallback loader starts the guest without it, so this is no reason to fail. */
+	if (boot_nvram_write(&part, op->from, g->facts.os_id[0] ? g->facts.os_id : "linux", name,
+		&why) < 0)
+		report_warn(g, "%s", why.text);
+	else
+		report_change(g, name, "firmware variable added", NULL, NULL, NULL);
+	return 0;
+}
+
+static int apply_one(struct guest *g, const struct guest_op *op, struct err *err)
+{
+	if (g->opt->cancel && *g->opt->cancel)
+		return err_set(err, ERR_CANCELLED, "cancelled before %s", op->step);
+	if (g->opt->tick)
+		g->opt->tick(g->opt->ctx);
+	switch (op->kind) {
+	case OP_WRITE:
+	case OP_COPY:
+	case OP_LINK:
+		return write_file(g, op, err);
+	case OP_PURGE:
+		return g->facts.family->purge(g, op->from, err);
+	case OP_INITRD:
+		return g->facts.family->build_initrd(g, &g->facts.kernels[op->index], err);
+	case OP_NVRAM:
+		return write_nvram(g, op, err);
+	}
+	return err_set(err, ERR_INTERNAL, "unknown operation");
+}
+
+struct listing {
+	struct guest *g;
+	struct err *err;
+	bool report; /* into changes[]; else only into the journal */
+};
+
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n]);
+}
+
+static int list_change(void *ctx, enum fs_change c, const char *path, unsigned mode)
+{
+	static const char *const names[] = { "added", "changed", "removed" };
+	struct listing *l = ctx;
+	char backup[256] = "", before[65] = "", after[65] = "";
+	struct err why = ERR_INIT;
+	bool ours = below(path, GUEST_STATE_DIR);
+
+	if (!ours && c == FS_ADDED && l->g->journal.dir[0]) {
+		if (journal_note_added(l->g, path, l->err) < 0)
+			return -1;
+	} else if (!ours && journal_find(l->g, path, backup, sizeof(backup), before, l->err) < 0) {
+		return -1;
+	}
+	if (!l->report)
+		return 0;
+	/* It may be gone or be no file; then there is no sum to tell. */
+	if (c != FS_REMOVED && S_ISREG(mode) && fs_sha256(&l->g->root, path, after, &why) < 0)
+		after[0] = '\0';
+	if (c == FS_CHANGED && S_ISREG(mode) && !*backup)
+		report_warn(l->g, "%s was changed by a tool of the guest and was not saved", path);
+	report_change(l->g, path, names[c], before, after, backup);
+	if (l->g->opt->tick)
+		l->g->opt->tick(l->g->opt->ctx);
+	return 0;
+}
+
+static int list_changes(struct guest *g, bool report, struct err *err)
+{
+	struct listing l = { g, err, report };
+	struct fs_inventory *after = NULL;
+	int result;
+
+	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &after, err) < 0)
+		return -1;
+	result = fs_inventory_diff(g->before, after, list_change, &l, err);
+	fs_inventory_free(after);
+	return result;
+}
+
+/* The guest as it was; the first error stays the one that is reported. */
+static void roll_back(struct guest *g)
+{
+	struct err err = ERR_INIT;
+
+	report_step(g, "rollback", g->journal.dir);
+	if (list_changes(g, false, &err) < 0 || journal_rollback(g, g->journal.dir, &err) < 0)
+		report_warn(g, "the changes could not all be taken back: %s", err.text);
+	else
+		g->journal.dir[0] = '\0';
+}
+
+static int run_ops(struct guest *g, struct err *err)
+{
+	const char *step = "";
+
+	for (int i = 0; i < g->n_ops; i++) {
+		if (strcmp(step, g->ops[i].step)) {
+			step = g->ops[i].step;
+			report_step(g, step, g->ops[i].why);
+		}
+		if (apply_one(g, &g->ops[i], err) < 0)
+			return err_wrap(err, "%s", step);
+	}
+	return 0;
+}
+
+int guest_apply(struct guest *g, struct err *err)
+{
+	report_step(g, "inventory", "all files, before");
+	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before, err) < 0)
+		return -1;
+	if (journal_open(g, err) < 0)
+		return -1;
+	if (run_ops(g, err) < 0) {
+		roll_back(g);
+		return -1;
+	}
+	report_step(g, "verify", NULL);
+	if (guest_verify(g, err) < 0) {
+		roll_back(g);
+		return -1;
+	}
+	report_step(g, "inventory", "all files, after");
+	if (list_changes(g, true, err) < 0)
+		return -1;
+	return journal_end(g, "applied", err);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the mounted guest is. */
+#include "guest/guest-internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "initrd/initrd.h"
+
+const struct guest_family *const guest_families[] = { &guest_debian, &guest_redhat, NULL };
+
+bool guest_shell_value(const char *text, const char *key, char *ret, size_t size)
+{
+	size_t k = strlen(key);
+
+	for (const char *p = text; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+		size_t n;
+		char quote;
+
+		if (strncmp(p, key, k) || p[k] != '=')
+			continue;
+		p += k + 1;
+		quote = *p == '"' || *p == '\'' ? *p++ : '\0';
+		n = quote ? strcspn(p, quote == '"' ? "\"\n" : "'\n") : strcspn(p, " \t\r\n;#");
+		snprintf(ret, size, "%.*s", n < size ? (int)n : (int)size - 1, p);
+		return true;
+	}
+	return false;
+}
+
+static int read_os(struct guest *g, struct err *err)
+{
+	struct guest_facts *f = &g->facts;
+	CLEANUP_FREE char *text = NULL;
+	size_t len;
+	int got = fs_read(&g->root, "/etc/os-release", GUEST_TEXT_MAX, &text, &len, err);
+
+	if (got == 1)
+		got = fs_read(&g->root, "/usr/lib/os-release", GUEST_TEXT_MAX, &text, &len, err);
+	if (got < 0)
+		return -1;
+	if (got)
+		return 0;
+	guest_shell_value(text, "ID", f->os_id, sizeof(f->os_id));
+	guest_shell_value(text, "ID_LIKE", f->os_like, sizeof(f->os_like));
+	guest_shell_value(text, "VERSION_ID", f->os_version, sizeof(f->os_version));
+	guest_shell_value(text, "PRETTY_NAME", f->os_name, sizeof(f->os_name));
+	return 0;
+}
+
+/* From the ELF header of a program that every system has. */
+static void find_arch(struct guest *g)
+{
+	static const char *const programs[] = { "/bin/sh", "/bin/bash", "/bin/ls", "/sbin/init" };
+	static const struct {
+		uint16_t machine;
+		const char *name;
+	} machines[] = { { 62, "x86_64" }, { 3, "i386" }, { 183, "aarch64" } };
+
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !*g->facts.arch; i++) {
+		CLEANUP_CLOSE int fd = fs_open(&g->root, programs[i], O_RDONLY | O_NONBLOCK, 0);
+		uint8_t head[20];
+
+		if (fd < 0 || read(fd, head, sizeof(head)) != sizeof(head) ||
+			memcmp(head, "\177ELF", 4))
+			continue;
+		for (size_t m = 0; m < sizeof(machines) / sizeof(machines[0]); m++)
+			if (bytes_le16(head + 18) == machines[m].machine)
+				snprintf(g->facts.arch, sizeof(g->facts.arch), "%s",
+					machines[m].name);
+	}
+}
+
+/* Kernels: a folder below /lib/modules, an image and an initramfs with its version. */
+
+static int find_modules(const struct fs_root *r, const char *dir, int depth, unsigned *mask,
+	struct err *err);
+struct module_walk {
+	const struct fs_root *r;
+	const char *dir;
+	int depth;
+	unsigned *mask;
+	struct err *err;
+};
+
+static int look_module(void *ctx, const char *name, const struct stat *st)
+{
+	struct module_walk *w = ctx;
+	char path[FS_PATH_MAX];
+
+	if (S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
+		*w->mask |= guest_driver_bit(name);
+	if (!S_ISDIR(st->st_mode) || (size_t)snprintf(path, sizeof(path), "%s/%s", w->dir, name) >=
+		sizeof(path))
+		return 0;
+	return find_modules(w->r, path, w->depth + 1, w->mask, w->err);
+}
+
+static int find_modules(const struct fs_root *r, const char *dir, int depth, unsigned *mask,
+	struct err *err)
+{
+	struct module_walk w = { r, dir, depth, mask, err };
+
+	if (depth > 8)
+		return 0;
+	return fs_list(r, dir, look_module, &w, err) < 0 ? -1 : 0;
+}
+
+/* Where the drivers of our table lie; anywhere else would take a walk over thousands. */
+static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err)
+{
+	static const char *const dirs[] = {
+		"kernel/drivers/virtio", "kernel/drivers/block", "kernel/drivers/scsi",
+		"kernel/drivers/net", "kernel/drivers/nvme", "kernel/drivers/ata", "extra", "updates",
+	};
+	CLEANUP_FREE char *text = NULL;
+	char path[FS_PATH_MAX];
+	size_t len = 0;
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		snprintf(path, sizeof(path), "/lib/modules/%s/%s", k->version, dirs[i]);
+		if (find_modules(&g->root, path, 5, &k->modules, err) < 0)
+			return -1;
+	}
+	snprintf(path, sizeof(path), "/lib/modules/%s/modules.builtin", k->version);
+	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	for (char *line = text, *next; line && *line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		k->builtin |= guest_driver_bit(line);
+	}
+	return 0;
+}
+
+static void find_file(const struct guest *g, const char *const *forms, const char *version,
+	char *ret, size_t size)
+{
+	for (; *forms; forms++) {
+		if ((size_t)snprintf(ret, size, *forms, version) < size &&
+			fs_is_file(&g->root, ret))
+			return;
+	}
+	*ret = '\0';
+}
+
+static int add_kernel(void *ctx, const char *name, const struct stat *st)
+{
+	static const char *const images[] = {
+		"/boot/vmlinuz-%s", "/boot/vmlinux-%s", "/boot/kernel-%s", "/boot/bzImage-%s",
+		"/lib/modules/%s/vmlinuz", NULL,
+	};
+	static const char *const initrds[] = {
+		"/boot/initrd.img-%s", "/boot/initramfs-%s.img", "/boot/initrd-%s",
+		"/boot/initrd-%s.img", "/boot/initramfs-%s", NULL,
+	};
+	struct guest *g = ctx;
+	struct guest_kernel *k = &g->facts.kernels[g->facts.n_kernels];
+
+	if (!S_ISDIR(st->st_mode) || !isdigit((unsigned char)*name) ||
+		g->facts.n_kernels == GUEST_MAX_KERNELS || strlen(name) >= sizeof(k->version))
+		return 0;
+	memset(k, 0, sizeof(*k));
+	snprintf(k->version, sizeof(k->version), "%s", name);
+	find_file(g, images, name, k->image, sizeof(k->image));
+	find_file(g, initrds, name, k->initrd, sizeof(k->initrd));
+	g->facts.n_kernels++;
+	return 0;
+}
+
+struct initrd_look {
+	struct guest *g;
+	struct guest_kernel *k;
+	int fd;
+};
+
+static ssize_t read_fd(void *ctx, void *buf, size_t len)
+{
+	struct initrd_look *l = ctx;
+	ssize_t n;
+
+	do {
+		n = read(l->fd, buf, len);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static int see_entry(void *ctx, const struct initrd_entry *e)
+{
+	struct initrd_look *l = ctx;
+
+	if (S_ISREG(e->mode) || S_ISLNK(e->mode))
+		l->k->packed |= guest_driver_bit(e->name);
+	return 0;
+}
+
+int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
+{
+	struct initrd_look l = { .g = g, .k = k };
+	struct initrd_reader r = { .read = read_fd, .entry = see_entry, .ctx = &l };
+	struct initrd_info info;
+	enum initrd_status status;
+	struct stat st;
+
+	k->packed = 0;
+	k->initrd_read = false;
+	l.fd = fs_open(&g->root, k->initrd, O_RDONLY | O_NONBLOCK, 0);
+	if (l.fd < 0 || fstat(l.fd, &st) < 0)
+		return err_sys(err, ERR_FS_MOUNT, "open %s", k->initrd);
+	k->initrd_size = (uint64_t)st.st_size;
+	status = initrd_walk(&r, &info);
+	close(l.fd);
+	snprintf(k->initrd_format, sizeof(k->initrd_format), "%s", info.format);
+	k->initrd_unpacked = info.unpacked;
+	if (status == INITRD_NO_MEMORY)
+		return err_set(err, ERR_NOMEM, "read %s: out of memory", k->initrd);
+	if (status == INITRD_OK)
+		k->initrd_read = true;
+	else
+		report_warn(g, "%s (%s): %s", k->initrd, info.format, initrd_status_text(status));
+	if (g->opt->tick)
+		g->opt->tick(g->opt->ctx);
+	return 0;
+}
+
+static int find_kernels(struct guest *g, struct err *err)
+{
+	if (fs_list(&g->root, "/lib/modules", add_kernel, g, err) < 0)
+		return -1;
+	for (int i = 0; i < g->facts.n_kernels; i++) {
+		struct guest_kernel *k = &g->facts.kernels[i];
+
+		if (find_drivers(g, k, err) < 0)
+			return -1;
+		k->bootable = k->image[0] != '\0';
+		if (*k->initrd && guest_read_initrd(g, k, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void find_init(struct guest *g)
+{
+	static const struct {
+		const char *path, *name;
+	} inits[] = {
+		{ "/lib/systemd/systemd", "systemd" }, { "/usr/lib/systemd/systemd", "systemd" },
+		{ "/sbin/openrc", "openrc" }, { "/sbin/upstart", "upstart" },
+		{ "/etc/init/rc.conf", "upstart" }, { "/etc/inittab", "sysvinit" },
+	};
+
+	for (size_t i = 0; i < sizeof(inits) / sizeof(inits[0]); i++)
+		if (fs_is_file(&g->root, inits[i].path)) {
+			snprintf(g->facts.init, sizeof(g->facts.init), "%s", inits[i].name);
+			return;
+		}
+}
+
+/* UEFI when there is a loader on an ESP and no sign that BIOS starts it. The partition's type
+ * may be masked while the guest is prepared, so its content decides. */
+static const char *find_firmware(const struct guest *g)
+{
+	bool bios = false;
+
+	for (int i = 0; i < g->n_vols; i++)
+		bios |= !strcmp(g->vols[i].fs.parttype, FS_BIOS_BOOT_GUID);
+	if (g->facts.boot.esp[0] && !bios && !fs_is_dir(&g->root, "/boot/grub/i386-pc") &&
+		!fs_is_dir(&g->root, "/boot/grub2/i386-pc"))
+		return "uefi";
+	return "bios";
+}
+
+static void find_hibernation(struct guest *g)
+{
+	for (int i = 0; i < g->n_vols; i++)
+		if (!strcmp(g->vols[i].fs.type, "swsuspend"))
+			g->facts.hibernated = true;
+	if (g->facts.hibernated)
+		report_warn(g, "a hibernation image was found; it cannot be resumed on other hardware");
+}
+
+int guest_inspect(struct guest *g, struct err *err)
+{
+	struct guest_facts *f = &g->facts;
+
+	if (read_os(g, err) < 0 || boot_detect(&g->root, &f->boot, err) < 0 ||
+		find_kernels(g, err) < 0)
+		return -1;
+	find_arch(g);
+	find_init(g);
+	find_hibernation(g);
+	snprintf(f->firmware, sizeof(f->firmware), "%s", find_firmware(g));
+	f->selinux = fs_is_file(&g->root, "/etc/selinux/config") &&
+		fs_is_file(&g->root, "/usr/sbin/load_policy");
+	f->cloud_init = fs_is_dir(&g->root, "/etc/cloud/cloud.cfg.d");
+	f->has_links = fs_is_file(&g->root, "/lib/systemd/network/99-default.link") ||
+		fs_is_file(&g->root, "/usr/lib/systemd/network/99-default.link");
+	for (int i = 0; guest_families[i] && !f->family; i++)
+		if (guest_families[i]->detect(g))
+			f->family = guest_families[i];
+	guest_find_tools(g);
+	return guest_find_ifaces(g, err);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GUEST_GUEST_INTERNAL_H
+#define GUEST_GUEST_INTERNAL_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <yyjson.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "block/block.h"
+#include "boot/boot.h"
+#include "fs/fs.h"
+#include "guest/guest.h"
+
+#define GUEST_MAX_DISKS 32
+#define GUEST_MAX_VOLS 160
+#define GUEST_MAX_MOUNTS 32
+#define GUEST_MAX_KERNELS 32
+#define GUEST_MAX_IFACES 32
+#define GUEST_TEXT_MAX (1u << 20) /* a configuration file of a guest */
+#define GUEST_STATE_DIR "/var/lib/target-worker"
+
+/* drivers.c: what a kernel needs to find its disk and network on KVM */
+enum guest_driver {
+	DRIVER_VIRTIO_PCI, DRIVER_VIRTIO_BLK, DRIVER_VIRTIO_SCSI, DRIVER_VIRTIO_NET, DRIVER_SD_MOD,
+	DRIVER_NVME, DRIVER_AHCI, N_DRIVERS,
+};
+extern const char *const guest_driver_names[N_DRIVERS];
+/* Bit masks over enum guest_driver. */
+#define DRIVERS_MUST (1u << DRIVER_VIRTIO_PCI | 1u << DRIVER_VIRTIO_BLK)
+#define DRIVERS_INITRD (DRIVERS_MUST | 1u << DRIVER_VIRTIO_SCSI | 1u << DRIVER_SD_MOD)
+/* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
+unsigned guest_driver_bit(const char *path);
+
+/* layout.c */
+struct guest_disk {
+	char node[256];      /* "/dev/vda", "/dev/loop0" */
+	char table[16];      /* "gpt", "dos", "" */
+	uint64_t size;
+	struct block_loop loop;
+};
+struct guest_vol {
+	struct fs_info fs;
+	enum fs_found found;
+	int disk;            /* index, -1 = stands on several (LVM, md) */
+	int part;            /* 0 = the whole disk */
+	bool is_root;
+	char os[64];         /* of a root */
+};
+struct guest_mount {
+	char point[256];     /* as in fstab */
+	char real[FS_PATH_MAX];
+	char options[256];
+	int vol;
+};
+
+struct guest_kernel {
+	char version[96];
+	char image[256], initrd[256]; /* paths within the guest; "" = none */
+	unsigned builtin, modules, packed; /* drivers: in the kernel, as files, in the initrd */
+	uint64_t initrd_size, initrd_unpacked;
+	bool initrd_read;    /* packed is known */
+	char initrd_format[48];
+	bool bootable;       /* image and modules are there */
+};
+
+struct guest_iface {
+	char name[16];
+	char mac[18];        /* that the guest's configuration ties it to, "" = none */
+	char where[128];     /* file */
+};
+
+struct guest;
+/* One file per family: debian.c, redhat.c, ... */
+struct guest_family {
+	const char *name;
+	/* Whether the mounted guest belongs to it: by what is there, not by its name. */
+	bool (*detect)(const struct guest *g);
+	/* Appends what has to change for virtio to be in every initramfs. */
+	int (*plan_initrd)(struct guest *g, struct err *err);
+	/* Builds one kernel's initramfs by the guest's own tool. */
+	int (*build_initrd)(struct guest *g, const struct guest_kernel *k, struct err *err);
+	bool (*installed)(const struct guest *g, const char *package);
+	/* Packages (space-separated) that need one of these and are not among them. */
+	int (*needed_by)(struct guest *g, const char *packages, struct strbuf *ret, struct err *err);
+	/* Saves what removing the packages will touch, and removes them. */
+	int (*purge)(struct guest *g, const char *packages, struct err *err);
+};
+extern const struct guest_family guest_debian, guest_redhat;
+extern const struct guest_family *const guest_families[];
+
+struct guest_facts {
+	char os_id[64], os_like[128], os_version[64], os_name[128];
+	char arch[16];       /* "x86_64", "i386", "aarch64", "" */
+	char firmware[8];    /* the one it was installed for */
+	char init[16];
+	char stacks[96];     /* network: "ifupdown networkd" */
+	bool selinux, cloud_init, hibernated, has_links; /* has_links: udev reads .link files */
+	const struct guest_family *family;
+	struct boot_config boot;
+	struct guest_kernel kernels[GUEST_MAX_KERNELS];
+	int n_kernels;
+	struct guest_iface ifaces[GUEST_MAX_IFACES];
+	int n_ifaces;
+	char tools[256];     /* names of tools.c's table that were found */
+};
+
+/* plan.c */
+enum guest_op_kind {
+	OP_WRITE,   /* path gets data */
+	OP_COPY,    /* path becomes a copy of from */
+	OP_LINK,    /* path becomes a symbolic link to from */
+	OP_PURGE,   /* packages in from are removed by the guest's tool */
+	OP_INITRD,  /* path is built anew for kernel number index */
+	OP_NVRAM,   /* the firmware gets an entry for the loader in from */
+};
+struct guest_op {
+	enum guest_op_kind kind;
+	const char *step;
+	char *path, *from, *why, *data;
+	size_t len;
+	unsigned mode;
+	int index;
+};
+
+struct guest_journal {
+	char dir[128];       /* GUEST_STATE_DIR "/ID", "" = nothing was changed */
+	unsigned n_saved;
+};
+
+struct guest {
+	const struct guest_options *opt;
+	struct guest_disk disks[GUEST_MAX_DISKS];
+	int n_disks;
+	struct guest_vol vols[GUEST_MAX_VOLS];
+	int n_vols;
+	int root_vol;        /* -1 = none */
+	char at[FS_PATH_MAX];
+	struct fs_root root;
+	struct guest_mount mounts[GUEST_MAX_MOUNTS];
+	int n_mounts;        /* mounted ones, root first */
+	struct guest_facts facts;
+	struct guest_op *ops;
+	int n_ops, cap_ops;
+	struct guest_journal journal;
+	struct fs_inventory *before;
+	yyjson_mut_doc *doc;
+	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because;
+	const char *step;    /* running */
+	double step_begin;
+};
+
+int guest_open_disks(struct guest *g, struct err *err);
+int guest_find_roots(struct guest *g, struct err *err);
+int guest_mount_tree(struct guest *g, bool writable, struct err *err);
+int guest_make_writable(struct guest *g, struct err *err);
+int guest_unmount(struct guest *g, struct err *err);
+void guest_close_disks(struct guest *g);
+/* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
+ * none of the disks has it. */
+bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);
+/* The volume that a fstab or root= value means, -1 = unknown. */
+int guest_find_vol(const struct guest *g, const char *spec);
+/* Index into disks and partition number for "/dev/sda1", "/dev/nvme0n1p2", ... */
+bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part);
+
+/* fstab.c */
+struct fstab_entry {
+	char spec[256], point[256], type[64], options[256];
+};
+int fstab_entries(const char *s, size_t len,
+	int (*each)(void *ctx, const struct fstab_entry *e), void *ctx);
+/* Changes device names by m and comments out mounts of hypervisors' shared folders; returns how
+ * many lines changed. */
+int fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+/* crypttab: the second word of a line is the device. */
+int crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+
+/* facts.c */
+int guest_inspect(struct guest *g, struct err *err);
+int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err);
+/* KEY=value of a shell-like file, quotes taken off. */
+bool guest_shell_value(const char *text, const char *key, char *ret, size_t size);
+
+/* ifaces.c */
+int guest_find_ifaces(struct guest *g, struct err *err);
+void ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
+	void *ctx);
+
+/* network.c, tools.c */
+int guest_plan_network(struct guest *g, struct err *err);
+void guest_find_tools(struct guest *g);
+int guest_plan_tools(struct guest *g, struct err *err);
+bool guest_tool_mount(const char *spec, const char *type);
+
+int guest_plan(struct guest *g, struct err *err);
+struct guest_op *guest_op_add(struct guest *g, enum guest_op_kind kind, const char *path,
+	const char *from, const char *why, ...) __attribute__((format(printf, 5, 6)));
+/* A write operation if the text differs from the file; takes nothing over. */
+int guest_op_write(struct guest *g, const char *path, const char *data, size_t len,
+	const char *why, struct err *err);
+const char *guest_op_name(enum guest_op_kind k);
+
+/* apply.c */
+int guest_apply(struct guest *g, struct err *err);
+/* Whether a path is known to the running plan as one that will be written. */
+bool guest_plan_writes(const struct guest *g, const char *step);
+/* verify.c */
+int guest_verify(struct guest *g, struct err *err);
+/* What stands in the way of booting on virtio goes to because[]. Returns how many reasons. */
+int guest_judge(struct guest *g, struct err *err);
+
+/* journal.c */
+int journal_open(struct guest *g, struct err *err);
+/* Before a path is changed: saves what is there, or notes that nothing is. */
+int journal_save(struct guest *g, const char *path, struct err *err);
+/* A tool made this path: undo removes it. */
+int journal_note_added(struct guest *g, const char *path, struct err *err);
+int journal_end(struct guest *g, const char *what, struct err *err);
+/* The backup of a path in the open journal, "" = none; ret_sha256 may be NULL. */
+int journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
+	struct err *err);
+/* Plays the newest journal backwards. */
+int journal_rollback(struct guest *g, const char *dir, struct err *err);
+int journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err);
+
+/* contain.c: a program of the guest, in its own root, namespaces and limits. argv[0] is a path
+ * within the guest. */
+struct guest_run {
+	const char *const *argv;
+	const char *mask_file; /* a file of the guest that appears with mask_text instead */
+	const char *mask_text;
+	struct strbuf *output; /* may be NULL */
+};
+int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status, struct err *err);
+
+/* report.c */
+int report_begin(struct guest *g, struct err *err);
+void report_warn(struct guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_because(struct guest *g, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void report_skip(struct guest *g, const char *step, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void report_change(struct guest *g, const char *path, const char *change, const char *before,
+	const char *after, const char *backup);
+void report_step(struct guest *g, const char *step, const char *detail);
+void report_step_end(struct guest *g);
+void report_finish(struct guest *g, const char *verdict, const struct err *err,
+	struct strbuf *out);
+
+#endif

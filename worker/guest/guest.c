@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run over a guest's disks: inspect, plan, apply, verify; or undo. */
+#include "guest/guest-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int make_mount_point(struct guest *g, struct err *err)
+{
+	char real[FS_PATH_MAX];
+
+	if (!realpath(g->opt->work_dir, real))
+		return err_sys(err, ERR_INTERNAL, "work folder %s", g->opt->work_dir);
+	if ((size_t)snprintf(g->at, sizeof(g->at), "%s/guest", real) >= sizeof(g->at))
+		return err_set(err, ERR_INTERNAL, "work folder %s: name too long",
+			g->opt->work_dir);
+	if (mkdir(g->at, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, ERR_INTERNAL, "make %s", g->at);
+	return 0;
+}
+
+static int undo(struct guest *g, struct err *err)
+{
+	char dir[128];
+	bool complete;
+
+	if (guest_make_writable(g, err) < 0 ||
+		journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
+		return -1;
+	if (!*dir)
+		return err_set(err, ERR_PREP_UNDO, "nothing to undo: no preparation is recorded in "
+			"the guest");
+	report_step(g, "undo", dir);
+	if (journal_rollback(g, dir, err) < 0) {
+		err->code = ERR_PREP_UNDO;
+		return -1;
+	}
+	return 0;
+}
+
+/* Errors of the plan that say the guest cannot be made to boot. */
+static bool hopeless(const struct err *err)
+{
+	return err->code != ERR_NOMEM && err->code != ERR_CANCELLED;
+}
+
+static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
+{
+	int reasons;
+
+	report_step(g, "inspect", NULL);
+	if (guest_inspect(g, err) < 0)
+		return -1;
+	report_step(g, "plan", NULL);
+	if (guest_plan(g, err) < 0) {
+		if (hopeless(err))
+			report_because(g, "%s", err->text);
+		return -1;
+	}
+	if (g->opt->action != GUEST_APPLY) {
+		reasons = guest_judge(g, err);
+		if (reasons < 0)
+			return -1;
+		*ret_verdict = g->n_ops ? "boots-after-preparation" :
+			reasons ? "does-not-boot" : "boots";
+		return 0;
+	}
+	if (g->n_ops && (guest_make_writable(g, err) < 0 || guest_apply(g, err) < 0))
+		return -1;
+	reasons = g->n_ops ? 0 : guest_judge(g, err);
+	if (reasons < 0)
+		return -1;
+	if (reasons)
+		return err_set(err, ERR_PREP_UNSUPPORTED, "nothing could be planned that would make "
+			"the guest boot");
+	*ret_verdict = "boots";
+	return 0;
+}
+
+static int run(struct guest *g, const char **ret_verdict, struct err *err)
+{
+	int result;
+
+	report_step(g, "disks", NULL);
+	if (guest_open_disks(g, err) < 0 || guest_find_roots(g, err) < 0)
+		return -1;
+	report_step(g, "mount", g->vols[g->root_vol].fs.dev);
+	result = guest_mount_tree(g, false, err);
+	if (!result)
+		result = g->opt->action == GUEST_UNDO ? undo(g, err) : prepare(g, ret_verdict, err);
+	return result;
+}
+
+static void free_guest(struct guest *g)
+{
+	for (int i = 0; i < g->n_ops; i++) {
+		free(g->ops[i].path);
+		free(g->ops[i].from);
+		free(g->ops[i].why);
+		free(g->ops[i].data);
+	}
+	free(g->ops);
+	fs_inventory_free(g->before);
+	yyjson_mut_doc_free(g->doc);
+	free(g);
+}
+
+int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	const char *verdict = "does-not-boot";
+	struct err late = ERR_INIT;
+	int result;
+
+	if (!g)
+		return err_set(err, ERR_NOMEM, "prepare the guest: out of memory");
+	g->opt = opt;
+	g->root.fd = -1;
+	g->root_vol = -1;
+	result = report_begin(g, err);
+	if (!result)
+		result = make_mount_point(g, err);
+	if (!result)
+		result = run(g, &verdict, err);
+	if (!result && opt->action == GUEST_UNDO)
+		verdict = "undone";
+	report_step_end(g);
+	/* The report looks at free space, so it comes before the end of the mounts. */
+	if (g->doc)
+		report_finish(g, verdict, result ? err : NULL, report);
+	if (guest_unmount(g, &late) < 0 && !result) {
+		*err = late;
+		result = -1;
+	}
+	guest_close_disks(g);
+	free_guest(g);
+	if (!result && report && report->failed)
+		return err_set(err, ERR_NOMEM, "write the report: out of memory");
+	return result;
+}

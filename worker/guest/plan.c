@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The plan: a table of steps, each of which looks at the guest and appends operations. Nothing
+ * is written here; a guest that needs nothing gets an empty plan.
+ */
+#include "guest/guest-internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define MAX_BOOT_FILES 64
+#define SPARE_BYTES (16u << 20)
+
+const char *guest_op_name(enum guest_op_kind k)
+{
+	static const char *const names[] = { "write", "copy", "link", "purge", "initramfs", "nvram" };
+
+	return names[k];
+}
+
+struct guest_op *guest_op_add(struct guest *g, enum guest_op_kind kind, const char *path,
+	const char *from, const char *why, ...)
+{
+	struct guest_op *op;
+	char text[512];
+	va_list ap;
+
+	if (g->n_ops == g->cap_ops) {
+		int cap = g->cap_ops ? 2 * g->cap_ops : 32;
+
+		op = realloc(g->ops, (size_t)cap * sizeof(*op));
+		if (!op)
+			return NULL;
+		g->ops = op;
+		g->cap_ops = cap;
+	}
+	va_start(ap, why);
+	vsnprintf(text, sizeof(text), why, ap);
+	va_end(ap);
+	op = &g->ops[g->n_ops++];
+	*op = (struct guest_op){ .kind = kind, .step = g->step, .mode = 0644, .index = -1,
+		.path = path ? strdup(path) : NULL, .from = from ? strdup(from) : NULL,
+		.why = strdup(text) };
+	return op->why && (op->path || !path) && (op->from || !from) ? op : NULL;
+}
+
+static int no_memory(struct err *err)
+{
+	return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+}
+
+int guest_op_write(struct guest *g, const char *path, const char *data, size_t len,
+	const char *why, struct err *err)
+{
+	CLEANUP_FREE char *old = NULL;
+	size_t old_len = 0;
+	struct guest_op *op;
+	int got = fs_read(&g->root, path, BOOT_TEXT_MAX, &old, &old_len, err);
+
+	if (got < 0)
+		return -1;
+	if (!got && old_len == len && !memcmp(old, data, len))
+		return 0;
+	op = guest_op_add(g, OP_WRITE, path, NULL, "%s", why);
+	if (!op)
+		return no_memory(err);
+	op->data = malloc(len + 1);
+	if (!op->data)
+		return no_memory(err);
+	memcpy(op->data, data, len);
+	op->data[len] = '\0';
+	op->len = len;
+	return 0;
+}
+
+bool guest_plan_writes(const struct guest *g, const char *step)
+{
+	for (int i = 0; i < g->n_ops; i++)
+		if (!strcmp(g->ops[i].step, step))
+			return true;
+	return false;
+}
+
+static bool stable(void *ctx, const char *spec, char *ret, size_t size)
+{
+	return guest_stable_name(ctx, spec, ret, size);
+}
+
+/* Rewrites one file's device names, if it exists. */
+static int rewrite(struct guest *g, const char *path,
+	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,
+	struct err *err)
+{
+	struct boot_map m = { stable, g };
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	CLEANUP_FREE char *text = NULL;
+	char real[FS_PATH_MAX];
+	size_t len = 0;
+	int got = fs_read(&g->root, path, BOOT_TEXT_MAX, &text, &len, err);
+
+	if (got)
+		return got < 0 ? -1 : 0;
+	if (!fn(text, len, &m, &out))
+		return 0;
+	if (out.failed)
+		return no_memory(err);
+	if (fs_real(&g->root, path, real, sizeof(real), err) < 0)
+		return -1;
+	return guest_op_write(g, real, out.s, out.len, why, err);
+}
+
+static int check_fstab(void *ctx, const struct fstab_entry *e)
+{
+	struct guest *g = ctx;
+	int disk, part;
+	bool order = guest_parse_device(e->spec, &disk, &part) ||
+		!strncmp(e->spec, "/dev/disk/by-path/", 18) ||
+		!strncmp(e->spec, "/dev/disk/by-id/", 16);
+
+	if (order && guest_find_vol(g, e->spec) < 0 && !strstr(e->options, "noauto") &&
+		!strstr(e->options, "nofail"))
+		report_warn(g, "fstab: %s (%s) is on none of the copied drives", e->spec, e->point);
+	return 0;
+}
+
+static int plan_fstab(struct guest *g, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+
+	if (fs_read(&g->root, "/etc/fstab", GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	if (text)
+		fstab_entries(text, len, check_fstab, g);
+	return rewrite(g, "/etc/fstab", fstab_rewrite,
+		"names that depend on the disk controller become UUIDs", err);
+}
+
+static int plan_crypttab(struct guest *g, struct err *err)
+{
+	return rewrite(g, "/etc/crypttab", crypttab_rewrite,
+		"names that depend on the disk controller become UUIDs", err);
+}
+
+/* RESUME= of initramfs-tools. A device that is not there makes the boot wait for it. */
+static int resume_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+{
+	char *line = memmem(s, len, "RESUME=", 7), spec[256], name[256];
+	size_t at, n;
+
+	if (!line || (line > s && line[-1] != '\n'))
+		return 0;
+	at = (size_t)(line - s) + 7;
+	n = strcspn(s + at, " \t\r\n#");
+	if (n >= sizeof(spec))
+		return 0;
+	memcpy(spec, s + at, n);
+	spec[n] = '\0';
+	if (!m->device(m->ctx, spec, name, sizeof(name)))
+		return 0;
+	strbuf_add(out, s, at);
+	strbuf_str(out, name);
+	strbuf_add(out, s + at + n, len - at - n);
+	return 1;
+}
+
+static int plan_resume(struct guest *g, struct err *err)
+{
+	return rewrite(g, "/etc/initramfs-tools/conf.d/resume", resume_rewrite,
+		"the swap device by UUID", err);
+}
+
+static int plan_loader(struct guest *g, struct err *err)
+{
+	CLEANUP_FREE struct boot_file *files = calloc(MAX_BOOT_FILES, sizeof(*files));
+	int n;
+
+	if (!files)
+		return no_memory(err);
+	n = boot_files(&g->root, &g->facts.boot, files, MAX_BOOT_FILES, err);
+	for (int i = 0; i < n; i++)
+		if (rewrite(g, files[i].path, files[i].rewrite,
+			"devices on kernel command lines by UUID", err) < 0)
+			return -1;
+	return n < 0 ? -1 : 0;
+}
+
+static int plan_initrd(struct guest *g, struct err *err)
+{
+	if (g->facts.family)
+		return g->facts.family->plan_initrd(g, err);
+	report_skip(g, g->step, "no initramfs tool that the worker knows is in the guest");
+	return 0;
+}
+
+static int plan_efi(struct guest *g, struct err *err)
+{
+	struct boot_copy copies[8];
+	char loader[256];
+	int n;
+
+	if (strcmp(g->facts.firmware, "uefi"))
+		return 0;
+	n = boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader, sizeof(loader), err);
+	for (int i = 0; i < n; i++)
+		if (!guest_op_add(g, OP_COPY, copies[i].to, copies[i].from,
+			"firmware without variables starts from here"))
+			return no_memory(err);
+	return n < 0 ? -1 : 0;
+}
+
+static int esp_vol(const struct guest *g)
+{
+	for (int i = 0; i < g->n_mounts; i++)
+		if (!strcmp(g->mounts[i].point, g->facts.boot.esp))
+			return g->mounts[i].vol;
+	return -1;
+}
+
+static int plan_nvram(struct guest *g, struct err *err)
+{
+	struct boot_copy copies[8];
+	struct boot_efi_part part = { 0 };
+	struct err why = ERR_INIT;
+	char loader[256];
+	int vol = esp_vol(g), missing;
+
+	if (strcmp(g->facts.firmware, "uefi") || !g->opt->write_nvram || vol < 0)
+		return 0;
+	if (!g->opt->firmware || strcmp(g->opt->firmware, "uefi")) {
+		report_skip(g, g->step, "this machine's firmware is not UEFI");
+		return 0;
+	}
+	if (boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader, sizeof(loader),
+		err) < 0)
+		return -1;
+	part.number = g->vols[vol].fs.part_number;
+	part.start = g->vols[vol].fs.part_start;
+	part.sectors = g->vols[vol].fs.part_sectors;
+	snprintf(part.uuid, sizeof(part.uuid), "%s", g->vols[vol].fs.partuuid);
+	missing = boot_nvram_check(&part, loader, &why);
+	/* The fallback loader boots the guest without it. */
+	if (missing < 0)
+		report_skip(g, g->step, "%s", why.text);
+	else if (missing && !guest_op_add(g, OP_NVRAM, NULL, loader,
+		"firmware's boot entry for the guest's loader"))
+		return no_memory(err);
+	return 0;
+}
+
+/* grub-pc asks for its disks at the next update when those of its debconf answer are gone; with
+ * nobody there to answer the update fails. An empty answer plus "do not install" is not asked
+ * again, and the installed loader stays as it is. */
+static int plan_debconf(struct guest *g, struct err *err)
+{
+	static const char file[] = "/var/cache/debconf/config.dat", name[] =
+		"Name: grub-pc/install_devices\n", value[] = "Value: ";
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	char *entry, *line, *end;
+	size_t len = 0;
+
+	if (fs_read(&g->root, file, 16u << 20, &text, &len, err) < 0)
+		return -1;
+	entry = text ? strstr(text, name) : NULL;
+	end = entry ? strstr(entry, "\n\n") : NULL;
+	line = entry ? strstr(entry, value) : NULL;
+	if (!line || (end && line > end) || !strncmp(line + strlen(value), "/dev/vd", 7))
+		return 0;
+	end = strchr(line, '\n');
+	if (!end || end == line + strlen(value))
+		return 0;
+	if (!g->opt->in_target || strncmp(g->disks[0].node, "/dev/", 5)) {
+		report_skip(g, g->step, "grub-pc's list of disks is left as it is: the target's disk "
+			"names are not known here");
+		return 0;
+	}
+	strbuf_add(&out, text, (size_t)(line - text) + strlen(value));
+	strbuf_str(&out, g->disks[0].node);
+	strbuf_str(&out, end);
+	return out.failed ? no_memory(err) :
+		guest_op_write(g, file, out.s, out.len, "the disk that grub-pc updates itself on", err);
+}
+
+static const struct {
+	const char *name;
+	int (*plan)(struct guest *g, struct err *err);
+} steps[] = {
+	{ "fstab", plan_fstab },
+	{ "crypttab", plan_crypttab },
+	{ "resume", plan_resume },
+	{ "loader", plan_loader },
+	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
+	{ "debconf", plan_debconf },
+	{ "tools", guest_plan_tools },
+	{ "initramfs", plan_initrd },      /* after everything that goes into it */
+	{ "efi-fallback", plan_efi },
+	{ "nvram", plan_nvram },
+};
+
+/* Room for what the plan writes, with the old files kept beside the new ones. */
+static int check_space(struct guest *g, struct err *err)
+{
+	uint64_t boot = 0, largest = 0, unpacked = 0, root = SPARE_BYTES;
+	struct fs_space at_boot, at_root, at_var;
+
+	for (int i = 0; i < g->n_ops; i++) {
+		const struct guest_kernel *k = &g->facts.kernels[g->ops[i].index < 0 ? 0 :
+			g->ops[i].index];
+
+		if (g->ops[i].kind != OP_INITRD)
+			continue;
+		/* one new file of up to 6 MB more than the old, before the old one goes */
+		if (k->initrd_size + (6u << 20) > largest)
+			largest = k->initrd_size + (6u << 20);
+		boot += 6u << 20;
+		root += k->initrd_size;
+		if (k->initrd_unpacked > unpacked)
+			unpacked = k->initrd_unpacked;
+	}
+	if (!largest)
+		return 0;
+	boot += largest;
+	root += unpacked * 3 / 2; /* the tool's working copy in /var/tmp */
+	if (fs_space(&g->root, "/boot", &at_boot, err) < 0 ||
+		fs_space(&g->root, "/", &at_root, err) < 0 ||
+		fs_space(&g->root, "/var", &at_var, err) < 0)
+		return -1;
+	if (at_boot.dev == at_var.dev)
+		root += boot;
+	else if (at_boot.free_bytes < boot)
+		return err_set(err, ERR_PREP_NO_SPACE, "/boot has %llu MB free and needs %llu MB",
+			(unsigned long long)at_boot.free_bytes >> 20, (unsigned long long)boot >> 20);
+	if (at_var.free_bytes < root)
+		return err_set(err, ERR_PREP_NO_SPACE, "%s has %llu MB free and needs %llu MB",
+			at_var.dev == at_root.dev ? "/" : "/var",
+			(unsigned long long)at_var.free_bytes >> 20, (unsigned long long)root >> 20);
+	if (at_boot.free_inodes < 10 || at_var.free_inodes < 400)
+		return err_set(err, ERR_PREP_NO_SPACE, "no free inodes on %s",
+			at_boot.free_inodes < 10 ? "/boot" : "/var");
+	return 0;
+}
+
+int guest_plan(struct guest *g, struct err *err)
+{
+	const char *outer = g->step;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		g->step = steps[i].name;
+		if (steps[i].plan(g, err) < 0) {
+			g->step = outer;
+			return err_wrap(err, "plan %s", steps[i].name);
+		}
+	}
+	g->step = outer;
+	return check_space(g, err);
+}

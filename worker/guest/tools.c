@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest tools of the hypervisor that is left behind: one line a tool. */
+#include "guest/guest-internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define MAX_PACKAGES 32
+
+static const struct {
+	const char *name;
+	const char *packages; /* of all families */
+	const char *services; /* masked when the packages have to stay */
+	const char *evidence; /* a file that says it is there without a package; NULL = none */
+	bool harmless;        /* its services start on their own hypervisor only: stays */
+} tools[] = {
+	{ "open-vm-tools",
+		"open-vm-tools-desktop open-vm-tools-dkms open-vm-tools-deploypkg "
+		"open-vm-tools-salt-minion open-vm-tools-containerinfo open-vm-tools-sdmp "
+		"open-vm-dkms open-vm-tools libvmtools0",
+		"open-vm-tools.service vgauth.service vmtoolsd.service vgauthd.service "
+		"run-vmblock\\x2dfuse.mount vmware-vmblock-fuse.service",
+		NULL, false },
+	{ "vmware-tools", "vmware-tools-esx-nox vmware-tools-esx vmware-tools-core VMwareTools",
+		"vmware-tools.service", "/etc/vmware-tools/locations", false },
+	{ "virtualbox", "virtualbox-guest-x11 virtualbox-guest-dkms virtualbox-guest-utils "
+		"virtualbox-guest-additions",
+		"vboxadd.service vboxadd-service.service vboxadd-x11.service "
+		"virtualbox-guest-utils.service vboxservice.service",
+		"/var/lib/VBoxGuestAdditions/config", false },
+	{ "parallels", "", "prltoolsd.service prltools_updater.service prl-x11.service",
+		"/usr/lib/parallels-tools/install", false },
+	{ "xen", "xe-guest-utilities xe-guest-utilities-latest xen-guest-agent",
+		"xe-linux-distribution.service xe-daemon.service", NULL, false },
+	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, true },
+	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service", NULL, false },
+};
+#define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
+
+bool guest_tool_mount(const char *spec, const char *type)
+{
+	static const char *const types[] = {
+		"vmhgfs", "fuse.vmhgfs-fuse", "vmblock", "vboxsf", "prl_fs", NULL,
+	};
+
+	for (int i = 0; types[i]; i++)
+		if (!strcmp(type, types[i]))
+			return true;
+	return !strncmp(spec, ".host:/", 7);
+}
+
+/* The packages of a tool that are installed, in the table's order. */
+static void find_packages(const struct guest *g, size_t tool, char *ret, size_t size)
+{
+	const struct guest_family *f = g->facts.family;
+
+	*ret = '\0';
+	for (const char *p = tools[tool].packages; f && f->installed && *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " "), used = strlen(ret);
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)n, p);
+		if (f->installed(g, name))
+			snprintf(ret + used, size - used, "%s%s", used ? " " : "", name);
+		p += n;
+	}
+}
+
+void guest_find_tools(struct guest *g)
+{
+	for (size_t i = 0; i < N_TOOLS; i++) {
+		size_t used = strlen(g->facts.tools);
+		char packages[512];
+
+		find_packages(g, i, packages, sizeof(packages));
+		if (*packages || (tools[i].evidence && fs_is_file(&g->root, tools[i].evidence)))
+			snprintf(g->facts.tools + used, sizeof(g->facts.tools) - used, "%s%s",
+				used ? " " : "", tools[i].name);
+	}
+}
+
+static bool unit_exists(const struct guest *g, const char *unit)
+{
+	static const char *const dirs[] = {
+		"/lib/systemd/system", "/usr/lib/systemd/system", "/etc/systemd/system",
+	};
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dirs[i], unit);
+		if (fs_is_file(&g->root, path))
+			return true;
+	}
+	return false;
+}
+
+/* systemd starts nothing that is a link to /dev/null. */
+static int mask(struct guest *g, size_t tool, const char *why, struct err *err)
+{
+	int n = 0;
+
+	if (strcmp(g->facts.init, "systemd")) {
+		report_skip(g, "tools", "%s: %s, and there is no systemd to mask it in",
+			tools[tool].name, why);
+		return 0;
+	}
+	for (const char *p = tools[tool].services; *p; p += strspn(p, " ")) {
+		size_t len = strcspn(p, " ");
+		char unit[64], path[128], target[64];
+
+		snprintf(unit, sizeof(unit), "%.*s", (int)len, p);
+		snprintf(path, sizeof(path), "/etc/systemd/system/%s", unit);
+		p += len;
+		if (!unit_exists(g, unit) ||
+			(!fs_readlink(&g->root, path, target, sizeof(target)) &&
+			!strcmp(target, "/dev/null")))
+			continue;
+		if (!guest_op_add(g, OP_LINK, path, "/dev/null", "%s: %s, so it is switched off",
+			tools[tool].name, why))
+			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+		n++;
+	}
+	if (!n)
+		report_skip(g, "tools", "%s: %s; nothing of it starts", tools[tool].name, why);
+	return 0;
+}
+
+static int plan_one(struct guest *g, size_t i, struct err *err)
+{
+	CLEANUP_STRBUF struct strbuf users = STRBUF_INIT;
+	const struct guest_family *f = g->facts.family;
+	char packages[512], why[256];
+
+	find_packages(g, i, packages, sizeof(packages));
+	if (tools[i].harmless) {
+		if (*packages)
+			report_skip(g, "tools", "%s stays: it starts on its own hypervisor only",
+				packages);
+		return 0;
+	}
+	if (!*packages)
+		return tools[i].evidence && fs_is_file(&g->root, tools[i].evidence) ?
+			mask(g, i, "it was not installed as a package", err) : 0;
+	if (f->needed_by && f->needed_by(g, packages, &users, err) < 0)
+		return -1;
+	if (users.len) {
+		snprintf(why, sizeof(why), "%.200s depends on it", users.s);
+		return mask(g, i, why, err);
+	}
+	if (!f->purge)
+		return mask(g, i, "this package manager is not run by the worker", err);
+	if (!guest_op_add(g, OP_PURGE, NULL, packages, "%s has no use on KVM", tools[i].name))
+		return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+	return 0;
+}
+
+int guest_plan_tools(struct guest *g, struct err *err)
+{
+	if (!g->opt->remove_tools) {
+		report_skip(g, "tools", "not asked for");
+		return 0;
+	}
+	for (size_t i = 0; i < N_TOOLS; i++)
+		if (plan_one(g, i, err) < 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the guest would boot on virtio, judged from what is on its disks. */
+#include "guest/guest-internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+struct judging {
+	struct guest *g;
+	int reasons, entries, usable;
+	char problem[400]; /* of the last entry that would not start */
+};
+
+/* Loaders name files within their own file system, which may be /boot or the ESP. */
+static bool find_boot_file(const struct guest *g, const char *name, char *ret, size_t size)
+{
+	const char *const bases[] = { "", "/boot", g->facts.boot.esp };
+
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		snprintf(ret, size, "%s%s%s", bases[i], *name == '/' ? "" : "/", name);
+		if (fs_is_file(&g->root, ret))
+			return true;
+	}
+	return false;
+}
+
+static int judge_entry(void *ctx, const struct boot_entry *e)
+{
+	struct judging *j = ctx;
+	struct guest *g = j->g;
+	char path[512];
+	int vol;
+
+	if (strchr(e->kernel, '$') || strchr(e->initrd, '$'))
+		return 0; /* built from variables: files are judged through /boot */
+	j->entries++;
+	if (!find_boot_file(g, e->kernel, path, sizeof(path))) {
+		snprintf(j->problem, sizeof(j->problem), "%.100s: no kernel %.200s", e->title,
+			e->kernel);
+		return 0;
+	}
+	if (*e->initrd && !find_boot_file(g, e->initrd, path, sizeof(path))) {
+		snprintf(j->problem, sizeof(j->problem), "%.100s: no initramfs %.200s", e->title,
+			e->initrd);
+		return 0;
+	}
+	vol = *e->root ? guest_find_vol(g, e->root) : g->root_vol;
+	if (vol >= 0 && vol != g->root_vol && g->vols[vol].disk >= 0) {
+		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.200s is another volume",
+			e->title, e->root);
+		return 0;
+	}
+	if (vol < 0 && (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "PARTUUID=", 9))) {
+		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.200s is on no drive",
+			e->title, e->root);
+		return 0;
+	}
+	j->usable++;
+	return 0;
+}
+
+static void reason(struct judging *j, const char *text)
+{
+	report_because(j->g, "%s", text);
+	j->reasons++;
+}
+
+static void judge_kernels(struct judging *j)
+{
+	struct guest *g = j->g;
+	int good = 0, bootable = 0;
+	char text[512], last[512] = "";
+
+	for (int i = 0; i < g->facts.n_kernels; i++) {
+		const struct guest_kernel *k = &g->facts.kernels[i];
+		unsigned missing = DRIVERS_MUST & ~k->builtin;
+
+		if (!k->bootable)
+			continue;
+		bootable++;
+		if (*k->initrd && k->initrd_read)
+			missing &= ~k->packed;
+		if (!missing) {
+			good++;
+			continue;
+		}
+		if (missing & ~k->modules)
+			snprintf(text, sizeof(text), "kernel %s has no virtio drivers", k->version);
+		else if (!*k->initrd)
+			snprintf(text, sizeof(text), "kernel %s has no initramfs", k->version);
+		else if (!k->initrd_read)
+			snprintf(text, sizeof(text), "%s cannot be read", k->initrd);
+		else
+			snprintf(text, sizeof(text), "%s lacks %s", k->initrd,
+				missing & 1u << DRIVER_VIRTIO_BLK ? "virtio_blk" : "virtio_pci");
+		snprintf(last, sizeof(last), "%s", text);
+		if (k->initrd_read)
+			reason(j, text);
+	}
+	if (!bootable)
+		reason(j, "no kernel in /boot with modules in /lib/modules");
+	else if (!good && !j->reasons)
+		reason(j, last);
+}
+
+int guest_judge(struct guest *g, struct err *err)
+{
+	struct judging j = { .g = g };
+
+	judge_kernels(&j);
+	if (!g->facts.boot.kind)
+		reason(&j, "no boot loader configuration was found");
+	else if (boot_entries(&g->root, &g->facts.boot, judge_entry, &j, err) < 0)
+		return -1;
+	if (j.entries && !j.usable)
+		reason(&j, j.problem);
+	return j.reasons;
+}
+
+static struct guest_kernel *kernel_of(struct guest *g, const struct guest_op *op)
+{
+	return op->kind == OP_INITRD ? &g->facts.kernels[op->index] : NULL;
+}
+
+/* Reads what was written back: first to the disk, then anew. */
+int guest_verify(struct guest *g, struct err *err)
+{
+	int reasons;
+
+	for (int i = 0; i < g->n_ops; i++) {
+		const struct guest_op *op = &g->ops[i];
+		struct guest_kernel *k = kernel_of(g, op);
+		unsigned missing;
+
+		if (op->kind == OP_WRITE) {
+			CLEANUP_FREE char *text = NULL;
+			size_t len = 0;
+
+			if (fs_read(&g->root, op->path, BOOT_TEXT_MAX, &text, &len, err))
+				return err_set(err, ERR_PREP_VERIFY, "%s is not there", op->path);
+			/* the modules file and the like may be touched again by the tools */
+			if (len != op->len || memcmp(text, op->data, len))
+				report_warn(g, "%s was changed again by a tool of the guest", op->path);
+		}
+		if (!k)
+			continue;
+		if (guest_read_initrd(g, k, err) < 0)
+			return -1;
+		missing = DRIVERS_MUST & k->modules & ~k->builtin & ~k->packed;
+		if (!k->initrd_read || missing)
+			return err_set(err, ERR_PREP_VERIFY, "the new %s %s", k->initrd,
+				missing ? "lacks virtio drivers" : "cannot be read");
+	}
+	reasons = guest_judge(g, err);
+	if (reasons > 0)
+		return err_set(err, ERR_PREP_VERIFY, "the prepared guest would not boot");
+	return reasons;
+}

@@ -121,7 +121,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if action == "cut":
             self.cut()
 
-    do_GET = do_POST = do_PUT = handle_any
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -14,7 +14,7 @@ refused() {
 	jq "$1" "$work/good.json" >"$work/job.json"
 	run_job
 	expect failed CFG_INVALID 2
-	jq -r .err.text "$work/result.json" | grep -qF "$2" || fail "the sentence lacks \"$2\""
+	jq -r .err.text "$work/result.json" | has -F "$2" || fail "the sentence lacks \"$2\""
 	untouched "$work/target"
 	if "$worker" check-job "$work/job.json" >"$work/check.log" 2>&1; then
 		fail "check-job accepts it"
@@ -30,7 +30,7 @@ refused '.bandwidth = "fast"' 'bandwidth: is not a rate'
 refused 'del(.source)' 'source: missing'
 refused '.version = 2' 'version: must be 1'
 
-"$worker" check-job "$work/good.json" | grep -q 'a valid job: migration m-1, mode full, 1 drive$'
+"$worker" check-job "$work/good.json" | has 'a valid job: migration m-1, mode full, 1 drive$'
 printf '{"version": 1,' >"$work/job.json"
 run_job
 expect failed CFG_INVALID 2

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-worker=$PWD/build/host/worker
+worker=${WORKER:-$PWD/build/host/worker}
 source_server=$PWD/build/host/source-server
 psk=m-1:00112233445566778899aabbccddeeff
 work=$(mktemp -d "${TMPDIR:-/tmp}/tw-job.XXXXXX")
@@ -13,8 +13,11 @@ pids=()
 
 [ -x "$worker" ] || { echo "missing $worker: run make build/host/worker"; exit 1; }
 
+# A test that mounts or attaches something defines its own cleanup.
+cleanup() { :; }
 finish() {
 	local status=$?
+	cleanup
 	for pid in "${pids[@]}"; do
 		if kill -0 "$pid" 2>"$work/kill.log"; then
 			kill -9 "$pid"
@@ -28,6 +31,9 @@ finish() {
 	exit $status
 }
 trap finish EXIT
+
+# grep over a pipe, to its end: with -q the program in front could die of SIGPIPE.
+has() { grep "$@" >"$work/grep.log"; }
 
 fail() { echo "FAILED: $*"; exit 1; }
 

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/job-lib.bash"
 
 make_disk "$work/sda" 8 1
+echo '2048,,L,*' | sfdisk -q --label dos "$work/sda"
 job "file:$work" "[$(drive sda "$work/target")]"
 jq '.prepare = {"nvram": false}' "$work/job.json" >"$work/job.tmp"
 mv "$work/job.tmp" "$work/job.json"

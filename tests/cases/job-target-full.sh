@@ -3,7 +3,7 @@
 # The storage behind the target runs full: DISK_FULL, and the head stays held back.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
-trap 'mountpoint -q "$work/mnt" && umount "$work/mnt"; finish' EXIT
+cleanup() { ! mountpoint -q "$work/mnt" || umount "$work/mnt"; }
 
 make_disk "$work/sda" 24 1
 mkdir "$work/mnt"

@@ -5,12 +5,12 @@
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 loops=()
-detach() {
+cleanup() {
+	! mountpoint -q "$work/mnt" || umount "$work/mnt"
 	for l in "${loops[@]}"; do
 		losetup -d "$l"
 	done
 }
-trap 'mountpoint -q "$work/mnt" && umount "$work/mnt"; detach; finish' EXIT
 attach() { # FILE [OPTION]: sets loop
 	loop=$(losetup --find --show "${@:2}" "$1")
 	loops+=("$loop")

@@ -98,6 +98,7 @@ static const struct job_key network_keys[] = {
 	{ "gateway6", job_read_addr6, FIELD(net_config, gateway6) },
 	{ "dns", read_dns_list, FIELD(net_config, dns) },
 	{ "mtu", job_read_unsigned, FIELD(net_config, mtu), .min = 576, .max = 65535 },
+	{ "timeout_s", job_read_unsigned, FIELD(net_config, timeout_s), .min = 1, .max = 600 },
 	{ .name = NULL },
 };
 

@@ -249,7 +249,7 @@ static int configure(const struct net_config *c, const char *name, uint64_t dead
 int net_bring_up(const struct net_config *c, unsigned timeout_s, struct net_link *ret,
 	struct err *err)
 {
-	uint64_t deadline = clock_now_ms() + timeout_s * 1000ull;
+	uint64_t deadline = clock_now_ms() + (c->timeout_s ? c->timeout_s : timeout_s) * 1000ull;
 	struct net_link links[MAX_LINKS], l;
 	int i, n;
 

@@ -99,6 +99,7 @@ struct net_config {
 	char gateway6[46];
 	char dns[4][46];
 	unsigned mtu;        /* 0 = leave */
+	unsigned timeout_s;  /* for carrier and DHCP; 0 = what net_bring_up is told */
 };
 /* At most max physical links (no lo). Returns how many there are, -1 on error. */
 int net_links(struct net_link *ret, int max, struct err *err);

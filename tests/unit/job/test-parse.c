@@ -14,7 +14,7 @@ static const char whole[] =
 	"   {\"mac\": \"52:54:00:12:34:57\", \"address\": \"10.1.0.5/24\","
 	"    \"gateway\": \"10.1.0.1\", \"address6\": \"2001:db8::5/64\","
 	"    \"gateway6\": \"fe80::1\", \"dns\": [\"10.1.0.2\", \"2001:db8::2\"],"
-	"    \"mtu\": 1400}],"
+	"    \"mtu\": 1400, \"timeout_s\": 30}],"
 	" \"source\": {\"url\": \"tws://10.0.2.2:5994\", \"connections\": 4, \"stall_s\": 30,"
 	"   \"psk\": \"tw:00112233445566778899aabbccddeeff\", \"allow_plain\": false},"
 	" \"drives\": [{\"source\": \"sda\", \"target\": {\"serial\": \"TW0\"},"
@@ -205,7 +205,7 @@ TEST(every_key)
 	CHECK_STR(j->nets[1].address6, "2001:db8::5/64");
 	CHECK_STR(j->nets[1].gateway6, "fe80::1");
 	CHECK_STR(j->nets[1].dns[1], "2001:db8::2");
-	CHECK(j->nets[1].mtu == 1400);
+	CHECK(j->nets[1].mtu == 1400 && j->nets[1].timeout_s == 30);
 	CHECK_STR(j->source.url, "tws://10.0.2.2:5994");
 	CHECK_STR(j->source.psk, "tw:00112233445566778899aabbccddeeff");
 	CHECK(j->source.connections == 4 && j->source.stall_s == 30);

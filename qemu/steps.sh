@@ -198,11 +198,13 @@ start_target()
 	step_note="worker is up$(jq -rs 'last(.[] | select(.monotonic_ms)) | " \(.monotonic_ms / 1000 | floor) s after its kernel"' "$events")"
 }
 
-# The last state the worker told of; "" before the first.
+# How far the worker has got, by its own word; "" before the first. A failure stays one, though
+# REPORT and OFF follow it.
 worker_state()
 {
 	[ -s "$events" ] || return 0
-	tail -n 40 "$events" | grep '}$' | jq -rs 'map(select(.type == "state") | .state) | last // empty'
+	grep '}$' "$events" | jq -rs '[.[] | select(.type == "state").state] |
+		first(.[] | select(. == "FAILED" or . == "CANCELLED")) // last // empty'
 }
 
 order="BOOT CONFIG NET REGISTER READY COPY PAUSED VERIFY PREPARE COMMIT REPORT OFF FAILED CANCELLING CANCELLED"

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154 # variables of lib.sh
+# For tests/boot/job-*.sh: a source-server on this host, the worker image with a job for it, and
+# the verdict of three witnesses.
+
+# job_source MIB: serves $dir/source.raw as sda; the machine reaches this host at 10.0.2.2.
+job_source()
+{
+	[ -x build/worker/source-server ] || fail "build/worker/source-server: run make worker"
+	truncate -s "$1M" "$dir/source.raw"
+	printf 'label: dos\nstart=2048, type=83, bootable\n' | sfdisk -q "$dir/source.raw"
+	head -c $((($1 - 2) << 20)) /dev/urandom | dd of="$dir/source.raw" bs=1M seek=1 conv=notrunc status=none
+	job_port=$(vm_port)
+	psk=tester:$(openssl rand -hex 32)
+	(umask 077; echo "$psk" >"$dir/psk")
+	build/worker/source-server --drive "sda=$dir/source.raw" --listen "127.0.0.1:$job_port" \
+		--psk-file "$dir/psk" >"$dir/source-server.log" 2>&1 &
+	source_pid=$!
+	trap job_end EXIT
+	for _ in {1..100}; do
+		! ss -Hltn "sport = :$job_port" | grep -q . || return 0
+		sleep 0.1
+	done
+	fail "source-server: $(tail -n 1 "$dir/source-server.log")"
+}
+
+job_end()
+{
+	local status=$?
+
+	if kill -0 "$source_pid" 2>&-; then
+		kill "$source_pid"
+	fi
+	(exit $status)
+	boot_end
+}
+
+# job_volume FILTER: a machine with the worker's volume, the job changed by a jq filter.
+job_volume()
+{
+	qemu_machine "${memory:-192}"
+	jq -n --arg url "tws://10.0.2.2:$job_port" --arg psk "$psk" '{version: 1, migration: "boot-test",
+		mode: "full", source: {url: $url, psk: $psk, stall_s: 60},
+		drives: [{source: "sda", target: {serial: "TW0"}, target_state: "pristine"}],
+		prepare: false, finish: "poweroff"} | '"$1" >"$dir/job.json"
+	cp --sparse=always "$image/target-worker.iso" "$dir/volume.raw"
+	truncate -s 64M "$dir/volume.raw"
+	scripts/set-job "$dir/volume.raw" "$dir/job.json"
+	qemu_disk "$dir/volume.raw,boot=0"
+	qemu_nic virtio user
+	rm -f "$dir/events"
+	qemu_events "$dir/events"
+}
+
+# job_expect VERDICT CODE: result.json, the machine channel and QEMU agree on it.
+job_expect()
+{
+	local channel
+
+	expect_off guest-shutdown
+	scripts/read-result "$dir/volume.raw" >"$dir/result.json"
+	channel=$(jq -rs '[.[] | select(.type == "error").err.code] | last // "NONE"' "$dir/events")
+	[ "$(jq -r '"\(.verdict) \(.code)"' "$dir/result.json")" = "$1 $2" ] ||
+		fail "result.json: $(jq -c '{verdict, err}' "$dir/result.json")"
+	[ "$channel" = "$2" ] || fail "the event channel says $channel"
+	expect_serial "$2: "
+}

@@ -37,8 +37,16 @@ enum fs_found {
 	FS_UNREADABLE,        /* err is filled */
 };
 enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err);
-/* Type of partition table on a disk: "gpt", "dos", or "" for none. */
-int fs_probe_table(const char *disk, char *ret, size_t size, struct err *err);
+#define FS_MAX_PARTS 256
+struct fs_table {
+	char type[16]; /* "gpt", "dos", "" for none */
+	struct {
+		int number;
+		uint64_t off, len; /* bytes */
+	} parts[FS_MAX_PARTS];
+	int n;
+};
+int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err);
 #define FS_ESP_GUID "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 #define FS_BIOS_BOOT_GUID "21686148-6449-6e6f-744e-656564454649"
 

@@ -72,21 +72,30 @@ enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err)
 	return ret->type[0] ? FS_FOUND : FS_NOTHING;
 }
 
-int fs_probe_table(const char *disk, char *ret, size_t size, struct err *err)
+int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err)
 {
 	blkid_probe pr = blkid_new_probe_from_filename(disk);
+	blkid_parttable table = NULL;
 	blkid_partlist list;
 
-	*ret = '\0';
+	memset(ret, 0, sizeof(*ret));
 	if (!pr)
 		return err_sys(err, err_disk_code(errno), "open %s", disk);
 	blkid_probe_enable_partitions(pr, 1);
 	list = blkid_probe_get_partitions(pr);
-	if (list) {
-		blkid_parttable table = blkid_partlist_get_table(list);
+	if (list)
+		table = blkid_partlist_get_table(list);
+	if (table)
+		snprintf(ret->type, sizeof(ret->type), "%s", blkid_parttable_get_type(table));
+	for (int i = 0; table && i < blkid_partlist_numof_partitions(list) && i < FS_MAX_PARTS;
+		i++) {
+		blkid_partition p = blkid_partlist_get_partition(list, i);
 
-		if (table)
-			snprintf(ret, size, "%s", blkid_parttable_get_type(table));
+		if (blkid_partition_is_extended(p))
+			continue; /* only holds the logical ones */
+		ret->parts[ret->n].number = blkid_partition_get_partno(p);
+		ret->parts[ret->n].off = (uint64_t)blkid_partition_get_start(p) * 512;
+		ret->parts[ret->n++].len = (uint64_t)blkid_partition_get_size(p) * 512;
 	}
 	blkid_free_probe(pr);
 	return 0;

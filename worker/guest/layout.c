@@ -6,9 +6,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -31,17 +33,21 @@ static int add_vol(struct guest *g, const char *node, int disk, int part, struct
 	return 0;
 }
 
+struct part_list {
+	int number[FS_MAX_PARTS];
+	char name[FS_MAX_PARTS][32];
+	int n;
+};
+
 /* Partitions from sysfs: what the kernel made of the table is what can be mounted. */
-static int add_partitions(struct guest *g, int disk, struct err *err)
+static int list_partitions(const char *node, struct part_list *ret, struct err *err)
 {
-	const char *node = g->disks[disk].node;
 	char real[FS_PATH_MAX], dir[FS_PATH_MAX + 64], path[FS_PATH_MAX + 512];
 	const char *name;
 	struct dirent *de;
-	int parts[256], n = 0;
-	char names[256][32];
 	DIR *d;
 
+	ret->n = 0;
 	if (!realpath(node, real))
 		return err_sys(err, err_disk_code(errno), "%s", node);
 	name = strrchr(real, '/') + 1;
@@ -49,27 +55,74 @@ static int add_partitions(struct guest *g, int disk, struct err *err)
 	d = opendir(dir);
 	if (!d)
 		return err_sys(err, ERR_DISK_NOT_FOUND, "%s: not a block device", node);
-	while (n < 256 && (de = readdir(d))) {
+	while (ret->n < FS_MAX_PARTS && (de = readdir(d))) {
 		CLEANUP_FCLOSE FILE *f = NULL;
+		size_t len = strlen(de->d_name);
 		int number;
 
-		if (strncmp(de->d_name, name, strlen(name)) || strlen(de->d_name) >= sizeof(names[0]))
+		if (strncmp(de->d_name, name, strlen(name)) || len >= sizeof(ret->name[0]))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s/partition", dir, de->d_name);
 		f = fopen(path, "re");
 		if (!f || fscanf(f, "%d", &number) != 1)
 			continue;
-		memcpy(names[n], de->d_name, strlen(de->d_name) + 1);
-		parts[n++] = number;
+		memcpy(ret->name[ret->n], de->d_name, len + 1);
+		ret->number[ret->n++] = number;
 	}
 	closedir(d);
-	if (!n)
-		return add_vol(g, node, disk, 0, err);
-	for (int want = 1; want < 256; want++) /* in the order of their numbers */
-		for (int i = 0; i < n; i++) {
-			if (parts[i] != want)
+	return 0;
+}
+
+/* Some hosts' kernels know no partition table; image files still get their partitions. */
+static int tell_kernel(const struct guest_disk *d, const struct fs_table *t, struct err *err)
+{
+	for (int i = 0; i < t->n; i++) {
+		struct blkpg_partition p = { .pno = t->parts[i].number,
+			.start = (long long)t->parts[i].off, .length = (long long)t->parts[i].len };
+		struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(p),
+			.data = &p };
+
+		if (ioctl(d->loop.fd, BLKPG, &arg) < 0)
+			return err_sys(err, ERR_DISK_TABLE, "%s: partition %d", d->node,
+				t->parts[i].number);
+	}
+	return 0;
+}
+
+static void forget_partitions(const struct guest_disk *d)
+{
+	for (int number = 1; number <= FS_MAX_PARTS; number++) {
+		struct blkpg_partition p = { .pno = number };
+		struct blkpg_ioctl_arg arg = { .op = BLKPG_DEL_PARTITION, .datalen = sizeof(p),
+			.data = &p };
+
+		if (ioctl(d->loop.fd, BLKPG, &arg) < 0 && errno == EBUSY)
+			return; /* detaching says so, with the reason */
+	}
+}
+
+static int add_partitions(struct guest *g, int disk, struct err *err)
+{
+	struct guest_disk *d = &g->disks[disk];
+	CLEANUP_FREE struct part_list *list = calloc(1, sizeof(*list));
+	CLEANUP_FREE struct fs_table *table = calloc(1, sizeof(*table));
+	char path[64];
+
+	if (!list || !table)
+		return err_set(err, ERR_NOMEM, "%s: out of memory", d->node);
+	if (fs_probe_table(d->node, table, err) < 0 || list_partitions(d->node, list, err) < 0)
+		return -1;
+	memcpy(d->table, table->type, sizeof(d->table));
+	if (!list->n && d->loop.fd >= 0 && table->n && (tell_kernel(d, table, err) < 0 ||
+		list_partitions(d->node, list, err) < 0))
+		return -1;
+	if (!list->n)
+		return add_vol(g, d->node, disk, 0, err);
+	for (int want = 1; want <= FS_MAX_PARTS; want++) /* in the order of their numbers */
+		for (int i = 0; i < list->n; i++) {
+			if (list->number[i] != want)
 				continue;
-			snprintf(path, sizeof(path), "/dev/%s", names[i]);
+			snprintf(path, sizeof(path), "/dev/%s", list->name[i]);
 			if (add_vol(g, path, disk, want, err) < 0)
 				return -1;
 		}
@@ -98,8 +151,7 @@ int guest_open_disks(struct guest *g, struct err *err)
 		} else {
 			snprintf(d->node, sizeof(d->node), "%s", g->opt->disks[i]);
 		}
-		if (fs_probe_table(d->node, d->table, sizeof(d->table), err) < 0 ||
-			add_partitions(g, i, err) < 0)
+		if (add_partitions(g, i, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -110,7 +162,10 @@ void guest_close_disks(struct guest *g)
 	for (int i = 0; i < g->n_disks; i++) {
 		struct err err = ERR_INIT;
 
-		if (g->disks[i].loop.fd >= 0 && block_loop_detach(&g->disks[i].loop, &err) < 0)
+		if (g->disks[i].loop.fd < 0)
+			continue;
+		forget_partitions(&g->disks[i]);
+		if (block_loop_detach(&g->disks[i].loop, &err) < 0)
 			report_warn(g, "%s", err.text);
 	}
 }

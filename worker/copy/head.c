@@ -68,8 +68,11 @@ static int fetch_piece(struct fetcher *f, struct source_req *r, struct err *err)
 
 static int fetch(struct fetcher *f, void *out, size_t len, uint64_t off, struct err *err)
 {
+	uint32_t step = source_get_info(f->src)->max_request;
 	uint8_t *to = out;
 
+	if (step > COPY_MIN_REQUEST)
+		step = COPY_MIN_REQUEST;
 	if (!f->buf)
 		f->buf = aligned_alloc(4096, SOURCE_MAX_REQUEST);
 	if (!f->buf)
@@ -77,7 +80,7 @@ static int fetch(struct fetcher *f, void *out, size_t len, uint64_t off, struct 
 	while (len) {
 		struct source_req r = { .verb = SOURCE_READ, .off = off, .buf = f->buf };
 
-		r.len = (uint32_t)(len < COPY_MIN_REQUEST ? len : COPY_MIN_REQUEST);
+		r.len = (uint32_t)(len < step ? len : step);
 		if (fetch_piece(f, &r, err) < 0)
 			return -1;
 		for (uint32_t at = 0, i = 0; at < r.len; at += SOURCE_LEAF, i++)

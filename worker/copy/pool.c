@@ -37,8 +37,8 @@ int copy_pool_init(struct copy_job *job, struct err *err)
 		job->reqs[i].next_free = job->free;
 		job->free = &job->reqs[i];
 	}
-	job->request = COPY_MIN_REQUEST;
-	job->request_cap = SOURCE_MAX_REQUEST;
+	job->request_cap = source_get_info(job->src)->max_request;
+	job->request = COPY_MIN_REQUEST < job->request_cap ? COPY_MIN_REQUEST : job->request_cap;
 	return 0;
 }
 

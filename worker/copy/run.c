@@ -293,8 +293,10 @@ static int run(struct copy_job *job, struct err *err)
 	if (!r && !job->opt->keep_head_back) {
 		job->phase = "head";
 		r = copy_head_release(job, err);
-		if (!r)
+		if (!r) {
 			job->done = job->flushed = job->size;
+			job->data += job->head;
+		}
 	}
 	/* The last report says where the copy stands, whatever pass came last. */
 	job->mode = COPY_MODE_COPY;

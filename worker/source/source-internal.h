@@ -19,7 +19,7 @@ struct source {
 	char name[160];              /* "nbd://10.0.2.2:10809/disk"; never a secret */
 	uint64_t seed;               /* of the leaf hash; ops->open sets it where it has a session */
 	_Atomic uint64_t wire_in, wire_out, requests, retries;
-	_Atomic bool extents_failed; /* the warning was given once */
+	_Atomic unsigned extents_failed; /* how often */
 	void *priv;                  /* of the transport */
 };
 

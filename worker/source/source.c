@@ -11,6 +11,7 @@
 
 #define READ_ALIGN 4096
 #define HASH_TIMEOUT_MS 120000
+#define EXTENT_FAILURES 8 /* after so many the whole drive is read */
 
 static const struct source_ops *const transports[] = {
 	&source_drive_ops, &source_nbd_ops, &source_file_ops, &source_pattern_ops,
@@ -63,6 +64,8 @@ static int check_info(struct source *s, struct err *err)
 			i->sector);
 	if (!i->max_channels)
 		i->max_channels = 1;
+	if (!i->max_request || i->max_request > SOURCE_MAX_REQUEST)
+		i->max_request = SOURCE_MAX_REQUEST;
 	return 0;
 }
 
@@ -263,14 +266,15 @@ int source_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	if (!len || !max || !bytes_in_range(off, len, s->info.size))
 		return err_set(err, ERR_INTERNAL, "%s: extents of %" PRIu64 " at %" PRIu64,
 			s->name, len, off);
-	if (s->ops->extents && s->info.extents && !s->extents_failed) {
+	if (s->ops->extents && s->info.extents && s->extents_failed < EXTENT_FAILURES) {
 		if (!s->ops->extents(c, off, len, ret, max, &n, &degrade, err))
 			return tidy(s, off, len, ret, n, ret_n, ret_end, err);
 		if (!degrade)
 			return -1;
-		if (!atomic_exchange(&s->extents_failed, true))
-			log_warn("%s: no more extents, everything is read: %s", s->name,
-				err->text);
+		if (++s->extents_failed == EXTENT_FAILURES)
+			log_warn("%s: is not asked for extents any more: %s", s->name, err->text);
+		else
+			log_info("%s: reads without extents: %s", s->name, err->text);
 		err_clear(err);
 	}
 	ret[0] = (struct source_extent){ off, len, SOURCE_DATA };
@@ -314,6 +318,7 @@ int source_hashes(struct source_chan *c, uint64_t off, uint64_t len, struct sour
 	struct err *err)
 {
 	struct source_req r = { .verb = SOURCE_READ };
+	uint32_t step = c->src->info.max_request;
 	int status = 0;
 
 	if (!bytes_in_range(off, len, c->src->info.size) || off % SOURCE_LEAF)
@@ -321,15 +326,15 @@ int source_hashes(struct source_chan *c, uint64_t off, uint64_t len, struct sour
 			c->src->name, len, off);
 	if (c->src->ops->hashes)
 		return c->src->ops->hashes(c, off, len, ret, err);
-	if (c->in_flight)
+	if (c->in_flight || step < SOURCE_LEAF)
 		return err_set(err, ERR_INTERNAL, "%s: hashes by reading on a busy channel",
 			c->src->name);
 	r.buf = aligned_alloc(READ_ALIGN, SOURCE_MAX_REQUEST);
 	if (!r.buf)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", c->src->name);
-	for (uint64_t at = 0; at < len && !status; at += SOURCE_MAX_REQUEST) {
+	for (uint64_t at = 0; at < len && !status; at += r.len) {
 		r.off = off + at;
-		r.len = (uint32_t)(len - at < SOURCE_MAX_REQUEST ? len - at : SOURCE_MAX_REQUEST);
+		r.len = (uint32_t)(len - at < step ? len - at : step);
 		status = read_piece(c, &r, err);
 		for (uint32_t i = 0; !status && i * SOURCE_LEAF < r.len; i++) {
 			uint32_t p = i * SOURCE_LEAF;

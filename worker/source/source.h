@@ -58,6 +58,7 @@ struct source_info {
 	uint64_t size;              /* bytes; at most 2^63 - 1, need not be a sector multiple */
 	uint32_t sector;            /* smallest aligned request, a power of two, usually 512 */
 	uint32_t optimum;           /* good request size, 0 = unknown */
+	uint32_t max_request;       /* power of two, 4096 to SOURCE_MAX_REQUEST; 0 = the latter */
 	unsigned max_channels;      /* how many may be opened, at least 1 */
 	bool extents;               /* the transport knows extents */
 	bool rotational;

@@ -15,6 +15,7 @@
 
 #define TAIL (64u << 10)
 #define SECTOR 512
+#define BLOCK 4096
 #define BOOT_CODE 440   /* bytes of sector 0 in front of the disk signature */
 #define FETCH_TRIES 8
 #define ANSWER_MS 60000
@@ -111,9 +112,24 @@ static void ends_free(struct ends *e)
 	free(e->head);
 }
 
+/* In whole 4096-byte blocks: an NBD server may refuse less. */
 static int read_source(void *ctx, void *buf, size_t len, uint64_t off, struct err *err)
 {
-	return fetch(ctx, buf, len, off, err);
+	struct fetcher *f = ctx;
+	uint64_t size = source_get_info(f->src)->size, from = off / BLOCK * BLOCK;
+	uint64_t to = (off + len + BLOCK - 1) / BLOCK * BLOCK;
+	uint8_t *blocks;
+	int r;
+
+	to = to < size ? to : size;
+	blocks = malloc((size_t)(to - from));
+	if (!blocks)
+		return err_set(err, ERR_NOMEM, "%s: out of memory", source_name(f->src));
+	r = fetch(f, blocks, (size_t)(to - from), from, err);
+	if (!r)
+		memcpy(buf, blocks + (off - from), len);
+	free(blocks);
+	return r;
 }
 
 static int ends_load(struct ends *e, struct source *src, struct err *err)
@@ -125,7 +141,9 @@ static int ends_load(struct ends *e, struct source *src, struct err *err)
 	e->f.src = src;
 	e->size = reader.size = source_get_info(src)->size;
 	e->head_len = e->size < COPY_HEAD ? (size_t)e->size : COPY_HEAD;
-	e->tail_len = e->size - e->head_len < TAIL ? (size_t)(e->size - e->head_len) : TAIL;
+	e->tail_len = (size_t)(e->size - e->head_len);
+	if (e->tail_len > TAIL)
+		e->tail_len = (size_t)(e->size - (e->size - TAIL) / BLOCK * BLOCK);
 	len = e->head_len + e->tail_len;
 	e->head = calloc(3, len + 1);
 	if (!e->head)
@@ -206,10 +224,9 @@ int copy_release_masked(struct source *src, struct sink *dst, struct err *err)
 
 /* Whether every sector that the mask changed is still masked, or exact already. The boot code may
  * also be new: then a tool of the guest installed it, and it stays. */
-static int check_block(const struct ends *e, const uint8_t *exact, const uint8_t *masked,
-	const uint8_t *target, uint64_t off, size_t len, struct err *err)
+static int check_block(const uint8_t *exact, const uint8_t *masked, const uint8_t *target,
+	uint64_t off, size_t len, struct err *err)
 {
-	(void)e;
 	if (same(exact, masked, len) || same(target, masked, len) || same(target, exact, len))
 		return 0;
 	return err_set(err, ERR_DISK_TABLE,
@@ -221,10 +238,10 @@ static int check_ends(const struct ends *e, struct err *err)
 	size_t at = BOOT_CODE, len = SECTOR - BOOT_CODE;
 
 	for (; at + len <= e->head_len; at += len, len = SECTOR)
-		if (check_block(e, e->head + at, e->mhead + at, e->thead + at, at, len, err) < 0)
+		if (check_block(e->head + at, e->mhead + at, e->thead + at, at, len, err) < 0)
 			return -1;
 	for (at = 0; at + SECTOR <= e->tail_len; at += SECTOR)
-		if (check_block(e, e->tail + at, e->mtail + at, e->ttail + at,
+		if (check_block(e->tail + at, e->mtail + at, e->ttail + at,
 			    e->size - e->tail_len + at, SECTOR, err) < 0)
 			return -1;
 	return 0;

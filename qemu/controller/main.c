@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const struct command {
 	const char *name, *usage, *what;
@@ -86,6 +87,7 @@ int main(int argc, char **argv)
 		return usage(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
 		return usage(stdout);
+	umask(077); /* what is kept is for its owner only, wherever it lies */
 	argc -= 2;
 	state = take_state(&argc, argv + 2);
 	for (size_t i = 0; i < N_COMMANDS; i++)

@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2034 # the tests use what is set here
 # For tests/cases/control-*.sh: a controller on a port of its own, the worker's control module
 # (build/host/control-driver) and the spoiling proxy. Everything started here ends with the test.
+# shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 requires python3 certtool openssl curl jq sqlite3
 

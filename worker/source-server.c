@@ -1,227 +1,281 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The source side's program: command line, then serve/. source-server.8 documents it. */
+/* The source side's program. What it does is described in source-server.8. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "net/net.h"
 #include "proto/proto.h"
 #include "serve/serve.h"
 
-#define FREEZE_DEFAULT_S 1800
-#define LINGER_DEFAULT_S 120
+#define MAX_KEYS 16
+#define FREEZE_S 3600
+#define GRACE_S 120
 
-struct settings {
-	struct serve_options serve;
+struct args {
+	struct serve_config c;
+	struct serve_drive_spec drives[SERVE_MAX_DRIVES];
 	char host[256];
-	bool lock_memory;
+	struct net_psk keys[MAX_KEYS];
+	const struct net_psk *key_list[MAX_KEYS + 1];
+	unsigned n_keys;
 };
 
-static struct serve *running;
-
-static int set_drive(struct settings *st, const char *v, struct err *err)
+static int set_drive(struct args *a, char *value, struct err *err)
 {
-	if (st->serve.n_drives == SERVE_MAX_DRIVES)
-		return err_set(err, ERR_USAGE, "--drive: at most %d", SERVE_MAX_DRIVES);
-	st->serve.drives[st->serve.n_drives++] = v;
+	char *path = strchr(value, '='), *comma;
+
+	if (!path)
+		return err_set(err, ERR_USAGE, "--drive NAME=PATH expected, not \"%s\"", value);
+	if (a->c.n_drives == SERVE_MAX_DRIVES)
+		return err_set(err, ERR_USAGE, "more than %d drives", SERVE_MAX_DRIVES);
+	*path++ = '\0';
+	comma = strrchr(path, ',');
+	if (comma && !strncmp(comma, ",format=", 8)) {
+		if (strcmp(comma, ",format=raw"))
+			return err_set(err, ERR_USAGE, "drive %s: only format=raw is known", value);
+		*comma = '\0';
+	}
+	a->drives[a->c.n_drives++] = (struct serve_drive_spec){ .name = value, .path = path };
 	return 0;
 }
 
-/* ADDR, ADDR:PORT, [ADDR6]:PORT or :PORT */
-static int set_listen(struct settings *st, const char *v, struct err *err)
+/* HOST:PORT, [IPV6]:PORT, HOST, or :PORT */
+static int set_listen(struct args *a, char *value, struct err *err)
 {
-	const char *colon = strrchr(v, ':'), *end = v + strlen(v);
+	char *colon = strrchr(value, ':'), *end, *host = value;
 	unsigned long port = PROTO_PORT;
-	char *rest;
 
-	if (v[0] == '[') {
-		end = strchr(++v, ']');
-		if (!end || (end[1] && end[1] != ':'))
-			return err_set(err, ERR_USAGE, "--listen [%s: [ADDRESS]:PORT expected", v);
-		colon = end[1] ? end + 1 : NULL;
-	} else if (colon) {
-		end = colon;
+	if (colon && (value[0] != '[' ? strchr(value, ':') == colon : colon[-1] == ']')) {
+		errno = 0;
+		port = strtoul(colon + 1, &end, 10);
+		if (!isdigit((unsigned char)colon[1]) || *end || port > 65535)
+			return err_set(err, ERR_USAGE, "--listen: \"%s\" is no port", colon + 1);
+		*colon = '\0';
 	}
-	if (colon) {
-		port = strtoul(colon + 1, &rest, 10);
-		if (!isdigit((unsigned char)colon[1]) || *rest || port > 65535)
-			return err_set(err, ERR_USAGE, "--listen: port \"%s\"", colon + 1);
+	if (host[0] == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = '\0';
+		host++;
 	}
-	if ((size_t)(end - v) >= sizeof(st->host))
-		return err_set(err, ERR_USAGE, "--listen: address too long");
-	memcpy(st->host, v, (size_t)(end - v));
-	st->host[end - v] = '\0';
-	st->serve.port = (uint16_t)port;
+	if ((size_t)snprintf(a->host, sizeof(a->host), "%s", host) >= sizeof(a->host))
+		return err_set(err, ERR_USAGE, "--listen: name too long");
+	a->c.port = (uint16_t)port;
+	return 0;
+}
+
+static int add_key(struct args *a, const char *line, struct err *err)
+{
+	if (a->n_keys == MAX_KEYS)
+		return err_set(err, ERR_USAGE, "more than %d keys", MAX_KEYS);
+	if (net_psk_parse(line, &a->keys[a->n_keys], err) < 0)
+		return -1;
+	a->key_list[a->n_keys] = &a->keys[a->n_keys];
+	a->n_keys++;
+	a->c.psks = a->key_list;
 	return 0;
 }
 
 /* Every line of the file is a key that is accepted. */
-static int set_psk_file(struct settings *st, const char *v, struct err *err)
+static int set_keys(struct args *a, char *value, struct err *err)
 {
-	char *text, *line;
+	char *text, *save, *line;
 	size_t len;
 	int r = 0;
 
-	if (fdio_read_file(v, 1 << 16, &text, &len, err) < 0)
+	if (fdio_read_file(value, 1 << 16, &text, &len, err) < 0)
 		return -1;
-	for (line = text; *line && !r; line += strspn(line, "\r\n")) {
-		char *end = line + strcspn(line, "\r\n");
-		char saved = *end;
-
-		*end = '\0';
-		if (line[0] && line[0] != '#') {
-			if (st->serve.n_keys == SERVE_MAX_KEYS)
-				r = err_set(err, ERR_USAGE, "at most %d keys", SERVE_MAX_KEYS);
-			else
-				r = net_psk_parse(line, &st->serve.keys[st->serve.n_keys], err);
-			st->serve.n_keys += !r;
-		}
-		*end = saved;
-		line = end;
-	}
+	for (line = strtok_r(text, "\r\n", &save); line && !r; line = strtok_r(NULL, "\r\n", &save))
+		if (line[0] != '#')
+			r = add_key(a, line, err);
 	explicit_bzero(text, len);
 	free(text);
-	if (r < 0)
-		return err_wrap(err, "%s", v);
-	return st->serve.n_keys ? 0 : err_set(err, ERR_USAGE, "%s: no key in it", v);
+	if (!r && !a->n_keys)
+		r = err_set(err, ERR_USAGE, "no key in it");
+	return r < 0 ? err_wrap(err, "%s", value) : 0;
 }
 
-static int set_allow_plain(struct settings *st, const char *v, struct err *err)
+static int set_plain(struct args *a, char *value, struct err *err)
 {
-	(void)v, (void)err;
-	st->serve.allow_plain = true;
+	(void)value;
+	(void)err;
+	a->c.allow_plain = true;
 	return 0;
 }
 
-static int set_bandwidth(struct settings *st, const char *v, struct err *err)
+/* Bytes per second with K, M or G (1024). */
+static int set_bandwidth(struct args *a, char *value, struct err *err)
 {
 	static const char units[] = "KMG";
-	char *rest;
-	double n = strtod(v, &rest);
-	const char *unit = *rest ? strchr(units, toupper((unsigned char)*rest)) : NULL;
+	char *end;
+	unsigned long long n;
+	unsigned shift = 0;
+	const char *unit;
 
-	if (rest == v || !(n > 0 && n < 1e12) || (*rest && (!unit || rest[1])))
-		return err_set(err, ERR_USAGE, "--bandwidth %s: bytes a second, with K, M or G", v);
-	for (; unit && unit >= units; unit--)
-		n *= 1024;
-	st->serve.bandwidth = (uint64_t)n;
+	errno = 0;
+	n = strtoull(value, &end, 10);
+	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+	}
+	if (!isdigit((unsigned char)value[0]) || *end || errno || n > UINT64_MAX >> shift || !n)
+		return err_set(err, ERR_USAGE, "--bandwidth: \"%s\" is no rate (bytes/s, K, M, G)",
+			value);
+	a->c.bandwidth = (uint64_t)n << shift;
 	return 0;
 }
 
-static int set_state_dir(struct settings *st, const char *v, struct err *err)
+static int set_state(struct args *a, char *value, struct err *err)
 {
 	(void)err;
-	st->serve.state_dir = v;
+	a->c.state_dir = value;
 	return 0;
 }
 
-static int seconds(const char *name, const char *v, unsigned max, unsigned *ret, struct err *err)
+static int seconds(const char *option, const char *value, unsigned *ret, struct err *err)
 {
-	char *rest;
-	unsigned long n = strtoul(v, &rest, 10);
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
 
-	if (!isdigit((unsigned char)v[0]) || *rest || !n || n > max)
-		return err_set(err, ERR_USAGE, "%s %s: 1 to %u seconds", name, v, max);
+	if (!isdigit((unsigned char)value[0]) || *end || n > 7 * 86400)
+		return err_set(err, ERR_USAGE, "--%s: \"%s\" is no number of seconds up to a week",
+			option, value);
 	*ret = (unsigned)n;
 	return 0;
 }
 
-static int set_freeze(struct settings *st, const char *v, struct err *err)
+static int set_freeze(struct args *a, char *value, struct err *err)
 {
-	st->serve.freeze_s = FREEZE_DEFAULT_S;
-	if (!strcmp(v, "auto"))
+	if (!strcmp(value, "auto") || !strcmp(value, "never")) {
+		a->c.freeze_s = value[0] == 'a' ? FREEZE_S : 0;
 		return 0;
-	st->serve.freeze_s = 0;
-	if (!strcmp(v, "never"))
-		return 0;
-	return seconds("--freeze", v, 86400, &st->serve.freeze_s, err);
+	}
+	return seconds("freeze", value, &a->c.freeze_s, err);
 }
 
-static int set_linger(struct settings *st, const char *v, struct err *err)
+static int set_grace(struct args *a, char *value, struct err *err)
 {
-	return seconds("--linger", v, 86400, &st->serve.linger_s, err);
+	return seconds("grace", value, &a->c.grace_s, err);
 }
 
-static int set_verbose(struct settings *st, const char *v, struct err *err)
+static int set_verbose(struct args *a, char *value, struct err *err)
 {
-	(void)st, (void)v, (void)err;
+	(void)a;
+	(void)value;
+	(void)err;
 	log_set_level(LOG_LEVEL_DEBUG);
 	return 0;
 }
 
-static const struct setting {
-	const char *name, *value, *help;
-	int (*set)(struct settings *st, const char *v, struct err *err);
-} table[] = {
-	{ "drive", "NAME=PATH", "serve a block device or raw image file; repeat for each drive",
-		set_drive },
-	{ "listen", "[ADDR]:PORT", "default: every address, port 5994", set_listen },
-	{ "psk-file", "FILE", "keys that are accepted, one USER:HEX a line", set_psk_file },
-	{ "allow-plain", NULL, "no encryption at all; only for a network you own", set_allow_plain },
-	{ "bandwidth", "RATE", "bytes a second at most, with K, M or G", set_bandwidth },
-	{ "state-dir", "DIR", "where journals are kept, so that a copy resumes", set_state_dir },
-	{ "freeze", "auto|never|SECONDS",
-		"hold mounted file systems still while they are read (auto: 1800 s)", set_freeze },
-	{ "linger", "SECONDS", "let them go when nobody is connected for so long (120)",
-		set_linger },
-	{ "verbose", NULL, "log every connection", set_verbose },
+static const struct {
+	const char *name, *value; /* NULL = takes none */
+	int (*set)(struct args *a, char *value, struct err *err);
+	const char *what;
+} options[] = {
+	{ "drive", "NAME=PATH", set_drive, "serve this disk, partition or raw image file" },
+	{ "listen", "[ADDR]:PORT", set_listen, "default: all addresses, port 5994" },
+	{ "psk-file", "FILE", set_keys, "keys that are accepted, one \"user:hex\" a line" },
+	{ "allow-plain", NULL, set_plain, "also serve without TLS (nobody is authenticated)" },
+	{ "bandwidth", "RATE", set_bandwidth, "bytes per second, all together: 500K, 20M, 1G" },
+	{ "state-dir", "DIR", set_state, "keep journals of copies here" },
+	{ "freeze", "auto|never|SECONDS", set_freeze,
+		"hold mounted file systems still while they are read,\n"
+		"                              at most so long; auto: an hour" },
+	{ "grace", "SECONDS", set_grace, "stay frozen for a client that lost its connection (120)" },
+	{ "verbose", NULL, set_verbose, "more log lines" },
+	{ "help", NULL, NULL, "print this text" },
+	{ "version", NULL, NULL, "print the version" },
 };
-#define N_SETTINGS (sizeof(table) / sizeof(table[0]))
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 
-static void usage(FILE *f)
+static void usage(FILE *out)
 {
-	fputs("usage: source-server --drive NAME=PATH... --psk-file FILE [OPTION...]\n"
-	      "Serves this machine's drives, read-only, to a target-worker.\n\n", f);
-	for (size_t i = 0; i < N_SETTINGS; i++)
-		fprintf(f, "  --%s%s%s\n        %s\n", table[i].name, table[i].value ? " " : "",
-			table[i].value ? table[i].value : "", table[i].help);
-	fputs("  --help, --version\n", f);
+	char left[64];
+
+	fputs("usage: source-server --drive NAME=PATH --psk-file FILE [options]\n"
+	      "Serves drives of this machine, read-only, to target-worker.\n", out);
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		snprintf(left, sizeof(left), "--%s%s%s", options[i].name,
+			options[i].value ? " " : "", options[i].value ? options[i].value : "");
+		fprintf(out, "  %-27s %s\n", left, options[i].what);
+	}
 }
 
-/* 0 go on, 1 done (help), -1 error. */
-static int parse(int argc, char **argv, struct settings *st, struct err *err)
+/* -1 wrong, 0 go on, 1 all said. */
+static int parse(struct args *a, int argc, char **argv, struct err *err)
 {
-	struct option opts[N_SETTINGS + 3];
-	int o;
+	struct option list[N_OPTIONS + 1] = { { NULL, 0, NULL, 0 } };
+	int c, index;
 
-	memset(opts, 0, sizeof(opts));
-	for (size_t i = 0; i < N_SETTINGS; i++)
-		opts[i] = (struct option){ table[i].name,
-			table[i].value ? required_argument : no_argument, NULL, (int)i + 256 };
-	opts[N_SETTINGS] = (struct option){ "help", no_argument, NULL, 'h' };
-	opts[N_SETTINGS + 1] = (struct option){ "version", no_argument, NULL, 'V' };
-	while ((o = getopt_long(argc, argv, "h", opts, NULL)) != -1) {
-		if (o == 'h') {
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		list[i] = (struct option){ options[i].name,
+			options[i].value ? required_argument : no_argument, NULL, 0 };
+	while ((c = getopt_long(argc, argv, "", list, &index)) != -1) {
+		if (c)
+			return err_set(err, ERR_USAGE, "see source-server --help");
+		if (!strcmp(options[index].name, "help")) {
 			usage(stdout);
 			return 1;
 		}
-		if (o == 'V') {
+		if (!strcmp(options[index].name, "version")) {
 			puts("source-server " TW_VERSION);
 			return 1;
 		}
-		if (o < 256)
-			return err_set(err, ERR_USAGE, "see source-server --help");
-		if (table[o - 256].set(st, optarg, err) < 0)
+		if (options[index].set(a, optarg, err) < 0)
 			return -1;
 	}
 	if (optind < argc)
-		return err_set(err, ERR_USAGE, "unexpected \"%s\"", argv[optind]);
-	if (!st->serve.n_drives)
-		return err_set(err, ERR_USAGE, "no --drive given");
-	if (!st->serve.n_keys == !st->serve.allow_plain)
-		return err_set(err, ERR_USAGE, "either --psk-file or --allow-plain");
+		return err_set(err, ERR_USAGE, "\"%s\" is not an option", argv[optind]);
+	if (!a->c.n_drives)
+		return err_set(err, ERR_USAGE, "no --drive is given");
+	if (!a->c.psks && !a->c.allow_plain)
+		return err_set(err, ERR_USAGE, "no --psk-file is given (or --allow-plain)");
 	return 0;
 }
+
+/*
+ * The log may end in a file or a journal on a file system that is frozen, where a write blocks
+ * until it thaws. So it goes through a pipe that takes what it can hold and drops the rest, and
+ * only the thread behind the pipe can be blocked.
+ */
+static int log_fd = -1, log_pipe = -1;
+
+static void *log_thread(void *arg)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = read(log_pipe, buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0 && write(log_fd, buf, (size_t)n) < 0 && errno == EPIPE)
+			break;
+	return arg;
+}
+
+static int detach_log(pthread_t *ret, struct err *err)
+{
+	int ends[2];
+
+	log_fd = dup(STDERR_FILENO);
+	if (log_fd < 0 || pipe(ends) < 0 || dup2(ends[1], STDERR_FILENO) < 0 ||
+		fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, ERR_INTERNAL, "pipe of the log");
+	close(ends[1]);
+	log_pipe = ends[0];
+	if (pthread_create(ret, NULL, log_thread, NULL))
+		return err_set(err, ERR_NOMEM, "start a thread");
+	return 0;
+}
+
+static struct serve *running;
 
 static void on_signal(int sig)
 {
@@ -229,60 +283,50 @@ static void on_signal(int sig)
 	serve_stop(running);
 }
 
-static void ready(void *ctx, uint16_t port)
+static int serve(const struct serve_config *c, struct err *err)
 {
-	const struct settings *st = ctx;
-
-	log_info("listens on %s port %u", st->host[0] ? st->host : "every address", port);
-}
-
-/* While a root file system is frozen the log's reader may be stuck: a full pipe must not stop us. */
-static void never_wait_for_log(void)
-{
-	struct stat sb;
-	int flags = fcntl(STDERR_FILENO, F_GETFL);
-
-	if (flags >= 0 && !fstat(STDERR_FILENO, &sb) &&
-		(S_ISSOCK(sb.st_mode) || S_ISFIFO(sb.st_mode)))
-		fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
-}
-
-static int run(struct settings *st, struct err *err)
-{
-	struct sigaction stop = { .sa_handler = on_signal };
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct serve *s;
+	pthread_t logger;
 	int r;
 
-	st->serve.host = st->host;
-	st->serve.ready = ready;
-	st->serve.ctx = st;
-	if (serve_start(&st->serve, &running, err) < 0)
+	/* First what forks, then what starts threads. */
+	if (serve_start(c, &s, err) < 0)
 		return -1;
-	if (st->serve.freeze_s) {
-		never_wait_for_log();
-		if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
-			log_warn("memory cannot be locked (%s): with a frozen root this may hang "
-				"until the watchdog thaws it", strerror(errno));
+	running = s;
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (detach_log(&logger, err) < 0) {
+		serve_free(s);
+		return -1;
 	}
-	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGTERM, &stop, NULL);
-	r = serve_run(running, err);
-	serve_close(running);
+	log_info("listening on port %u", serve_port(s));
+	r = serve_run(s, err);
+	log_info("stopped");
+	close(STDERR_FILENO); /* the log's thread writes what is left and ends */
+	pthread_join(logger, NULL);
+	dup2(log_fd, STDERR_FILENO);
+	serve_free(s);
 	return r;
 }
 
 int main(int argc, char **argv)
 {
-	static struct settings st = { .serve = { .port = PROTO_PORT,
-		.freeze_s = FREEZE_DEFAULT_S, .linger_s = LINGER_DEFAULT_S } };
+	static struct args a = { .c = { .port = PROTO_PORT, .freeze_s = FREEZE_S,
+					 .grace_s = GRACE_S } };
 	struct err err = ERR_INIT;
 	int r;
 
-	signal(SIGPIPE, SIG_IGN);
-	r = parse(argc, argv, &st, &err);
+	a.c.drives = a.drives;
+	a.c.host = a.host;
+	r = parse(&a, argc, argv, &err);
 	if (!r)
-		r = run(&st, &err);
+		r = serve(&a.c, &err);
+	for (unsigned i = 0; i < a.n_keys; i++)
+		net_psk_wipe(&a.keys[i]);
 	if (r >= 0)
 		return 0;
-	log_error("%s: %s (%s)", err_name(err.code), err.text, err_hint(err.code));
+	fprintf(stderr, "source-server: %s\nhint: %s\n", err.text, err_hint(err.code));
 	return err_exit_status(err.code);
 }

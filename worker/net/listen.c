@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "net/net-stream-internal.h"
 
 struct listener {
 	int fd;
@@ -104,7 +105,7 @@ int net_accept(struct listener *l, struct stream **ret, struct err *err)
 	struct sockaddr_storage sa;
 	socklen_t len;
 	char name[96];
-	int fd, on = 1;
+	int fd;
 
 	for (;;) {
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
@@ -119,8 +120,7 @@ int net_accept(struct listener *l, struct stream **ret, struct err *err)
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			return err_sys(err, ERR_NET_IO, "accept a connection");
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	net_stream_tune(fd);
 	peer_name(&sa, len, name, sizeof(name));
 	return net_stream_of_fd(fd, name, ret, err);
 }

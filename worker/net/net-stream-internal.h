@@ -14,6 +14,9 @@ struct stream {
 };
 
 /* stream.c */
+/* TCP_NODELAY, and a dead peer is noticed within 30 s. Options that only help are not checked: a
+ * Unix socket has none of them. */
+void net_stream_tune(int fd);
 /* Waits for POLLIN or POLLOUT within the stream's timeout; -1 with NET_IO. */
 int net_stream_wait(struct stream *s, short events, struct err *err);
 

@@ -40,8 +40,7 @@ int net_stream_of_fd(int fd, const char *name, struct stream **ret, struct err *
 	return 0;
 }
 
-/* Options that only help are not checked: a Unix socket has none of them. */
-static void tune(int fd)
+void net_stream_tune(int fd)
 {
 	unsigned user_timeout = USER_TIMEOUT_MS;
 	int on = 1, idle = 10, interval = 5, count = 4;
@@ -106,7 +105,7 @@ int net_connect(const char *host, uint16_t port, unsigned timeout_ms, struct str
 	freeaddrinfo(list);
 	if (fd < 0)
 		return -1;
-	tune(fd);
+	net_stream_tune(fd);
 	return net_stream_of_fd(fd, name, ret, err);
 }
 

@@ -50,12 +50,21 @@ enum proto_type {
 	PROTO_PING = 21,      /* either */
 	PROTO_PONG = 22,
 	PROTO_CANCEL = 23,    /* c: id of the request, 0 = all */
-	PROTO_BYE = 24,       /* either: raw = 1 when the job is complete; payload = reason */
+	PROTO_BYE = 24,       /* either: raw = enum proto_bye, payload = text */
 	PROTO_LIMIT = 25,     /* c: off = bytes/s from now on, 0 = none */
 	PROTO_PROGRESS = 0x80, /* off = bytes scanned so far for this request */
 };
 
 enum proto_flags { PROTO_LZ4 = 1 };
+
+/* Why a BYE: in its raw field. */
+enum proto_bye {
+	PROTO_BYE_END = 0,      /* the session is over; a new one may follow */
+	PROTO_BYE_COMPLETE = 1, /* c: everything was copied */
+	PROTO_BYE_TLS = 2,      /* s: connections without TLS are not served */
+	PROTO_BYE_VERSION = 3,  /* s: no common version or a needed feature is missing */
+	PROTO_BYE_BUSY = 4,     /* s: too many connections or sessions */
+};
 
 struct proto_frame {
 	uint8_t type, flags;

@@ -1,436 +1,380 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection: reads a request, answers it, reads the next. Several connections of a session
- * are what runs in parallel. */
+/* One connection: greeting, then requests one after the other in the order they came. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <lz4.h>
-#include <xxhash.h>
+#include <sys/socket.h>
 
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "serve/serve-internal.h"
 
-#define HANDSHAKE_MS 15000
-#define SILENT_MS 120000 /* a client pings every 10 s */
-#define SPARE (2 * 4096u)
-/* Compression is tried on one chunk of so many after 8 that did not shrink by 6 %. */
-#define POOR_LIMIT 8
-#define POOR_SKIP 32
+#define GREETING_MS 10000 /* for TLS and HELLO */
+#define IO_MS 120000      /* for the rest of a frame, or for room to send */
+#define TLS_RECORD 0x16   /* first byte of a TLS handshake */
 
-struct conn {
-	struct serve *sv;
-	struct stream *s;
-	struct proto_hello hello;
-	bool lz4;
-	unsigned poor, skip;
-	uint8_t zero_hash[PROTO_HASH_LEN]; /* of a whole leaf of zeroes */
-	uint8_t *in;     /* PROTO_MAX_PAYLOAD */
-	uint8_t *disk;   /* PROTO_MAX_READ + SPARE, aligned */
-	uint8_t *packed; /* PROTO_MAX_READ: the leaves to send */
-	uint8_t *out;    /* prefix and LZ4 block */
-	size_t out_size;
-};
-
-static int reply(struct conn *c, const struct proto_frame *f, const struct iovec *body, int n,
+int serve_conn_send(struct serve_conn *c, struct proto_frame *f, const void *payload,
 	struct err *err)
 {
 	uint8_t head[PROTO_HEADER];
-	struct iovec iov[4] = { { head, sizeof(head) } };
+	struct iovec iov[2] = { { head, sizeof(head) }, { (void *)(uintptr_t)payload, f->len } };
 
 	proto_put_header(head, f);
-	for (int i = 0; i < n; i++)
-		iov[i + 1] = body[i];
-	serve_limit_wait(&c->sv->limit, sizeof(head) + f->len, &c->sv->stop);
-	return net_writev(c->s, iov, n + 1, err);
+	c->sent += sizeof(head) + f->len;
+	return net_writev(c->stream, iov, f->len ? 2 : 1, err);
 }
 
-static int reply_with(struct conn *c, const struct proto_frame *q, enum proto_type type,
-	const void *body, size_t len, struct err *err)
+static int reply(struct serve_conn *c, const struct proto_frame *request, enum proto_type type,
+	const void *payload, size_t len, struct err *err)
 {
-	struct proto_frame f = { .type = (uint8_t)type, .disk = q->disk, .id = q->id,
-		.off = q->off, .raw = q->raw, .len = (uint32_t)len };
-	struct iovec iov = { (void *)(uintptr_t)body, len };
+	struct proto_frame f = { .type = (uint8_t)type, .disk = request->disk, .id = request->id,
+		.off = request->off, .len = (uint32_t)len };
 
-	return reply(c, &f, &iov, len ? 1 : 0, err);
+	return serve_conn_send(c, &f, payload, err);
 }
 
-static int refuse(struct conn *c, const struct proto_frame *q, int sys, const char *text,
-	struct err *err)
+int serve_conn_error(struct serve_conn *c, const struct proto_frame *request, int sys,
+	const char *text, struct err *err)
 {
-	struct proto_frame f = { .type = PROTO_ERROR, .disk = q->disk, .id = q->id,
-		.off = q->off, .raw = (uint32_t)sys, .len = (uint32_t)strlen(text) };
-	struct iovec iov = { (void *)(uintptr_t)text, f.len };
+	struct proto_frame f = { .type = PROTO_ERROR, .disk = request->disk, .id = request->id,
+		.off = request->off, .raw = (uint32_t)sys, .len = (uint32_t)strlen(text) };
 
-	log_warn("%s: %s", net_name(c->s), text);
-	return reply(c, &f, &iov, f.len ? 1 : 0, err);
+	log_warn("%s: %s", net_name(c->stream), text);
+	return serve_conn_send(c, &f, text, err);
 }
 
-static int refuse_read(struct conn *c, const struct proto_frame *q, uint64_t off, int sys,
-	struct err *err)
+static int say_bye(struct serve_conn *c, enum proto_bye why, const char *text, struct err *err)
 {
-	char text[256];
+	struct proto_frame f = { .type = PROTO_BYE, .raw = why, .len = (uint32_t)strlen(text) };
 
-	snprintf(text, sizeof(text), "read %s at %" PRIu64 ": %s",
-		c->sv->drives[q->disk].info.name, off, strerror(sys));
-	return refuse(c, q, sys, text, err);
+	return serve_conn_send(c, &f, text, err);
 }
 
-static void hash_leaf(const struct conn *c, const uint8_t *p, uint32_t len, uint8_t *ret)
-{
-	XXH128_canonical_t h;
-
-	XXH128_canonicalFromHash(&h, XXH3_128bits_withSeed(p, len, c->hello.seed));
-	memcpy(ret, h.digest, PROTO_HASH_LEN);
-}
-
-/* Leaves that must be sent are hashed and, if others lie between them, packed together. */
-static const uint8_t *sort_leaves(struct conn *c, const struct proto_frame *q, const uint8_t *p,
-	bool diff, uint8_t *prefix, uint32_t *ret_prefix, uint32_t *ret_raw)
-{
-	uint32_t same = 0, zero = 0, raw = 0;
-	uint8_t *hash = prefix + 8;
-	bool gap = false;
-
-	for (unsigned i = 0; i < proto_leaves(q->raw); i++) {
-		const uint8_t *leaf = p + i * PROTO_LEAF;
-		uint32_t n = proto_leaf_len(q->raw, i);
-		bool is_zero = bytes_are_zero(leaf, n);
-
-		if (is_zero && n == PROTO_LEAF)
-			memcpy(hash, c->zero_hash, PROTO_HASH_LEN);
-		else if (diff || !is_zero)
-			hash_leaf(c, leaf, n, hash);
-		if (diff && bytes_le64(hash) == bytes_le64(c->in + i * PROTO_HASH_LEN) &&
-			bytes_le64(hash + 8) == bytes_le64(c->in + i * PROTO_HASH_LEN + 8)) {
-			same |= 1u << i;
-		} else if (is_zero) {
-			zero |= 1u << i;
-		} else {
-			if (gap)
-				memcpy(c->packed + raw, leaf, n);
-			raw += n;
-			hash += PROTO_HASH_LEN;
-			continue;
-		}
-		if (!gap)
-			memcpy(c->packed, p, raw);
-		gap = true;
-	}
-	bytes_put_le32(prefix, same);
-	bytes_put_le32(prefix + 4, zero);
-	*ret_prefix = (uint32_t)(hash - prefix);
-	*ret_raw = raw;
-	return gap ? c->packed : p;
-}
-
-/* Bytes of the LZ4 block in c->out, 0 when it is not worth it. */
-static uint32_t compress(struct conn *c, const uint8_t *p, uint32_t len)
-{
-	int n, limit = (int)(len - len / 16);
-
-	if (!c->lz4 || len < 512)
-		return 0;
-	if (c->skip) {
-		c->skip--;
-		return 0;
-	}
-	n = LZ4_compress_default((const char *)p, (char *)c->out, (int)len,
-		limit < (int)c->out_size ? limit : (int)c->out_size);
-	if (n > 0) {
-		c->poor = 0;
-		return (uint32_t)n;
-	}
-	if (++c->poor >= POOR_LIMIT)
-		c->skip = POOR_SKIP;
-	return 0;
-}
-
-static int do_read(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	const struct serve_drive *d = &c->sv->drives[q->disk];
-	bool diff = q->type == PROTO_READ_IF_DIFF;
-	uint8_t prefix[PROTO_DATA_PREFIX(PROTO_MAX_LEAVES)], *p;
-	struct proto_frame f = { .type = PROTO_DATA, .disk = q->disk, .id = q->id, .off = q->off };
-	struct iovec body[2] = { { prefix, 0 } };
-	const uint8_t *data;
-	uint32_t head, n;
-
-	if (!q->raw || q->raw > PROTO_MAX_READ || !bytes_in_range(q->off, q->raw, d->info.size) ||
-		q->len != (diff ? proto_leaves(q->raw) * PROTO_HASH_LEN : 0))
-		return err_set(err, ERR_SRC_PROTO, "impossible read of %" PRIu32 " at %" PRIu64,
-			q->raw, q->off);
-	if (serve_drive_read(d, c->disk, q->off, q->raw, &p) < 0)
-		return refuse_read(c, q, q->off, errno, err);
-	if (!serve_capture_valid(&c->sv->capture, c->hello.job))
-		return refuse(c, q, ESTALE, "the file systems were let go before everything was "
-			"read; begin the copy again, or allow more time with --freeze", err);
-	data = sort_leaves(c, q, p, diff, prefix, &head, &f.raw);
-	n = compress(c, data, f.raw);
-	f.flags = n ? PROTO_LZ4 : 0;
-	body[0].iov_len = head;
-	body[1] = (struct iovec){ n ? c->out : (void *)(uintptr_t)data, n ? n : f.raw };
-	f.len = head + (uint32_t)body[1].iov_len;
-	return reply(c, &f, body, body[1].iov_len ? 2 : 1, err);
-}
-
-static int do_hash(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	const struct serve_drive *d = &c->sv->drives[q->disk];
-	uint64_t said = clock_now_ms();
-	uint8_t *hashes = c->packed, *p;
-	unsigned n = 0;
-
-	if (!q->raw || q->raw > PROTO_MAX_HASH || !bytes_in_range(q->off, q->raw, d->info.size))
-		return err_set(err, ERR_SRC_PROTO, "impossible hash of %" PRIu32 " at %" PRIu64,
-			q->raw, q->off);
-	for (uint32_t at = 0; at < q->raw;) {
-		uint32_t len = q->raw - at < PROTO_MAX_READ ? q->raw - at : PROTO_MAX_READ;
-
-		if (serve_drive_read(d, c->disk, q->off + at, len, &p) < 0)
-			return refuse_read(c, q, q->off + at, errno, err);
-		for (unsigned i = 0; i < proto_leaves(len); i++)
-			hash_leaf(c, p + i * PROTO_LEAF, proto_leaf_len(len, i),
-				hashes + n++ * PROTO_HASH_LEN);
-		at += len;
-		if (clock_now_ms() - said > 1000) {
-			struct proto_frame f = { .type = PROTO_PROGRESS, .id = q->id, .off = at };
-
-			said = clock_now_ms();
-			if (reply(c, &f, NULL, 0, err) < 0)
-				return -1;
-		}
-	}
-	if (!serve_capture_valid(&c->sv->capture, c->hello.job))
-		return refuse(c, q, ESTALE, "the file systems were let go", err);
-	return reply_with(c, q, PROTO_HASH_LIST, hashes, n * PROTO_HASH_LEN, err);
-}
-
-static int do_extents(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	const struct serve_drive *d = &c->sv->drives[q->disk];
-	uint64_t len = (uint64_t)q->raw * 4096;
-	struct proto_extent list[512];
-	size_t n;
-
-	if (q->off >= d->info.size)
-		return err_set(err, ERR_SRC_PROTO, "impossible extents at %" PRIu64, q->off);
-	if (!len || len > d->info.size - q->off)
-		len = d->info.size - q->off;
-	n = serve_drive_extents(d, q->off, len, list, 512);
-	return reply_with(c, q, PROTO_EXTENT_LIST, c->out,
-		proto_put_extents(c->out, c->out_size, list, n), err);
-}
-
-static int do_disks(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	size_t used = 0;
-
-	for (int i = 0; i < c->sv->n_drives; i++) {
-		struct proto_disk d = c->sv->drives[i].info;
-
-		if (d.id == i && c->sv->capture.freezer.fd >= 0)
-			strcpy(d.consistency, "fs");
-		used += proto_put_disk(c->out + used, c->out_size - used, &d);
-	}
-	return reply_with(c, q, PROTO_DISK_LIST, c->out, used, err);
-}
-
-static int do_commit(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	struct err failed = ERR_INIT;
-
-	if (c->sv->opt.state_dir &&
-		serve_journal_write(c->sv->opt.state_dir, c->hello.job,
-			&c->sv->drives[q->disk].info, c->in, q->len, &failed) < 0)
-		return refuse(c, q, failed.sys ? failed.sys : EIO, failed.text, err);
-	return reply_with(c, q, PROTO_DONE, NULL, 0, err);
-}
-
-static int do_resume(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	struct err failed = ERR_INIT;
-	size_t len = 0;
-
-	if (c->sv->opt.state_dir &&
-		serve_journal_read(c->sv->opt.state_dir, c->hello.job,
-			&c->sv->drives[q->disk].info, c->packed, PROTO_MAX_READ, &len,
-			&failed) < 0)
-		return refuse(c, q, failed.sys ? failed.sys : EIO, failed.text, err);
-	return reply_with(c, q, PROTO_JOURNAL, c->packed, len, err);
-}
-
-static int do_bye(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	if (q->raw == 1) {
-		log_info("%s: job %s has everything", net_name(c->s), c->hello.job);
-		serve_capture_release(&c->sv->capture, c->hello.job);
-		if (c->sv->opt.state_dir)
-			for (int i = 0; i < c->sv->n_drives; i++)
-				serve_journal_remove(c->sv->opt.state_dir, c->hello.job,
-					&c->sv->drives[i].info);
-	}
-	return reply_with(c, q, PROTO_DONE, NULL, 0, err);
-}
-
-static int do_limit(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	uint64_t rate = q->off, own = c->sv->opt.bandwidth;
-
-	/* The owner of the source may be asked for less, never for more. */
-	if (own && (!rate || rate > own))
-		rate = own;
-	serve_limit_set(&c->sv->limit, rate);
-	return reply_with(c, q, PROTO_DONE, NULL, 0, err);
-}
-
-static int do_ping(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	return reply_with(c, q, PROTO_PONG, NULL, 0, err);
-}
-
-static int do_pong(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	(void)c, (void)q, (void)err;
-	return 0;
-}
-
-/* Requests that this version answers with "not here": trackers, snapshots. */
-static int do_unsupported(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	return refuse(c, q, EOPNOTSUPP, "not supported by this source-server", err);
-}
-
-static const struct verb {
-	enum proto_type type;
-	bool disk;    /* needs a valid drive number */
-	bool capture; /* of the drives at rest */
-	int (*run)(struct conn *c, const struct proto_frame *q, struct err *err);
-} verbs[] = {
-	{ PROTO_DISKS, false, false, do_disks },
-	{ PROTO_EXTENTS, true, true, do_extents },
-	{ PROTO_READ, true, true, do_read },
-	{ PROTO_READ_IF_DIFF, true, true, do_read },
-	{ PROTO_HASH, true, true, do_hash },
-	{ PROTO_CHANGED, true, false, do_unsupported },
-	{ PROTO_COMMIT, true, false, do_commit },
-	{ PROTO_RESUME, true, true, do_resume },
-	{ PROTO_FREEZE, false, false, do_unsupported },
-	{ PROTO_THAW, false, false, do_unsupported },
-	{ PROTO_SNAPSHOT, false, false, do_unsupported },
-	{ PROTO_PING, false, false, do_ping },
-	{ PROTO_PONG, false, false, do_pong },
-	{ PROTO_CANCEL, false, false, do_pong }, /* requests are answered in order: nothing waits */
-	{ PROTO_BYE, false, false, do_bye },
-	{ PROTO_LIMIT, false, false, do_limit },
-};
-
-static int dispatch(struct conn *c, const struct proto_frame *q, struct err *err)
-{
-	struct err failed = ERR_INIT;
-
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (verbs[i].type != q->type)
-			continue;
-		if (verbs[i].disk && q->disk >= c->sv->n_drives)
-			return err_set(err, ERR_SRC_PROTO, "drive number %u", q->disk);
-		if (verbs[i].capture &&
-			serve_capture_join(&c->sv->capture, c->hello.job, &failed) < 0)
-			return refuse(c, q, failed.sys ? failed.sys : EIO, failed.text, err);
-		return verbs[i].run(c, q, err);
-	}
-	if (q->type & 0x80)
-		return 0;
-	return err_set(err, ERR_SRC_PROTO, "unknown frame type %u", q->type);
-}
-
-static int receive(struct conn *c, struct proto_frame *q, struct err *err)
+/* One whole frame; the payload goes to c->in. */
+static int receive(struct serve_conn *c, struct proto_frame *f, struct err *err)
 {
 	uint8_t head[PROTO_HEADER];
 
-	if (net_read(c->s, head, sizeof(head), err) < 0 || proto_get_header(head, q, err) < 0)
+	if (net_read(c->stream, head, sizeof(head), err) < 0 || proto_get_header(head, f, err) < 0)
 		return -1;
-	return q->len ? net_read(c->s, c->in, q->len, err) : 0;
+	return f->len ? net_read(c->stream, c->in, f->len, err) : 0;
 }
 
-static int greet(struct conn *c, struct err *err)
+static void cancel(struct serve_conn *c, uint32_t id)
 {
-	struct proto_welcome w = { .version = PROTO_VERSION, .credit = PROTO_CREDIT,
-		.max_read = PROTO_MAX_READ, .max_connections = 4 };
-	static const uint8_t zeroes[PROTO_LEAF];
-	struct proto_frame q;
+	for (unsigned i = 0; i < c->n_queued; i++) {
+		struct serve_request *q = &c->queue[(c->head + i) % SERVE_QUEUE];
 
-	if (receive(c, &q, err) < 0)
-		return -1;
-	if (q.type != PROTO_HELLO || proto_get_hello(c->in, q.len, &c->hello, err) < 0)
-		return err->code ? -1 : err_set(err, ERR_SRC_PROTO, "no greeting");
-	if (c->hello.min_version > PROTO_VERSION || c->hello.max_version < PROTO_VERSION) {
-		refuse(c, &q, EPROTONOSUPPORT, "this source-server speaks protocol version 1", err);
-		return err_set(err, ERR_SRC_VERSION, "the worker speaks versions %u to %u",
-			c->hello.min_version, c->hello.max_version);
+		if (!id || q->f.id == id)
+			q->cancelled = true;
 	}
-	w.features = c->hello.features & (PROTO_FEATURE_LZ4 | PROTO_FEATURE_XXH3);
-	if (c->hello.credit >= PROTO_LEAF && c->hello.credit < w.credit)
-		w.credit = c->hello.credit;
-	c->lz4 = w.features & PROTO_FEATURE_LZ4;
-	hash_leaf(c, zeroes, PROTO_LEAF, c->zero_hash);
+}
+
+static int enqueue(struct serve_conn *c, const struct proto_frame *f, struct err *err)
+{
+	struct serve_request *q = &c->queue[(c->head + c->n_queued) % SERVE_QUEUE];
+
+	if (f->type >= 0x80)
+		return 0; /* may be skipped */
+	if (f->type == PROTO_HELLO || f->type > PROTO_LIMIT)
+		return err_set(err, ERR_SRC_PROTO, "frame of type %u", f->type);
+	q->f = *f;
+	q->cancelled = false;
+	q->payload = q->small;
+	if (f->len > sizeof(q->small)) {
+		q->payload = c->in;
+		c->big = true;
+	} else {
+		memcpy(q->small, c->in, f->len);
+	}
+	c->n_queued++;
+	return 0;
+}
+
+static int take(struct serve_conn *c, struct err *err)
+{
+	struct proto_frame f;
+
+	if (receive(c, &f, err) < 0)
+		return -1;
+	switch (f.type) {
+	case PROTO_PING:
+		return reply(c, &f, PROTO_PONG, NULL, 0, err);
+	case PROTO_PONG:
+		return 0;
+	case PROTO_CANCEL:
+		cancel(c, f.id);
+		return 0;
+	case PROTO_LIMIT:
+		serve_limit_set(&c->session->limit, f.off);
+		log_info("%s: limit of %llu bytes/s", net_name(c->stream),
+			(unsigned long long)f.off);
+		return 0;
+	case PROTO_BYE:
+		c->bye = true;
+		c->complete = f.raw == PROTO_BYE_COMPLETE;
+		c->bye_id = f.id;
+		return 0;
+	default:
+		return enqueue(c, &f, err);
+	}
+}
+
+int serve_conn_drain(struct serve_conn *c, struct err *err)
+{
+	while (c->n_queued < SERVE_QUEUE && !c->big && !c->bye) {
+		int r = net_wait_readable(c->stream, 0, err);
+
+		if (r <= 0)
+			return r;
+		if (take(c, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *err)
+{
+	struct serve *s = c->serve;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < s->n_drives; i++) {
+		struct serve_drive *d = &s->drives[i];
+		struct proto_disk k = { .id = (uint16_t)i, .size = d->dev.size,
+			.sector = d->dev.sector, .physical = d->dev.sector,
+			.rotational = d->rotational, .extents = !d->dev.device };
+
+		memcpy(k.name, d->name, sizeof(k.name));
+		memcpy(k.serial, d->serial, sizeof(k.serial));
+		memcpy(k.model, d->model, sizeof(k.model));
+		serve_generation(s, c->session, i, k.generation);
+		snprintf(k.consistency, sizeof(k.consistency), "%s", s->freezer ? "fs" : "crash");
+		len += proto_put_disk(c->out + len, PROTO_MAX_PAYLOAD - len, &k);
+	}
+	return reply(c, f, PROTO_DISK_LIST, c->out, len, err);
+}
+
+static int extents(struct serve_conn *c, const struct proto_frame *f, struct err *err)
+{
+	struct serve_drive *d = &c->serve->drives[f->disk];
+	struct proto_extent *list = (void *)c->buf;
+	uint64_t left, len = (uint64_t)f->raw * 4096;
+	size_t n = 1;
+
+	if (f->off >= d->dev.size)
+		return serve_conn_error(c, f, EINVAL, "extents behind the end", err);
+	left = d->dev.size - f->off;
+	if (!len || len > left)
+		len = left;
+	if (serve_drive_extents(d, f->off, len, list, PROTO_MAX_EXTENTS, &n) < 0)
+		list[0] = (struct proto_extent){ .len = len }; /* cannot tell: all data */
+	return reply(c, f, PROTO_EXTENT_LIST, c->out,
+		proto_put_extents(c->out, PROTO_MAX_PAYLOAD, list, n), err);
+}
+
+static int journal(struct serve_conn *c, const struct serve_request *q, struct err *err)
+{
+	struct serve *s = c->serve;
+	struct serve_drive *d = &s->drives[q->f.disk];
+	char generation[40];
+	struct serve_journal_key k = { .job = c->session->job, .drive = d->name,
+		.generation = generation, .size = d->dev.size };
+	struct err failed = ERR_INIT;
+
+	serve_generation(s, c->session, q->f.disk, generation);
+	if (q->f.type == PROTO_RESUME)
+		return reply(c, &q->f, PROTO_JOURNAL, c->out, k.job[0] ? serve_journal_get(s->journal,
+			&k, c->out, PROTO_MAX_PAYLOAD) : 0, err);
+	if (k.job[0] && serve_journal_put(s->journal, &k, q->payload, q->f.len,
+				s->freezer && serve_freezer_frozen(s->freezer), &failed) < 0)
+		return serve_conn_error(c, &q->f, EIO, failed.text, err);
+	return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
+}
+
+/* Range of a READ or HASH; leaves of READ_IF_DIFF. */
+static bool sound(const struct serve_conn *c, const struct serve_request *q)
+{
+	const struct proto_frame *f = &q->f;
+	uint32_t max = f->type == PROTO_HASH ? PROTO_MAX_HASH : PROTO_MAX_READ;
+
+	if (!f->raw || f->raw > max ||
+		!bytes_in_range(f->off, f->raw, c->serve->drives[f->disk].dev.size))
+		return false;
+	return f->type != PROTO_READ_IF_DIFF ||
+		f->len == proto_leaves(f->raw) * PROTO_HASH_LEN;
+}
+
+static bool of_content(enum proto_type type)
+{
+	return type == PROTO_EXTENTS || type == PROTO_READ || type == PROTO_READ_IF_DIFF ||
+		type == PROTO_HASH || type == PROTO_COMMIT || type == PROTO_RESUME ||
+		type == PROTO_FREEZE;
+}
+
+static int handle(struct serve_conn *c, const struct serve_request *q, struct err *err)
+{
+	enum proto_type type = q->f.type;
+	struct err failed = ERR_INIT;
+
+	if (q->cancelled)
+		return serve_conn_error(c, &q->f, ECANCELED, "cancelled", err);
+	if (q->f.disk >= c->serve->n_drives)
+		return serve_conn_error(c, &q->f, ENODEV, "no such drive", err);
+	if (of_content(type) && serve_session_hold(c->serve, c->session, &failed) < 0)
+		return serve_conn_error(c, &q->f, failed.sys ? failed.sys : ESTALE, failed.text,
+			err);
+	switch (type) {
+	case PROTO_DISKS:
+		return disks(c, &q->f, err);
+	case PROTO_EXTENTS:
+		return extents(c, &q->f, err);
+	case PROTO_READ:
+	case PROTO_READ_IF_DIFF:
+	case PROTO_HASH:
+		if (!sound(c, q))
+			return serve_conn_error(c, &q->f, EINVAL, "impossible range", err);
+		return type == PROTO_HASH ? serve_content_hash(c, q, err)
+					  : serve_content_read(c, q, err);
+	case PROTO_COMMIT:
+	case PROTO_RESUME:
+		return journal(c, q, err);
+	case PROTO_THAW:
+		serve_session_release(c->serve, c->session);
+		return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
+	case PROTO_FREEZE:
+		return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
+	case PROTO_CHANGED:
+	case PROTO_SNAPSHOT:
+		return serve_conn_error(c, &q->f, EOPNOTSUPP, "cannot tell", err);
+	default:
+		return err_set(err, ERR_SRC_PROTO, "frame of type %u is not a request", type);
+	}
+}
+
+/* The client has everything: it waits for the answer to know that nothing is held any more. */
+static int complete(struct serve_conn *c, struct err *err)
+{
+	struct proto_frame f = { .type = PROTO_DONE, .id = c->bye_id };
+
+	serve_session_release(c->serve, c->session);
+	log_info("%s: job \"%s\" has everything", net_name(c->stream), c->session->job);
+	return serve_conn_send(c, &f, NULL, err);
+}
+
+static int requests(struct serve_conn *c, struct err *err)
+{
+	int r;
+
+	while (!c->serve->stop) {
+		if (serve_conn_drain(c, err) < 0)
+			return -1;
+		if (c->n_queued) {
+			struct serve_request *q = &c->queue[c->head];
+
+			r = handle(c, q, err);
+			if (q->payload == c->in)
+				c->big = false;
+			c->head = (c->head + 1) % SERVE_QUEUE;
+			c->n_queued--;
+			if (r < 0)
+				return -1;
+			continue;
+		}
+		if (c->bye)
+			return c->complete ? complete(c, err) : 0;
+		if (net_wait_readable(c->stream, 1000, err) < 0)
+			return -1;
+	}
+	return say_bye(c, PROTO_BYE_END, "source-server was stopped", err);
+}
+
+/* 0 go on, 1 refused and told so, -1 broken. */
+static int greet(struct serve_conn *c, struct err *err)
+{
+	struct proto_hello h;
+	struct proto_welcome w = { .version = PROTO_VERSION, .max_read = PROTO_MAX_READ,
+		.max_connections = SERVE_MAX_PER_SESSION - 1 };
+	struct proto_frame f;
+
+	if (receive(c, &f, err) < 0)
+		return -1;
+	if (f.type != PROTO_HELLO)
+		return err_set(err, ERR_SRC_PROTO, "frame of type %u before the greeting", f.type);
+	if (proto_get_hello(c->in, f.len, &h, err) < 0) {
+		if (err->code != ERR_SRC_VERSION)
+			return -1;
+		return say_bye(c, PROTO_BYE_VERSION, err->text, err) < 0 ? -1 : 1;
+	}
+	if (h.min_version > PROTO_VERSION || h.max_version < PROTO_VERSION ||
+		!(h.features & PROTO_FEATURE_XXH3))
+		return say_bye(c, PROTO_BYE_VERSION, "this source-server speaks version 1 with "
+			"XXH3 hashes", err) < 0 ? -1 : 1;
+	c->session = serve_session_join(c->serve, &h);
+	if (!c->session)
+		return say_bye(c, PROTO_BYE_BUSY, "too many connections", err) < 0 ? -1 : 1;
+	c->seed = h.seed;
+	c->features = h.features & (PROTO_FEATURE_LZ4 | PROTO_FEATURE_XXH3);
+	w.features = c->features;
+	w.credit = h.credit < PROTO_LEAF ? PROTO_LEAF : h.credit > PROTO_CREDIT ? PROTO_CREDIT
+										: h.credit;
 	snprintf(w.build, sizeof(w.build), "source-server %s", TW_VERSION);
-	return reply_with(c, &q, PROTO_WELCOME, c->out,
-		proto_put_welcome(c->out, c->out_size, &w), err);
+	log_info("%s: job \"%s\", %s, version %u%s, %s", net_name(c->stream), h.job,
+		net_tls_describe(c->stream) ? net_tls_describe(c->stream) : "not encrypted",
+		w.version, c->features & PROTO_FEATURE_LZ4 ? ", LZ4" : "", h.build);
+	return reply(c, &f, PROTO_WELCOME, c->out, proto_put_welcome(c->out, 512, &w), err);
 }
 
-static int prepare(struct conn *c, struct err *err)
+/* TLS or not, as the first byte says and as it is allowed. 0, 1, -1 as greet. */
+static int secure(struct serve_conn *c, struct err *err)
 {
-	void *disk = NULL;
+	struct serve *s = c->serve;
+	uint8_t first;
+	int r = net_wait_readable(c->stream, GREETING_MS, err);
 
-	c->out_size = (size_t)LZ4_compressBound(PROTO_MAX_READ);
-	if (c->out_size < PROTO_MAX_EXTENTS * 16u)
-		c->out_size = PROTO_MAX_EXTENTS * 16u;
-	if (posix_memalign(&disk, 4096, PROTO_MAX_READ + SPARE))
-		disk = NULL;
-	c->disk = disk;
-	c->in = malloc(PROTO_MAX_PAYLOAD);
-	c->packed = malloc(PROTO_MAX_READ);
-	c->out = malloc(c->out_size);
-	if (!c->disk || !c->in || !c->packed || !c->out)
-		return err_set(err, ERR_NOMEM, "out of memory for a connection");
-	return 0;
+	if (r <= 0)
+		return r < 0 ? -1 : err_set(err, ERR_NET_IO, "nothing came");
+	if (recv(net_fd(c->stream), &first, 1, MSG_PEEK) != 1)
+		return err_set(err, ERR_NET_IO, "closed at once");
+	if (first == TLS_RECORD && s->psks)
+		return net_tls_server(c->stream, &s->tls, err);
+	if (first == TLS_RECORD)
+		return err_set(err, ERR_SRC_TLS, "it wants TLS, but there is no --psk-file");
+	if (s->allow_plain)
+		return 0;
+	log_warn("%s: refused, it does not use TLS", net_name(c->stream));
+	return say_bye(c, PROTO_BYE_TLS, "this source needs TLS: use tws://", err) < 0 ? -1 : 1;
 }
 
-static int handshake(struct conn *c, struct err *err)
+void serve_conn_run(struct serve_conn *c)
 {
-	struct net_tls_config tls = { .psks = c->sv->psks, .tls13_only = true };
-
-	net_set_timeout(c->s, HANDSHAKE_MS);
-	if (!c->sv->opt.allow_plain && net_tls_server(c->s, &tls, err) < 0)
-		return -1;
-	if (greet(c, err) < 0)
-		return -1;
-	net_set_timeout(c->s, SILENT_MS);
-	log_info("%s: connected, %s, job %s", net_name(c->s),
-		net_tls_describe(c->s) ? net_tls_describe(c->s) : "not encrypted", c->hello.job);
-	return 0;
-}
-
-void serve_conn(struct serve *sv, struct stream *s)
-{
-	struct conn c = { .sv = sv, .s = s };
 	struct err err = ERR_INIT;
-	struct proto_frame q;
+	int r = -1;
 
-	if (!prepare(&c, &err) && !handshake(&c, &err))
-		while (!sv->stop && !receive(&c, &q, &err) && !dispatch(&c, &q, &err))
-			;
-	if (err.code == ERR_NET_IO && err.sys == ENODATA)
-		log_debug("%s: disconnected", net_name(s));
-	else if (err.code)
-		log_warn("%s: %s", net_name(s), err.text);
-	free(c.disk);
-	free(c.in);
-	free(c.packed);
-	free(c.out);
+	c->in = malloc(PROTO_MAX_PAYLOAD);
+	c->out = malloc(PROTO_HEADER + PROTO_MAX_PAYLOAD);
+	c->buf = aligned_alloc(SERVE_READ_ALIGN, SERVE_BUFFER);
+	if (!c->in || !c->out || !c->buf) {
+		err_set(&err, ERR_NOMEM, "out of memory");
+	} else {
+		net_set_timeout(c->stream, GREETING_MS);
+		r = secure(c, &err);
+		if (!r)
+			r = greet(c, &err);
+		net_set_timeout(c->stream, IO_MS);
+		if (!r)
+			r = requests(c, &err);
+	}
+	/* Clients come to look, and end connections without a word. */
+	if (r < 0 && !c->serve->stop)
+		log_line(err.sys == ENODATA ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "%s",
+			err.text);
+	if (c->session) {
+		log_debug("%s: ended, %llu bytes of drives in %llu", net_name(c->stream),
+			(unsigned long long)c->data, (unsigned long long)c->sent);
+		serve_session_leave(c->serve, c->session);
+	}
+	free(c->in);
+	free(c->out);
+	free(c->buf);
 }

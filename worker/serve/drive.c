@@ -34,7 +34,7 @@ static void attribute(dev_t dev, const char *name, char *ret, size_t size)
 int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
 	struct err *err)
 {
-	struct serve_drive d = { .buffered = -1 };
+	struct serve_drive d = { .device = 0 };
 	struct stat st;
 	char text[8];
 
@@ -66,9 +66,6 @@ int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *re
 void serve_drive_close(struct serve_drive *d)
 {
 	block_close(&d->dev);
-	if (d->buffered >= 0)
-		close(d->buffered);
-	d->buffered = -1;
 }
 
 /* At least want of at most len bytes; -1 with errno. */
@@ -109,11 +106,11 @@ int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t le
 		/* Some file systems grant O_DIRECT and refuse the read. */
 		if (errno != EINVAL || d->dev.device)
 			return -1;
+		if (fcntl(d->dev.fd, F_SETFL, fcntl(d->dev.fd, F_GETFL) & ~O_DIRECT) < 0)
+			return -1;
 		d->no_direct = true;
 		log_info("drive %s: no direct reads here, the page cache is used", d->name);
 	}
-	if (d->dev.direct && fcntl(d->dev.fd, F_SETFL, fcntl(d->dev.fd, F_GETFL) & ~O_DIRECT) < 0)
-		return -1;
 	return read_at(d->dev.fd, buf, lead + len, lead + len, off - lead);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holds the file systems on the served drives still. A child process of its own freezes and
- * thaws them: it does so on request, when its time limit passes, and when the server is gone.
- * It keeps all it needs open and in memory, as nothing that touches a frozen file system returns.
+ * Holds the file systems of the served drives still. Whatever happens to this process, they must
+ * thaw again: a second process, forked before anything is frozen and locked in memory, does it
+ * when it is not fed for FEED_S, when the time allowed is over, or when this process is gone.
+ * While anything is frozen, nothing here may write to a file: see serve_journal_flush and
+ * the pipe behind stderr in source-server.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,219 +24,303 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "serve/mounts.h"
 #include "serve/serve-internal.h"
 
-enum { ASK_FREEZE = 'F', ASK_THAW = 'T', ASK_HOLDS = 'H' };
+#define MAX_MOUNTS 64
+#define FEED_S 30
 
-struct request {
-	char ask;
-	uint32_t id; /* HOLDS */
-};
-struct reply {
-	int sys;     /* 0 or errno */
-	uint32_t id; /* of the period, 0 = none */
-	char what[128]; /* the mount that failed */
+enum how { THAWED, FROZEN, READ_ONLY };
+
+/* Seen by both processes. */
+struct shared {
+	_Atomic bool lost;         /* thawed by the watchdog: what is read now is not consistent */
+	_Atomic bool freezing;     /* a freeze call may be under way: thaw again and again */
+	_Atomic int how[MAX_MOUNTS];
 };
 
-struct child {
-	struct serve_mount mounts[SERVE_MAX_MOUNTS];
-	int n;
+struct serve_freezer {
+	struct serve_mount mounts[MAX_MOUNTS];
+	unsigned n_mounts, limit_s, grace_s;
+	struct shared *shared;
+	int channel;               /* to the watchdog; its end is the signal to thaw */
+	pid_t watchdog;
+	pthread_mutex_t lock;      /* what follows */
 	bool frozen;
-	uint32_t id;
-	uint64_t limit_ms, deadline;
+	unsigned holders;
+	uint64_t epoch, alone_ms;  /* since when nobody holds it */
 };
 
-/* A file system without freezing (vfat, for one) is flushed and made read-only instead. */
-static int hold_one(struct serve_mount *m)
+/* What is not ours to thaw stays as it is. */
+static void thaw_all(struct serve_freezer *z)
 {
-	if (!ioctl(m->fd, FIFREEZE, 0)) {
-		m->held = SERVE_FROZEN;
-		return 0;
+	for (unsigned i = z->n_mounts; i--;) {
+		struct serve_mount *m = &z->mounts[i];
+		int how = atomic_load(&z->shared->how[i]);
+
+		/* EINVAL: not frozen, or not yet. */
+		if (how == FROZEN && (!ioctl(m->fd, FITHAW, 0) ||
+			    (errno == EINVAL && !atomic_load(&z->shared->freezing))))
+			atomic_compare_exchange_strong(&z->shared->how[i], &how, THAWED);
+		else if (how == READ_ONLY &&
+			!mount(NULL, m->path, NULL, MS_REMOUNT | m->flags, NULL))
+			atomic_compare_exchange_strong(&z->shared->how[i], &how, THAWED);
 	}
-	if (errno == EBUSY) {
-		m->held = SERVE_NOT_HELD; /* someone else's freeze: ours to use, not to end */
-		return 0;
-	}
-	if (errno != EOPNOTSUPP || syncfs(m->fd) < 0)
-		return -1;
-	if (m->read_only)
-		return 0;
-	if (mount(NULL, m->point, NULL, MS_REMOUNT | MS_RDONLY | m->flags, NULL) < 0)
-		return -1;
-	m->held = SERVE_READ_ONLY;
-	return 0;
 }
 
-static void release_one(struct serve_mount *m)
-{
-	if (m->held == SERVE_FROZEN)
-		ioctl(m->fd, FITHAW, 0);
-	else if (m->held == SERVE_READ_ONLY)
-		mount(NULL, m->point, NULL, MS_REMOUNT | m->flags, NULL);
-	m->held = SERVE_NOT_HELD;
-}
+enum word { WORD_BEGIN = 'b', WORD_FEED = 'f', WORD_END = 'e' };
 
-static void thaw_all(struct child *c)
+/* The watchdog. Only system calls: this is the child of a process that may have had threads. */
+static void watch(struct serve_freezer *z, int channel)
 {
-	for (int i = c->n; i-- > 0;)
-		release_one(&c->mounts[i]);
-	c->frozen = false;
-}
-
-/* Deepest mount points first, the root last: each may need what is above it. */
-static void freeze_all(struct child *c, struct reply *rep)
-{
-	for (int i = 0; i < c->n; i++) {
-		if (!hold_one(&c->mounts[i]))
-			continue;
-		rep->sys = errno;
-		snprintf(rep->what, sizeof(rep->what), "%.127s", c->mounts[i].point);
-		thaw_all(c);
-		return;
-	}
-	c->frozen = true;
-	c->id++;
-	c->deadline = clock_now_ms() + c->limit_ms;
-}
-
-static void answer(struct child *c, const struct request *q, struct reply *rep)
-{
-	if (q->ask == ASK_FREEZE && !c->frozen)
-		freeze_all(c, rep);
-	else if (q->ask == ASK_THAW && c->frozen)
-		thaw_all(c);
-	rep->id = c->frozen ? c->id : 0;
-}
-
-static void child_run(struct child *c, int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = channel, .events = POLLIN };
+	uint64_t limit = 0, feed = 0; /* 0 = nothing is frozen */
 
 	for (;;) {
-		struct request q;
-		struct reply rep = { .sys = 0 };
-		uint64_t now = clock_now_ms();
-		int wait = -1;
+		uint64_t now = clock_now_ms(), next = limit < feed ? limit : feed;
+		char word;
+		ssize_t n = 0;
 
-		if (c->frozen && now >= c->deadline)
-			thaw_all(c);
-		if (c->frozen)
-			wait = (int)(c->deadline - now);
-		if (poll(&p, 1, wait) <= 0)
-			continue;
-		if (recv(fd, &q, sizeof(q), 0) != sizeof(q))
-			break; /* the server is gone */
-		answer(c, &q, &rep);
-		if (send(fd, &rep, sizeof(rep), MSG_NOSIGNAL) != sizeof(rep))
+		if (limit && now >= next) {
+			atomic_store(&z->shared->lost, true);
+			thaw_all(z);
+			next = now + 1000; /* a freeze call may still be under way */
+			if (!atomic_load(&z->shared->freezing))
+				limit = 0;
+		}
+		if (poll(&p, 1, limit ? (int)(next > now ? next - now : 0) : -1) < 0 &&
+			errno != EINTR)
 			break;
+		if (p.revents)
+			n = recv(channel, &word, 1, MSG_DONTWAIT);
+		if (p.revents && n <= 0 && errno != EAGAIN && errno != EINTR)
+			break;
+		if (n != 1)
+			continue;
+		if (word == WORD_BEGIN)
+			limit = clock_now_ms() + z->limit_s * 1000u;
+		if (word == WORD_BEGIN || word == WORD_FEED)
+			feed = clock_now_ms() + FEED_S * 1000u;
+		if (word == WORD_END)
+			limit = 0;
 	}
-	thaw_all(c);
+	atomic_store(&z->shared->lost, true);
+	thaw_all(z);
 }
 
-static void child_main(struct child *c, int fd) __attribute__((noreturn));
-static void child_main(struct child *c, int fd)
-{
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+static volatile sig_atomic_t watchdog_channel = -1;
 
-	/* A signal meant for the server must not leave its machine frozen. */
-	for (int sig = 1; sig < 32; sig++)
-		sigaction(sig, &ignore, NULL);
-	prctl(PR_SET_NAME, "thaw-watchdog");
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
-		_exit(1);
-	child_run(c, fd);
-	_exit(0);
+static void on_term(int sig)
+{
+	(void)sig;
+	shutdown(watchdog_channel, SHUT_RDWR); /* ends watch(), which thaws */
 }
 
-static int ask(struct serve_freezer *f, const struct request *q, struct reply *rep)
+static int start_watchdog(struct serve_freezer *z, struct err *err)
 {
-	if (send(f->fd, q, sizeof(*q), MSG_NOSIGNAL) != sizeof(*q) ||
-		recv(f->fd, rep, sizeof(*rep), 0) != sizeof(*rep)) {
-		rep->sys = errno ? errno : EPIPE;
-		rep->id = 0;
+	struct sigaction sa = { .sa_handler = on_term };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, ERR_INTERNAL, "socket of the thaw watchdog");
+	z->watchdog = fork();
+	if (z->watchdog < 0) {
+		err_sys(err, ERR_INTERNAL, "start the thaw watchdog");
+		close(pair[0]);
+		close(pair[1]);
 		return -1;
 	}
+	if (!z->watchdog) {
+		close(pair[0]);
+		watchdog_channel = pair[1];
+		setsid(); /* not ended by the keyboard */
+		sigaction(SIGTERM, &sa, NULL);
+		signal(SIGINT, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+		prctl(PR_SET_NAME, "thaw-watchdog");
+		mlockall(MCL_CURRENT | MCL_FUTURE);
+		watch(z, pair[1]);
+		_exit(0);
+	}
+	close(pair[1]);
+	z->channel = pair[0];
 	return 0;
 }
 
-int serve_freezer_start(const struct serve_drive *drives, int n, unsigned limit_s,
-	struct serve_freezer *ret, struct err *err)
+static void tell(struct serve_freezer *z, enum word word)
 {
-	struct child *c = calloc(1, sizeof(*c));
-	int fds[2];
-	pid_t pid;
+	char c = (char)word;
 
-	*ret = (struct serve_freezer){ .fd = -1 };
-	if (!c)
+	/* When nobody takes it, the watchdog is gone: serve_freezer_tick finds that out. */
+	if (send(z->channel, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
+		atomic_store(&z->shared->lost, true);
+}
+
+int serve_freezer_new(const struct serve_drive *drives, unsigned n, unsigned limit_s,
+	unsigned grace_s, struct serve_freezer **ret, struct err *err)
+{
+	struct serve_freezer *z = calloc(1, sizeof(*z));
+
+	*ret = NULL;
+	if (!z)
 		return err_set(err, ERR_NOMEM, "freezing: out of memory");
-	c->limit_ms = limit_s * 1000u;
-	c->n = limit_s ? serve_mounts_find(drives, n, c->mounts) : 0;
-	if (!c->n) {
-		free(c);
+	z->channel = -1;
+	z->limit_s = limit_s;
+	z->grace_s = grace_s;
+	pthread_mutex_init(&z->lock, NULL);
+	z->shared = mmap(NULL, sizeof(*z->shared), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (z->shared == MAP_FAILED) {
+		free(z);
+		return err_sys(err, ERR_NOMEM, "freezing");
+	}
+	if (serve_mounts(drives, n, "/proc/self/mountinfo", z->mounts, MAX_MOUNTS, &z->n_mounts,
+		    err) < 0 || (z->n_mounts && start_watchdog(z, err) < 0)) {
+		serve_freezer_free(z);
+		return -1;
+	}
+	if (!z->n_mounts) {
+		serve_freezer_free(z);
 		return 0;
 	}
-	for (int i = 0; i < c->n; i++)
-		log_info("holds %s still while it is read, at most %u s", c->mounts[i].point,
-			limit_s);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
-		free(c);
-		return err_sys(err, ERR_INTERNAL, "freezing: socket pair");
-	}
-	pid = fork();
-	if (!pid) {
-		close(fds[0]);
-		child_main(c, fds[1]);
-	}
-	close(fds[1]);
-	serve_mounts_close(c->mounts, c->n);
-	free(c);
-	if (pid < 0) {
-		close(fds[0]);
-		return err_sys(err, ERR_INTERNAL, "freezing: fork");
-	}
-	*ret = (struct serve_freezer){ .pid = pid, .fd = fds[0] };
+	*ret = z;
 	return 0;
 }
 
-int serve_freezer_freeze(struct serve_freezer *f, uint32_t *ret_id, struct err *err)
+static void thaw(struct serve_freezer *z)
 {
-	struct request q = { .ask = ASK_FREEZE };
-	struct reply rep = { .sys = 0 };
+	if (!z->frozen)
+		return;
+	thaw_all(z);
+	z->frozen = false;
+	tell(z, WORD_END);
+	munlockall();
+	log_info("file systems thawed");
+}
 
-	*ret_id = 0;
-	if (f->fd < 0)
+void serve_freezer_free(struct serve_freezer *z)
+{
+	if (!z)
+		return;
+	thaw(z);
+	if (z->channel >= 0)
+		close(z->channel);
+	if (z->watchdog > 0)
+		while (waitpid(z->watchdog, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	for (unsigned i = 0; i < z->n_mounts; i++)
+		close(z->mounts[i].fd);
+	munmap(z->shared, sizeof(*z->shared));
+	free(z);
+}
+
+/* Freezes one file system, or makes it read-only where freezing is not known (FAT). */
+static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
+{
+	struct serve_mount *m = &z->mounts[i];
+
+	/* Noted before it happens: should this process die in between, it is thawed. */
+	atomic_store(&z->shared->how[i], FROZEN);
+	if (!ioctl(m->fd, FIFREEZE, 0))
 		return 0;
-	if (!ask(f, &q, &rep) && rep.id) {
-		*ret_id = rep.id;
+	atomic_store(&z->shared->how[i], THAWED);
+	if (errno == EBUSY) {
+		log_warn("%s: frozen by someone else already", m->path);
 		return 0;
 	}
-	errno = rep.sys;
-	return err_sys(err, ERR_SRC_READ, "freeze %s", rep.what[0] ? rep.what : "(watchdog)");
+	if (errno != EOPNOTSUPP && errno != ENOTTY)
+		return err_sys(err, ERR_SRC_READ, "freeze %s", m->path);
+	atomic_store(&z->shared->how[i], READ_ONLY);
+	if (!mount(NULL, m->path, NULL, MS_REMOUNT | MS_RDONLY | m->flags, NULL))
+		return 0;
+	atomic_store(&z->shared->how[i], THAWED);
+	return err_sys(err, ERR_SRC_READ, "make %s read-only", m->path);
 }
 
-void serve_freezer_thaw(struct serve_freezer *f)
+static int freeze(struct serve_freezer *z, struct err *err)
 {
-	struct request q = { .ask = ASK_THAW };
-	struct reply rep;
+	struct shared *s = z->shared;
+	uint64_t start = clock_now_ms();
+	int status = 0;
 
-	if (f->fd >= 0 && ask(f, &q, &rep) < 0)
-		log_error("the thaw watchdog does not answer; it thaws as the server ends");
+	/* The last lines that may be written: the log's file could be on one of them. */
+	log_info("freezing %u file systems, for at most %u s", z->n_mounts, z->limit_s);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
+		log_warn("memory cannot be locked: %s", strerror(errno));
+	atomic_store(&s->lost, false);
+	atomic_store(&s->freezing, true);
+	tell(z, WORD_BEGIN);
+	for (unsigned i = 0; i < z->n_mounts && !status; i++)
+		status = freeze_one(z, i, err);
+	atomic_store(&s->freezing, false);
+	z->frozen = true;
+	if (!status && atomic_load(&s->lost))
+		status = err_set(err, ERR_SRC_READ, "freezing took too long and was given up");
+	if (status) {
+		thaw(z);
+		return -1;
+	}
+	z->epoch++;
+	log_info("file systems frozen in %llu ms",
+		(unsigned long long)(clock_now_ms() - start));
+	return 0;
 }
 
-bool serve_freezer_holds(struct serve_freezer *f, uint32_t id)
+int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err)
 {
-	struct request q = { .ask = ASK_HOLDS };
-	struct reply rep;
+	int status = 0;
 
-	return f->fd < 0 || (!ask(f, &q, &rep) && rep.id == id);
+	pthread_mutex_lock(&z->lock);
+	if (z->frozen && atomic_load(&z->shared->lost) && !z->holders)
+		thaw(z);
+	if (!z->frozen)
+		status = freeze(z, err);
+	else if (atomic_load(&z->shared->lost))
+		status = err_set(err, ERR_SRC_READ, "the time for freezing is over");
+	if (!status) {
+		z->holders++;
+		*ret_epoch = z->epoch;
+	}
+	pthread_mutex_unlock(&z->lock);
+	return status;
 }
 
-void serve_freezer_stop(struct serve_freezer *f)
+void serve_freezer_release(struct serve_freezer *z, bool lost)
 {
-	if (f->fd < 0)
-		return;
-	close(f->fd);
-	f->fd = -1;
-	waitpid(f->pid, NULL, 0);
+	pthread_mutex_lock(&z->lock);
+	z->holders--;
+	z->alone_ms = clock_now_ms() - (lost ? 0 : z->grace_s * 1000u);
+	pthread_mutex_unlock(&z->lock);
+}
+
+bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch)
+{
+	bool intact;
+
+	pthread_mutex_lock(&z->lock);
+	intact = z->frozen && z->epoch == epoch && !atomic_load(&z->shared->lost);
+	pthread_mutex_unlock(&z->lock);
+	return intact;
+}
+
+void serve_freezer_tick(struct serve_freezer *z)
+{
+	pthread_mutex_lock(&z->lock);
+	if (z->frozen) {
+		tell(z, WORD_FEED);
+		if (!z->holders && clock_now_ms() - z->alone_ms >= z->grace_s * 1000u)
+			thaw(z);
+		else if (atomic_load(&z->shared->lost))
+			thaw_all(z);
+	}
+	pthread_mutex_unlock(&z->lock);
+}
+
+bool serve_freezer_frozen(struct serve_freezer *z)
+{
+	bool frozen;
+
+	pthread_mutex_lock(&z->lock);
+	frozen = z->frozen;
+	pthread_mutex_unlock(&z->lock);
+	return frozen;
 }

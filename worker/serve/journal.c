@@ -1,88 +1,243 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a worker said is durable on its target, kept for the worker that comes after it: a line
- * of text that names job, drive and content, its checksum, then the bitmap.
+ * Journals of copies: for each job, drive and generation the units that the worker said are
+ * durable. In memory, and with a folder also in one file each:
+ * "TWJ1", u32 length of the key, u32 length of the bitmap, key, bitmap, XXH3-64 of all before.
  */
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <xxhash.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/fdio.h"
+#include "base/log.h"
 #include "serve/serve-internal.h"
 
-#define HEAD_MAX 512
+#define SLOTS 64
+#define KEY_MAX 320
+#define HEAD 12
+#define MAGIC 0x314a5754u /* "TWJ1" */
 
-/* The first line: all that must be the same for the bitmap to mean anything. */
-static size_t make_head(char *head, const char *job, const struct proto_disk *d,
-	const uint8_t *units, size_t len)
+struct slot {
+	char key[KEY_MAX];
+	uint8_t *bitmap;
+	size_t len;
+	uint64_t used;  /* order of use, 0 = free */
+	bool dirty;     /* its file is not up to date */
+};
+
+struct serve_journal {
+	pthread_mutex_t lock;
+	char *dir; /* NULL = in memory */
+	uint64_t clock;
+	struct slot slots[SLOTS];
+};
+
+int serve_journal_open(const char *dir, struct serve_journal **ret, struct err *err)
 {
-	int n = snprintf(head, HEAD_MAX, "target-worker journal 1 %s %s %llu %s %s %016llx\n", job,
-		d->name, (unsigned long long)d->size, d->serial[0] ? d->serial : "-",
-		d->generation[0] ? d->generation : "-", (unsigned long long)XXH3_64bits(units, len));
+	struct serve_journal *j = calloc(1, sizeof(*j));
+	struct stat st;
 
-	return n > 0 && n < HEAD_MAX ? (size_t)n : 0;
-}
-
-/* Job names come from the network: the file is named by their hash. */
-static int make_path(char *path, size_t size, const char *dir, const char *job,
-	const struct proto_disk *d)
-{
-	int n = snprintf(path, size, "%s/%s-%016llx.journal", dir, d->name,
-		(unsigned long long)XXH3_64bits(job, strlen(job)));
-
-	return n > 0 && (size_t)n < size ? 0 : -1;
-}
-
-int serve_journal_write(const char *dir, const char *job, const struct proto_disk *d,
-	const uint8_t *units, size_t len, struct err *err)
-{
-	char path[512], head[HEAD_MAX];
-	size_t n = make_head(head, job, d, units, len);
-	CLEANUP_FREE char *all = malloc(n + len);
-
-	if (!all || !n || make_path(path, sizeof(path), dir, job, d) < 0)
-		return err_set(err, ERR_NOMEM, "%s: journal of %zu bytes", dir, len);
-	memcpy(all, head, n);
-	memcpy(all + n, units, len);
-	return fdio_replace_file(path, all, n + len, 0600, err);
-}
-
-int serve_journal_read(const char *dir, const char *job, const struct proto_disk *d,
-	uint8_t *units, size_t size, size_t *ret_len, struct err *err)
-{
-	char path[512], head[HEAD_MAX];
-	CLEANUP_FREE char *all = NULL;
-	const char *nl;
-	size_t len, n;
-
-	*ret_len = 0;
-	if (make_path(path, sizeof(path), dir, job, d) < 0)
-		return err_set(err, ERR_INTERNAL, "%s: path too long", dir);
-	if (access(path, F_OK) < 0)
-		return 0;
-	if (fdio_read_file(path, size + HEAD_MAX, &all, &len, err) < 0)
+	if (!j || (dir && !(j->dir = strdup(dir)))) {
+		free(j);
+		return err_set(err, ERR_NOMEM, "journal: out of memory");
+	}
+	if (dir && (stat(dir, &st) < 0 || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR)))) {
+		err_sys(err, ERR_USAGE, "folder %s", dir);
+		free(j->dir);
+		free(j);
 		return -1;
-	nl = memchr(all, '\n', len);
-	if (!nl)
-		return 0;
-	n = (size_t)(nl + 1 - all);
-	len -= n;
-	if (len > size || make_head(head, job, d, (const uint8_t *)nl + 1, len) != n ||
-		memcmp(head, all, n))
-		return 0; /* of another content, or damaged: the hashes will tell */
-	memcpy(units, nl + 1, len);
-	*ret_len = len;
+	}
+	pthread_mutex_init(&j->lock, NULL);
+	*ret = j;
 	return 0;
 }
 
-void serve_journal_remove(const char *dir, const char *job, const struct proto_disk *d)
+void serve_journal_close(struct serve_journal *j)
 {
-	char path[512];
+	if (!j)
+		return;
+	for (unsigned i = 0; i < SLOTS; i++)
+		free(j->slots[i].bitmap);
+	free(j->dir);
+	free(j);
+}
 
-	if (!make_path(path, sizeof(path), dir, job, d))
-		unlink(path);
+static void key_text(const struct serve_journal_key *k, char ret[KEY_MAX])
+{
+	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%" PRIu64, k->job, k->drive, k->generation, k->size);
+}
+
+static void file_name(const struct serve_journal *j, const char *key, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/%016llx.journal", j->dir,
+		(unsigned long long)XXH3_64bits(key, strlen(key)));
+}
+
+static struct slot *find(struct serve_journal *j, const char *key)
+{
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (j->slots[i].used && !strcmp(j->slots[i].key, key))
+			return &j->slots[i];
+	return NULL;
+}
+
+/* A free slot, or the one not used for longest. */
+static struct slot *take(struct serve_journal *j, const char *key)
+{
+	struct slot *s = &j->slots[0];
+
+	for (unsigned i = 1; i < SLOTS; i++)
+		if (j->slots[i].used < s->used)
+			s = &j->slots[i];
+	free(s->bitmap);
+	*s = (struct slot){ .used = ++j->clock };
+	strcpy(s->key, key);
+	return s;
+}
+
+static int write_file(struct serve_journal *j, struct slot *s, struct err *err)
+{
+	size_t key_len = strlen(s->key), len = HEAD + key_len + s->len;
+	CLEANUP_FREE uint8_t *file = malloc(len + 8);
+	char path[4096];
+
+	if (!file)
+		return err_set(err, ERR_NOMEM, "journal: out of memory");
+	file_name(j, s->key, path, sizeof(path));
+	if (!s->len) {
+		if (unlink(path) < 0 && errno != ENOENT)
+			return err_sys(err, ERR_INTERNAL, "remove %s", path);
+		s->dirty = false;
+		return 0;
+	}
+	bytes_put_le32(file, MAGIC);
+	bytes_put_le32(file + 4, (uint32_t)key_len);
+	bytes_put_le32(file + 8, (uint32_t)s->len);
+	memcpy(file + HEAD, s->key, key_len);
+	memcpy(file + HEAD + key_len, s->bitmap, s->len);
+	bytes_put_le64(file + len, XXH3_64bits(file, len));
+	if (fdio_replace_file(path, file, len + 8, 0600, err) < 0)
+		return -1;
+	s->dirty = false;
+	return 0;
+}
+
+/* A damaged file counts as none: the worker then compares hashes. */
+static struct slot *load(struct serve_journal *j, const char *key)
+{
+	CLEANUP_FREE char *file = NULL;
+	size_t len, key_len = strlen(key), n;
+	struct err err = ERR_INIT;
+	char path[4096];
+	struct slot *s;
+
+	if (!j->dir)
+		return NULL;
+	file_name(j, key, path, sizeof(path));
+	if (fdio_read_file(path, PROTO_MAX_PAYLOAD + KEY_MAX + HEAD + 8, &file, &len, &err) < 0) {
+		if (err.sys != ENOENT)
+			log_warn("journal: %s", err.text);
+		return NULL;
+	}
+	if (len < HEAD + 8 || bytes_le32(file) != MAGIC || bytes_le32(file + 4) != key_len ||
+		len - HEAD - 8 < key_len || memcmp(file + HEAD, key, key_len))
+		return NULL;
+	n = len - HEAD - 8 - key_len;
+	if (n != bytes_le32(file + 8) ||
+		XXH3_64bits(file, len - 8) != bytes_le64(file + len - 8)) {
+		log_warn("journal: %s is damaged, not used", path);
+		return NULL;
+	}
+	s = take(j, key);
+	s->bitmap = malloc(n ? n : 1);
+	if (!s->bitmap) {
+		s->used = 0;
+		return NULL;
+	}
+	memcpy(s->bitmap, file + HEAD + key_len, n);
+	s->len = n;
+	return s;
+}
+
+int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k,
+	const void *bitmap, size_t len, bool keep_off_disk, struct err *err)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+	char key[KEY_MAX];
+	struct slot *s;
+	int status = 0;
+
+	if (!copy)
+		return err_set(err, ERR_NOMEM, "journal: out of memory");
+	if (len)
+		memcpy(copy, bitmap, len);
+	key_text(k, key);
+	pthread_mutex_lock(&j->lock);
+	s = find(j, key);
+	if (!s)
+		s = take(j, key);
+	free(s->bitmap);
+	s->bitmap = copy;
+	s->len = len;
+	s->used = ++j->clock;
+	s->dirty = true;
+	if (j->dir && !keep_off_disk)
+		status = write_file(j, s, err);
+	pthread_mutex_unlock(&j->lock);
+	return status;
+}
+
+size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k, void *ret,
+	size_t max)
+{
+	char key[KEY_MAX];
+	struct slot *s;
+	size_t len = 0;
+
+	key_text(k, key);
+	pthread_mutex_lock(&j->lock);
+	s = find(j, key);
+	if (!s)
+		s = load(j, key);
+	if (s && s->len <= max) {
+		len = s->len;
+		memcpy(ret, s->bitmap, len);
+	}
+	pthread_mutex_unlock(&j->lock);
+	return len;
+}
+
+void serve_journal_drop(struct serve_journal *j, const char *job)
+{
+	size_t n = strlen(job);
+
+	pthread_mutex_lock(&j->lock);
+	for (unsigned i = 0; i < SLOTS; i++) {
+		struct slot *s = &j->slots[i];
+
+		if (s->used && !strncmp(s->key, job, n) && s->key[n] == '\n') {
+			s->len = 0;
+			s->dirty = true;
+		}
+	}
+	pthread_mutex_unlock(&j->lock);
+}
+
+void serve_journal_flush(struct serve_journal *j)
+{
+	struct err err = ERR_INIT;
+
+	pthread_mutex_lock(&j->lock);
+	for (unsigned i = 0; j->dir && i < SLOTS; i++)
+		if (j->slots[i].used && j->slots[i].dirty && write_file(j, &j->slots[i], &err) < 0)
+			log_warn("%s", err.text);
+	pthread_mutex_unlock(&j->lock);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /proc/self/mountinfo (proc(5)) against the drives: a file system counts when its device is a
- * served drive, a partition of one, or a mapping that has one among its slaves. */
-#include "serve/mounts.h"
-
+/* Which mounted file systems stand on the served drives. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,17 +11,63 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "serve/serve-internal.h"
 
-#define DEPTH 8 /* LUKS on LVM on md on a partition is 5 */
+#define MAX_DEPTH 8 /* partition on RAID on LVM on ... */
 
-void serve_mounts_unescape(char *s)
+static bool read_dev(const char *path, dev_t *ret)
+{
+	CLEANUP_FCLOSE FILE *f = fopen(path, "re");
+	unsigned ma, mi;
+
+	if (!f || fscanf(f, "%u:%u", &ma, &mi) != 2)
+		return false;
+	*ret = makedev(ma, mi);
+	return true;
+}
+
+/* Whether the block device is one of the drives, a partition of one, or stands on one. */
+static bool on_drives(const struct serve_drive *drives, unsigned n, dev_t dev, unsigned depth)
+{
+	char path[128], sub[512];
+	struct dirent *e;
+	bool found = false;
+	dev_t below;
+	DIR *dir;
+
+	for (unsigned i = 0; i < n; i++)
+		if (drives[i].dev.device && drives[i].device == dev)
+			return true;
+	if (!depth)
+		return false;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(dev), minor(dev));
+	snprintf(sub, sizeof(sub), "%s/partition", path);
+	if (!access(sub, F_OK)) {
+		snprintf(sub, sizeof(sub), "%s/../dev", path);
+		return read_dev(sub, &below) && on_drives(drives, n, below, depth - 1);
+	}
+	snprintf(sub, sizeof(sub), "%s/slaves", path);
+	dir = opendir(sub);
+	while (dir && !found && (e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(sub, sizeof(sub), "%s/slaves/%s/dev", path, e->d_name);
+		found = read_dev(sub, &below) && on_drives(drives, n, below, depth - 1);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* "\040" and the like, as the kernel writes blanks in paths. */
+static void unescape(char *s)
 {
 	char *out = s;
 
 	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-			s[3] >= '0' && s[3] <= '7') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
 			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 3;
 		} else {
@@ -33,156 +77,108 @@ void serve_mounts_unescape(char *s)
 	*out = '\0';
 }
 
-static bool is_served(const struct serve_drive *drives, int n, dev_t dev)
+static bool has_word(const char *list, const char *word)
 {
-	struct stat st;
+	size_t n = strlen(word);
 
-	for (int i = 0; i < n; i++)
-		if (drives[i].block && !fstat(drives[i].fd, &st) && st.st_rdev == dev)
+	for (const char *p = list; p; p = strchr(p, ','), p = p ? p + 1 : NULL)
+		if (!strncmp(p, word, n) && (p[n] == ',' || !p[n]))
 			return true;
 	return false;
-}
-
-/* The number in /sys/dev/block/MAJ:MIN/<file>, 0 when there is none. */
-static dev_t device_in(const char *dir, const char *file)
-{
-	char path[512];
-	unsigned maj, min;
-	FILE *f;
-	int n;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	n = fscanf(f, "%u:%u", &maj, &min);
-	fclose(f);
-	return n == 2 ? makedev(maj, min) : 0;
-}
-
-static bool on_served(const struct serve_drive *drives, int n, dev_t dev, int depth)
-{
-	char dir[64], slaves[80], child[320];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	if (!dev || depth > DEPTH)
-		return false;
-	if (is_served(drives, n, dev))
-		return true;
-	snprintf(dir, sizeof(dir), "/sys/dev/block/%u:%u", major(dev), minor(dev));
-	snprintf(child, sizeof(child), "%s/partition", dir);
-	if (!access(child, F_OK))
-		return on_served(drives, n, device_in(dir, "../dev"), depth + 1);
-	snprintf(slaves, sizeof(slaves), "%s/slaves", dir);
-	d = opendir(slaves);
-	if (!d)
-		return false;
-	while (!found && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(child, sizeof(child), "%s/%.200s", slaves, e->d_name);
-		found = on_served(drives, n, device_in(child, "dev"), depth + 1);
-	}
-	closedir(d);
-	return found;
 }
 
 static unsigned long flags_of(const char *options)
 {
 	static const struct {
-		const char *name;
+		const char *word;
 		unsigned long flag;
-	} known[] = { { "nosuid", MS_NOSUID }, { "nodev", MS_NODEV }, { "noexec", MS_NOEXEC },
-		{ "noatime", MS_NOATIME }, { "relatime", MS_RELATIME },
-		{ "nodiratime", MS_NODIRATIME } };
+	} words[] = { { "nosuid", MS_NOSUID }, { "nodev", MS_NODEV }, { "noexec", MS_NOEXEC },
+		{ "noatime", MS_NOATIME }, { "nodiratime", MS_NODIRATIME },
+		{ "relatime", MS_RELATIME }, { "sync", MS_SYNCHRONOUS } };
 	unsigned long flags = 0;
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		const char *at = strstr(options, known[i].name);
-
-		if (at && (at == options || at[-1] == ','))
-			flags |= known[i].flag;
-	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (has_word(options, words[i].word))
+			flags |= words[i].flag;
 	return flags;
 }
 
-/* One line; the device is the numbers in it or, for file systems with numbers of their own
- * (btrfs), the device named as the source. */
-static bool parse_line(char *line, struct serve_mount *m, dev_t *dev)
+/* A line of proc(5) mountinfo: "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/x rw". */
+static bool parse_line(char *line, struct serve_mount *ret, dev_t *ret_block, bool *ret_writable)
 {
-	char root[512], point[512], options[512], source[512];
-	unsigned maj, min;
-	char *dash = strstr(line, " - ");
+	char *save, *field[6], *word, *source, *super;
+	unsigned ma, mi;
 	struct stat st;
 
-	if (!dash || sscanf(line, "%*d %*d %u:%u %511s %511s %511s", &maj, &min, root, point,
-			     options) != 5 ||
-		sscanf(dash + 3, "%*s %511s", source) != 1)
-		return false;
-	serve_mounts_unescape(point);
-	serve_mounts_unescape(source);
-	if (strlen(point) >= sizeof(m->point))
-		return false;
-	*dev = makedev(maj, min);
-	if (!maj) {
-		if (source[0] != '/' || stat(source, &st) < 0 || !S_ISBLK(st.st_mode))
+	for (int i = 0; i < 6; i++)
+		if (!(field[i] = strtok_r(i ? NULL : line, " \n", &save)))
 			return false;
-		*dev = st.st_rdev;
-	}
-	memset(m, 0, sizeof(*m));
-	strcpy(m->point, point);
-	m->flags = flags_of(options);
-	m->read_only = !strncmp(options, "ro", 2) && (!options[2] || options[2] == ',');
+	do
+		word = strtok_r(NULL, " \n", &save);
+	while (word && strcmp(word, "-"));
+	if (!word || !strtok_r(NULL, " \n", &save) || !(source = strtok_r(NULL, " \n", &save)) ||
+		!(super = strtok_r(NULL, " \n", &save)) ||
+		sscanf(field[2], "%u:%u", &ma, &mi) != 2)
+		return false;
+	unescape(field[4]);
+	unescape(source);
+	*ret = (struct serve_mount){ .device = makedev(ma, mi), .fd = -1,
+		.flags = flags_of(field[5]) };
+	if ((size_t)snprintf(ret->path, sizeof(ret->path), "%s", field[4]) >= sizeof(ret->path))
+		return false;
+	*ret_block = ret->device;
+	/* btrfs and others have a number of their own that is no block device. */
+	if (!ma && source[0] == '/' && !stat(source, &st) && S_ISBLK(st.st_mode))
+		*ret_block = st.st_rdev;
+	*ret_writable = has_word(super, "rw");
 	return true;
 }
 
-/* Longer paths first; "/" comes last. */
-static int by_depth(const void *a, const void *b)
+static bool known(const struct serve_mount *m, unsigned n, dev_t dev)
 {
-	size_t la = strlen(((const struct serve_mount *)a)->point);
-	size_t lb = strlen(((const struct serve_mount *)b)->point);
-
-	return la < lb ? 1 : la > lb ? -1 : 0;
+	while (n)
+		if (m[--n].device == dev)
+			return true;
+	return false;
 }
 
-int serve_mounts_find(const struct serve_drive *drives, int n,
-	struct serve_mount ret[SERVE_MAX_MOUNTS])
+int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mountinfo,
+	struct serve_mount *ret, unsigned max, unsigned *ret_n, struct err *err)
 {
-	dev_t seen[SERVE_MAX_MOUNTS], dev;
-	char line[4096];
-	int found = 0;
-	FILE *f = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FCLOSE FILE *f = fopen(mountinfo, "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t size = 0;
+	unsigned found = 0;
+	struct serve_mount m;
+	struct stat st;
+	bool writable;
+	dev_t block;
 
-	if (!f) {
-		log_warn("/proc/self/mountinfo cannot be read: nothing is held still");
-		return 0;
-	}
-	while (found < SERVE_MAX_MOUNTS && fgets(line, sizeof(line), f)) {
-		struct serve_mount *m = &ret[found];
-		int i = 0;
-
-		if (!parse_line(line, m, &dev) || !on_served(drives, n, dev, 0))
+	if (!f)
+		return err_sys(err, ERR_INTERNAL, "open %s", mountinfo);
+	while (getline(&line, &size, f) > 0) {
+		if (!parse_line(line, &m, &block, &writable) || !writable ||
+			!on_drives(drives, n, block, MAX_DEPTH) || known(ret, found, m.device))
 			continue;
-		while (i < found && seen[i] != dev)
-			i++;
-		if (i < found)
-			continue; /* a bind mount or subvolume of one we have */
-		m->fd = open(m->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (m->fd < 0) {
-			log_warn("%s cannot be opened and is not held still", m->point);
+		if (found == max)
+			return err_set(err, ERR_INTERNAL, "more than %u file systems to freeze", max);
+		m.fd = open(m.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		/* Something else may be mounted over it: then another place will show it. */
+		if (m.fd >= 0 && major(m.device) && !fstat(m.fd, &st) && st.st_dev != m.device) {
+			close(m.fd);
 			continue;
 		}
-		seen[found++] = dev;
+		if (m.fd < 0) {
+			log_warn("%s: cannot be opened to be frozen: %s", m.path, strerror(errno));
+			continue;
+		}
+		ret[found++] = m;
 	}
-	fclose(f);
-	qsort(ret, (size_t)found, sizeof(*ret), by_depth);
-	return found;
-}
-
-void serve_mounts_close(struct serve_mount *m, int n)
-{
-	while (n-- > 0)
-		close(m[n].fd);
+	for (unsigned i = 0; i < found / 2; i++) {
+		m = ret[i];
+		ret[i] = ret[found - 1 - i];
+		ret[found - 1 - i] = m;
+	}
+	*ret_n = found;
+	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "block/block.h"
 #include "proto/proto.h"
@@ -11,7 +12,7 @@
 
 #define SERVE_MAX_CONNECTIONS 32 /* of all clients */
 #define SERVE_MAX_PER_SESSION 9
-#define SERVE_MAX_SESSIONS 16
+#define SERVE_MAX_SESSIONS 128
 #define SERVE_READ_ALIGN 4096
 #define SERVE_BUFFER (PROTO_MAX_READ + 2 * SERVE_READ_ALIGN)
 
@@ -19,7 +20,6 @@
 struct serve_drive {
 	char name[64];
 	struct block_dev dev;
-	int buffered;          /* second descriptor without O_DIRECT, -1 until needed */
 	_Atomic bool no_direct; /* the file system refuses direct reads */
 	dev_t device;          /* of a block device, else of the file's file system */
 	bool rotational;
@@ -91,15 +91,19 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 /* At most max bytes; returns the length, 0 when there is none. */
 size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
 	void *ret, size_t max);
+/* Forgets all that the job has. */
+void serve_journal_drop(struct serve_journal *j, const char *job);
+/* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 
 /* serve.c */
 struct serve_session {
 	uint8_t id[16];
-	unsigned connections;
-	bool holding;        /* counted by the freezer */
-	bool said_bye;
-	uint64_t epoch;
+	unsigned connections; /* may be 0 for a while: the client comes back */
+	uint64_t used;        /* order of use, 0 = free */
+	bool holding;         /* counted by the freezer */
+	bool released;        /* the client said that it has everything */
+	uint64_t epoch;       /* of the freezer, 0 = not held yet */
 	struct serve_limit limit; /* what the client asked for */
 	char job[128];
 };
@@ -120,6 +124,7 @@ struct serve {
 	struct serve_conn *conns;
 	unsigned n_conns;
 	struct serve_session sessions[SERVE_MAX_SESSIONS];
+	uint64_t clock; /* of the sessions' use */
 	char generations[SERVE_MAX_DRIVES][40]; /* of generation_epoch */
 	uint64_t generation_epoch;
 };
@@ -131,9 +136,9 @@ void serve_session_leave(struct serve *s, struct serve_session *v);
 int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
 /* After content was read: whether it was still all the while. */
 bool serve_session_intact(struct serve *s, struct serve_session *v);
-/* THAW, or the end of the client's work: gives the hold up. */
+/* The client has all it wants: what it still reads may change meanwhile. */
 void serve_session_release(struct serve *s, struct serve_session *v);
-void serve_generation(struct serve *s, unsigned drive, char ret[40]);
+void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
 
 /* conn.c */
 #define SERVE_QUEUE 192  /* requests waiting on a connection */
@@ -155,7 +160,8 @@ struct serve_conn {
 	struct serve_request queue[SERVE_QUEUE];
 	unsigned head, n_queued;
 	bool big;            /* a queued request's payload is in `in` */
-	bool bye;
+	uint32_t bye_id;
+	bool bye, complete;  /* the client said it will ask no more; that it has everything */
 	uint8_t *in;         /* PROTO_MAX_PAYLOAD */
 	uint8_t *buf;        /* SERVE_BUFFER, aligned: what was read */
 	uint8_t *out;        /* header and payload of a reply */

@@ -1,192 +1,310 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The server: drives, sessions, connections and their threads. */
 #include "serve/serve.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "serve/serve-internal.h"
 
-#define STACK_BYTES (256u << 10)
+#define STACK (256u << 10) /* locked in memory while frozen */
 
-struct worker {
-	struct serve *sv;
-	struct stream *s;
-};
-
-int serve_start(const struct serve_options *opt, struct serve **ret, struct err *err)
+static int open_drives(struct serve *s, const struct serve_config *c, struct err *err)
 {
-	struct serve *sv = calloc(1, sizeof(*sv));
-
-	if (!sv)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	sv->opt = *opt;
-	sv->capture.limit_s = opt->freeze_s;
-	sv->capture.freezer.fd = -1;
-	pthread_mutex_init(&sv->lock, NULL);
-	pthread_mutex_init(&sv->capture.lock, NULL);
-	pthread_mutex_init(&sv->limit.lock, NULL);
-	pthread_cond_init(&sv->changed, NULL);
-	serve_limit_set(&sv->limit, opt->bandwidth);
-	for (int i = 0; i < opt->n_keys; i++)
-		sv->psks[i] = &sv->opt.keys[i];
-	for (; sv->n_drives < opt->n_drives; sv->n_drives++)
-		if (serve_drive_open(opt->drives[sv->n_drives], (uint16_t)sv->n_drives,
-			    &sv->drives[sv->n_drives], err) < 0)
-			goto fail;
-	if (serve_freezer_start(sv->drives, sv->n_drives, opt->freeze_s, &sv->capture.freezer,
-		    err) < 0 ||
-		net_listen(opt->host, opt->port, &sv->listener, err) < 0)
-		goto fail;
-	*ret = sv;
-	return 0;
-fail:
-	serve_close(sv);
-	return -1;
-}
-
-/* A slot for the connection, or -1 when there are too many. */
-static int enter(struct serve *sv, struct stream *s)
-{
-	int slot = -1;
-
-	pthread_mutex_lock(&sv->lock);
-	for (int i = 0; i < SERVE_MAX_CONNECTIONS && slot < 0; i++)
-		if (!sv->streams[i])
-			slot = i;
-	if (slot >= 0) {
-		sv->streams[slot] = s;
-		sv->connections++;
+	if (!c->n_drives || c->n_drives > SERVE_MAX_DRIVES)
+		return err_set(err, ERR_USAGE, "1 to %d drives expected, not %u", SERVE_MAX_DRIVES,
+			c->n_drives);
+	for (unsigned i = 0; i < c->n_drives; i++) {
+		for (unsigned k = 0; k < i; k++)
+			if (!strcmp(s->drives[k].name, c->drives[i].name))
+				return err_set(err, ERR_USAGE, "drive %s is given twice",
+					s->drives[k].name);
+		if (serve_drive_open(&c->drives[i], &s->drives[i], err) < 0)
+			return -1;
+		s->n_drives++;
+		log_info("drive %s: %s, %llu bytes%s", s->drives[i].name, c->drives[i].path,
+			(unsigned long long)s->drives[i].dev.size,
+			s->drives[i].no_direct ? ", through the page cache" : "");
 	}
-	pthread_mutex_unlock(&sv->lock);
-	return slot;
+	return 0;
 }
 
-static void leave(struct serve *sv, struct stream *s)
+static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 {
-	pthread_mutex_lock(&sv->lock);
-	for (int i = 0; i < SERVE_MAX_CONNECTIONS; i++)
-		if (sv->streams[i] == s)
-			sv->streams[i] = NULL;
-	/* Closed under the lock: serve_close may be about to shut it down. */
-	net_close(s);
-	sv->connections--;
-	sv->idle_since_ms = clock_now_ms();
-	pthread_cond_broadcast(&sv->changed);
-	pthread_mutex_unlock(&sv->lock);
+	s->psks = c->psks;
+	s->allow_plain = c->allow_plain;
+	s->tls = (struct net_tls_config){ .psks = c->psks, .tls13_only = true };
+	if (!c->psks && !c->allow_plain)
+		return err_set(err, ERR_USAGE, "no pre-shared key, and plain is not allowed");
+	if (open_drives(s, c, err) < 0 || serve_journal_open(c->state_dir, &s->journal, err) < 0)
+		return -1;
+	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c->freeze_s, c->grace_s,
+				   &s->freezer, err) < 0)
+		return -1;
+	return net_listen(c->host, c->port, &s->listener, err);
 }
 
-static void *conn_main(void *arg)
+int serve_start(const struct serve_config *c, struct serve **ret, struct err *err)
 {
-	struct worker w = *(struct worker *)arg;
+	struct serve *s = calloc(1, sizeof(*s));
 
-	free(arg);
-	serve_conn(w.sv, w.s);
-	leave(w.sv, w.s);
+	if (!s)
+		return err_set(err, ERR_NOMEM, "source-server: out of memory");
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
+	serve_limit_init(&s->limit, c->bandwidth);
+	if (setup(s, c, err) < 0) {
+		serve_free(s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
+void serve_free(struct serve *s)
+{
+	if (!s)
+		return;
+	serve_freezer_free(s->freezer);
+	net_listen_close(s->listener);
+	serve_journal_close(s->journal);
+	for (unsigned i = 0; i < s->n_drives; i++)
+		serve_drive_close(&s->drives[i]);
+	free(s);
+}
+
+uint16_t serve_port(const struct serve *s)
+{
+	return net_listen_port(s->listener);
+}
+
+void serve_stop(struct serve *s)
+{
+	s->stop = true;
+	net_listen_stop(s->listener);
+}
+
+/* The session of that id; else a free place, or that of who was away for longest. */
+static struct serve_session *find_session(struct serve *s, const uint8_t *id)
+{
+	struct serve_session *place = NULL;
+
+	for (unsigned i = 0; i < SERVE_MAX_SESSIONS; i++) {
+		struct serve_session *v = &s->sessions[i];
+
+		if (v->used && !memcmp(v->id, id, sizeof(v->id)))
+			return v;
+		if (!v->connections && (!place || v->used < place->used))
+			place = v;
+	}
+	if (place)
+		*place = (struct serve_session){ .used = 0 };
+	return place;
+}
+
+struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h)
+{
+	struct serve_session *v;
+
+	pthread_mutex_lock(&s->lock);
+	v = find_session(s, h->session);
+	if (v && !v->used) {
+		memcpy(v->id, h->session, sizeof(v->id));
+		memcpy(v->job, h->job, sizeof(v->job));
+		serve_limit_init(&v->limit, 0);
+	}
+	if (v && v->connections >= SERVE_MAX_PER_SESSION)
+		v = NULL;
+	if (v) {
+		v->connections++;
+		v->used = ++s->clock;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return v;
+}
+
+void serve_session_leave(struct serve *s, struct serve_session *v)
+{
+	pthread_mutex_lock(&s->lock);
+	if (v->connections == 1 && v->holding) {
+		serve_freezer_release(s->freezer, true);
+		v->holding = false;
+	}
+	v->connections--;
+	pthread_mutex_unlock(&s->lock);
+}
+
+int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err)
+{
+	uint64_t epoch;
+	int status = 0;
+	bool need;
+
+	if (!s->freezer)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	need = !v->holding && !v->released;
+	pthread_mutex_unlock(&s->lock);
+	if (!need)
+		return 0;
+	if (serve_freezer_hold(s->freezer, &epoch, err) < 0)
+		return -1;
+	pthread_mutex_lock(&s->lock);
+	if (v->epoch && v->epoch != epoch)
+		status = err_set(err, ERR_SRC_READ, "the file systems were let go before everything "
+			"was read; begin the copy again, or give more time with --freeze");
+	if (!status && !v->holding && !v->released) {
+		v->holding = true;
+		v->epoch = epoch;
+		epoch = 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (epoch) /* refused, or another connection of the session was first */
+		serve_freezer_release(s->freezer, false);
+	return status;
+}
+
+bool serve_session_intact(struct serve *s, struct serve_session *v)
+{
+	uint64_t epoch;
+	bool holding, released;
+
+	if (!s->freezer)
+		return true;
+	pthread_mutex_lock(&s->lock);
+	epoch = v->epoch;
+	holding = v->holding;
+	released = v->released;
+	pthread_mutex_unlock(&s->lock);
+	return released || (holding && serve_freezer_intact(s->freezer, epoch));
+}
+
+void serve_session_release(struct serve *s, struct serve_session *v)
+{
+	bool holding;
+
+	pthread_mutex_lock(&s->lock);
+	holding = v->holding;
+	v->holding = false;
+	v->released = true;
+	pthread_mutex_unlock(&s->lock);
+	if (holding)
+		serve_freezer_release(s->freezer, false);
+	if (v->job[0])
+		serve_journal_drop(s->journal, v->job);
+}
+
+/* While the file systems are still, so is the generation: what else writes (swap) is no content
+ * that a copy would have to have. */
+void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40])
+{
+	pthread_mutex_lock(&s->lock);
+	if (!v->holding) {
+		serve_drive_generation(&s->drives[drive], ret);
+	} else {
+		for (unsigned i = 0; s->generation_epoch != v->epoch && i < s->n_drives; i++)
+			serve_drive_generation(&s->drives[i], s->generations[i]);
+		s->generation_epoch = v->epoch;
+		memcpy(ret, s->generations[drive], sizeof(s->generations[drive]));
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void *conn_thread(void *arg)
+{
+	struct serve_conn *c = arg, **p;
+	struct serve *s = c->serve;
+
+	serve_conn_run(c);
+	pthread_mutex_lock(&s->lock);
+	for (p = &s->conns; *p != c; p = &(*p)->next)
+		continue;
+	*p = c->next;
+	s->n_conns--;
+	net_close(c->stream);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	free(c);
 	return NULL;
 }
 
-static void take(struct serve *sv, struct stream *s)
+static void start_conn(struct serve *s, struct stream *stream)
 {
-	struct worker *w = malloc(sizeof(*w));
+	struct serve_conn *c = calloc(1, sizeof(*c));
 	pthread_attr_t attr;
 	pthread_t thread;
-	int r;
+	bool started = false;
 
-	if (!w || enter(sv, s) < 0) {
-		log_warn("%s: refused, there are too many connections", net_name(s));
-		net_close(s);
-		free(w);
-		return;
-	}
-	*w = (struct worker){ .sv = sv, .s = s };
 	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	r = pthread_create(&thread, &attr, conn_main, w);
+	pthread_mutex_lock(&s->lock);
+	if (c && s->n_conns < SERVE_MAX_CONNECTIONS) {
+		c->serve = s;
+		c->stream = stream;
+		started = !pthread_create(&thread, &attr, conn_thread, c);
+	}
+	if (started) {
+		c->next = s->conns;
+		s->conns = c;
+		s->n_conns++;
+	}
+	pthread_mutex_unlock(&s->lock);
 	pthread_attr_destroy(&attr);
-	if (r) {
-		log_error("%s: no thread: %s", net_name(s), strerror(r));
-		free(w);
-		leave(sv, s);
+	if (!started) {
+		log_warn("%s: refused, too many connections", net_name(stream));
+		net_close(stream);
+		free(c);
 	}
 }
 
-/* Lets the drives go when nobody has been there for the time to linger. */
-static void *housekeeping(void *arg)
+/* Feeds the thaw watchdog and lets go of what nobody needs any more. */
+static void *keeper(void *arg)
 {
-	struct serve *sv = arg;
-	bool idle;
+	static const struct timespec second = { .tv_sec = 1 };
+	struct serve *s = arg;
 
-	while (!sv->stop) {
-		struct timespec ts = { .tv_sec = 0, .tv_nsec = 200000000 };
-
-		nanosleep(&ts, NULL);
-		pthread_mutex_lock(&sv->lock);
-		idle = !sv->connections && sv->idle_since_ms &&
-			clock_now_ms() - sv->idle_since_ms > sv->opt.linger_s * 1000u;
-		pthread_mutex_unlock(&sv->lock);
-		if (idle)
-			serve_capture_end(&sv->capture, "nobody is connected any more");
+	while (!s->stop) {
+		if (s->freezer) {
+			serve_freezer_tick(s->freezer);
+			if (!serve_freezer_frozen(s->freezer))
+				serve_journal_flush(s->journal);
+		}
+		nanosleep(&second, NULL);
 	}
 	return NULL;
 }
 
-int serve_run(struct serve *sv, struct err *err)
+int serve_run(struct serve *s, struct err *err)
 {
-	pthread_t keeper;
-	int r = pthread_create(&keeper, NULL, housekeeping, sv);
+	static const struct timespec pause = { .tv_nsec = 100000000 };
+	struct err failed = ERR_INIT;
+	struct stream *stream;
+	pthread_t thread;
 
-	if (r)
-		return err_set(err, ERR_NOMEM, "start a thread: %s", strerror(r));
-	if (sv->opt.ready)
-		sv->opt.ready(sv->opt.ctx, net_listen_port(sv->listener));
-	r = 0;
-	while (!r) {
-		struct stream *s;
-
-		if (!net_accept(sv->listener, &s, err))
-			take(sv, s);
-		else if (err->code == ERR_CANCELLED)
-			break;
-		else if (err->sys != EMFILE && err->sys != ENFILE && err->sys != ENOMEM)
-			r = -1;
-		else
-			usleep(100000); /* out of descriptors: some connection will end */
+	if (pthread_create(&thread, NULL, keeper, s))
+		return err_set(err, ERR_NOMEM, "start a thread");
+	while (!s->stop) {
+		if (net_accept(s->listener, &stream, &failed) == 0) {
+			start_conn(s, stream);
+		} else if (failed.code != ERR_CANCELLED) {
+			log_warn("%s", failed.text);
+			nanosleep(&pause, NULL); /* out of descriptors: some will be free */
+		}
 	}
-	sv->stop = true;
-	pthread_join(keeper, NULL);
-	return r;
-}
-
-void serve_stop(struct serve *sv)
-{
-	sv->stop = true;
-	net_listen_stop(sv->listener);
-}
-
-void serve_close(struct serve *sv)
-{
-	if (!sv)
-		return;
-	sv->stop = true;
-	pthread_mutex_lock(&sv->lock);
-	for (int i = 0; i < SERVE_MAX_CONNECTIONS; i++)
-		if (sv->streams[i])
-			net_shutdown(sv->streams[i]);
-	while (sv->connections)
-		pthread_cond_wait(&sv->changed, &sv->lock);
-	pthread_mutex_unlock(&sv->lock);
-	serve_capture_end(&sv->capture, "the server ends");
-	serve_freezer_stop(&sv->capture.freezer);
-	net_listen_close(sv->listener);
-	while (sv->n_drives > 0)
-		serve_drive_close(&sv->drives[--sv->n_drives]);
-	for (int i = 0; i < sv->opt.n_keys; i++)
-		net_psk_wipe(&sv->opt.keys[i]);
-	free(sv);
+	pthread_join(thread, NULL);
+	pthread_mutex_lock(&s->lock);
+	for (struct serve_conn *c = s->conns; c; c = c->next)
+		shutdown(net_fd(c->stream), SHUT_RD);
+	while (s->n_conns)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	serve_freezer_free(s->freezer);
+	s->freezer = NULL;
+	serve_journal_flush(s->journal);
+	return 0;
 }

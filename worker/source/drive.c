@@ -81,17 +81,28 @@ static int receive_frame(struct source_chan *c, struct proto_frame *f, struct er
 	return 0;
 }
 
+/* Adds what the peer says, at most 200 printable characters of it. Returns -1. */
+static int peer_text(const struct drive_chan *d, const struct proto_frame *f, struct err *err)
+{
+	size_t at = strlen(err->text), n = f->len < 200 ? f->len : 200;
+
+	if (!n || at + n + 3 > sizeof(err->text))
+		return -1;
+	at += (size_t)snprintf(err->text + at, sizeof(err->text) - at, ": ");
+	for (size_t i = 0; i < n; i++)
+		err->text[at + i] = d->payload[i] < 0x20 || d->payload[i] > 0x7e
+			? '?' : (char)d->payload[i];
+	err->text[at + n] = '\0';
+	return -1;
+}
+
 static int server_error(struct source_chan *c, const struct proto_frame *f, struct err *err)
 {
 	struct drive_chan *d = c->priv;
-	int n = f->len < 200 ? (int)f->len : 200;
 
-	err_set(err, ERR_SRC_READ, "%s: %.*s", c->src->name, n, (const char *)d->payload);
-	for (char *p = err->text; *p; p++)
-		if ((unsigned char)*p < 0x20)
-			*p = '?';
+	err_set(err, ERR_SRC_READ, "%s", c->src->name);
 	err->sys = f->raw < 4096 ? (int)f->raw : EIO;
-	return -1;
+	return peer_text(d, f, err);
 }
 
 static int check_leaf(struct source_chan *c, const uint8_t *leaf, uint32_t len,
@@ -212,9 +223,10 @@ static int take_common(struct source_chan *c, const struct proto_frame *f, struc
 	case PROTO_PONG:
 		return 1;
 	case PROTO_BYE:
-		return err_set(err, ERR_SRC_EOF, "%s: the source ends the session: %.*s",
-			c->src->name, f->len < 200 ? (int)f->len : 200,
-			(const char *)d->payload);
+		err_set(err, f->raw == PROTO_BYE_TLS ? ERR_SRC_TLS
+				: f->raw == PROTO_BYE_VERSION ? ERR_SRC_VERSION : ERR_SRC_EOF,
+			"%s: the source ends the session", c->src->name);
+		return peer_text(d, f, err);
 	case PROTO_DATA:
 	case PROTO_ERROR:
 	case PROTO_EXTENT_LIST:
@@ -273,7 +285,8 @@ static int connect_stream(struct source *s, struct drive_chan *d, struct err *er
 
 	if (net_connect(v->host, v->port, s->opt.connect_timeout_ms, &d->stream, err) < 0)
 		return -1;
-	net_set_timeout(d->stream, s->opt.connect_timeout_ms);
+	net_set_timeout(d->stream, s->opt.connect_timeout_ms ? s->opt.connect_timeout_ms
+							     : DEFAULT_TIMEOUT_MS);
 	if (v->tls && net_tls_client(d->stream, &tls, err) < 0)
 		return -1;
 	net_set_timeout(d->stream, SILENT_MS);
@@ -300,7 +313,12 @@ static int drive_chan_open(struct source_chan *c, struct err *err)
 			? err_set(err, ERR_SRC_PROTO, "%s: no answer to the greeting; is it a "
 				"source-server, and does it expect TLS?", s->name)
 			: -1;
-	return proto_get_welcome(d->payload, reply.len, &d->welcome, err);
+	if (proto_get_welcome(d->payload, reply.len, &d->welcome, err) < 0)
+		return err_wrap(err, "%s", s->name);
+	if (!s->opt.bandwidth)
+		return 0;
+	f = (struct proto_frame){ .type = PROTO_LIMIT, .off = s->opt.bandwidth };
+	return send_frame(c, &f, NULL, err);
 }
 
 static void drive_chan_close(struct source_chan *c)
@@ -319,7 +337,8 @@ static void drive_chan_cancel(struct source_chan *c)
 {
 	struct drive_chan *d = c->priv;
 
-	net_shutdown(d->stream);
+	if (d->stream)
+		net_shutdown(d->stream);
 }
 
 static unsigned drive_room(const struct source_chan *c, uint32_t len)
@@ -412,9 +431,10 @@ static int drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	uint64_t units = (len + 4095) / 4096;
 	struct proto_frame reply, f = { .type = PROTO_EXTENTS, .disk = v->disk, .off = off,
 		.raw = units < UINT32_MAX ? (uint32_t)units : 0 };
-	struct proto_extent list[PROTO_MAX_EXTENTS];
+	struct proto_extent *list = (void *)d->scratch; /* 64 KiB, too much for a stack */
 	size_t n;
 
+	_Static_assert(PROTO_MAX_EXTENTS * sizeof(*list) <= PROTO_MAX_READ, "size of scratch");
 	if (ask(c, &f, NULL, PROTO_EXTENT_LIST, &reply, err) < 0) {
 		*degrade = err->code == ERR_SRC_READ;
 		return -1;

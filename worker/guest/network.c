@@ -103,11 +103,16 @@ static struct nic *pick(struct nic *nics, int n, const struct guest_iface *iface
 	return NULL;
 }
 
+static void link_path(const char *name, char *ret, size_t size)
+{
+	snprintf(ret, size, "/etc/systemd/network/10-target-worker-%s.link", name);
+}
+
 static int write_link(struct guest *g, const char *name, const char *match, struct err *err)
 {
 	char path[128], text[512], why[128];
 
-	snprintf(path, sizeof(path), "/etc/systemd/network/10-target-worker-%s.link", name);
+	link_path(name, path, sizeof(path));
 	snprintf(why, sizeof(why), "the adapter keeps the name %s", name);
 	/* Type=ether keeps VLANs and bonds, which share the address, out of it. */
 	snprintf(text, sizeof(text), "# Keeps the adapter's name after the migration "
@@ -168,12 +173,15 @@ int guest_plan_network(struct guest *g, struct err *err)
 		report_warn(g, "%d adapters were matched to names by their order; say which is which "
 			"in prepare.network", guessed);
 	for (int i = 0; i < f->n_ifaces; i++) {
-		char match[64];
+		char match[64], path[128];
 
+		link_path(f->ifaces[i].name, path, sizeof(path));
 		if (taken[i]) {
 			snprintf(names[done], sizeof(names[done]), "%s", f->ifaces[i].name);
 			snprintf(macs[done++], sizeof(macs[0]), "%s", taken[i]->mac);
 			snprintf(match, sizeof(match), "MACAddress=%s", taken[i]->mac);
+		} else if (fs_is_file(&g->root, path)) {
+			continue; /* an earlier run knew the adapter */
 		} else if (n || f->n_ifaces > 1 || !f->has_links) {
 			report_warn(g, "no adapter of the target for %s (%s)", f->ifaces[i].name,
 				f->ifaces[i].where);

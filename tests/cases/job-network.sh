@@ -20,7 +20,7 @@ cp initramfs/default.script "$root/usr/share/udhcpc/"
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 mount --rbind /dev "$root/dev"
-cleanup() { umount -l "$root/proc" "$root/sys" "$root/dev"; }
+cleanup_fn 'umount -l "$root/proc" "$root/sys" "$root/dev"'
 
 mac=52:54:00:00:00:01
 ip link set lo up
@@ -64,7 +64,7 @@ net 30 "[{\"mac\": \"$mac\", \"dhcp\": true, \"timeout_s\": 6}]"
 expect failed NET_DHCP 3
 down
 
-spawn dhcp python3 tests/cases/job-dhcp-server.py peer 10.9.0.1 10.9.0.77
+start dhcp python3 tests/cases/job-dhcp-server.py peer 10.9.0.1 10.9.0.77
 wait_for 5 grep -q ready "$work/dhcp.log"
 net 60 "[{\"mac\": \"$mac\", \"dhcp\": true, \"dns\": [\"10.9.0.2\"]}]"
 expect failed SRC_CONNECT 4

@@ -9,13 +9,10 @@
 make_disk "$work/sda" 24 1
 port=$(free_port)
 start_source() {
-	spawn nbd nbdkit -f -p "$port" -i 127.0.0.1 --filter=rate file "$work/sda" rate=40M
-	wait_for 10 open_port "$port"
+	start nbd nbdkit -f -p "$port" -i 127.0.0.1 --filter=rate file "$work/sda" rate=40M
+	wait_for 10 listens "$port"
 }
-stop_source() {
-	kill -9 "$pid"
-	wait "$pid" 2>"$work/kill.log" || :
-}
+stop_source() { stop nbd -KILL; }
 copying() { grep -q 'COPY.*copy' "$work/run.log" && [ -s "$work/target" ]; }
 
 start_source

@@ -3,11 +3,11 @@
 # The storage behind the target runs full: DISK_FULL, and the head stays held back.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
-cleanup() { ! mountpoint -q "$work/mnt" || umount "$work/mnt"; }
 
 make_disk "$work/sda" 24 1
 mkdir "$work/mnt"
 mount -t tmpfs -o size=12M none "$work/mnt"
+cleanup_fn 'umount "$work/mnt"'
 job "file:$work" "[$(drive sda "$work/mnt/target")]"
 run_job
 expect failed DISK_FULL 5

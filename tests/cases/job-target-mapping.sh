@@ -4,16 +4,9 @@
 # also when it is only the second one.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
-loops=()
-cleanup() {
-	! mountpoint -q "$work/mnt" || umount "$work/mnt"
-	for l in "${loops[@]}"; do
-		losetup -d "$l"
-	done
-}
 attach() { # FILE [OPTION]: sets loop
 	loop=$(losetup --find --show "${@:2}" "$1")
-	loops+=("$loop")
+	cleanup_fn losetup -d "$loop"
 }
 
 make_disk "$work/sda" 4 1
@@ -46,5 +39,5 @@ mkfs.ext4 -q "$work/used"
 attach "$work/used"
 mkdir "$work/mnt"
 mount "$loop" "$work/mnt"
+cleanup_fn 'umount "$work/mnt"'
 second "{\"device\": \"$loop\"}" DISK_BUSY
-umount "$work/mnt"

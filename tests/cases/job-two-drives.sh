@@ -10,8 +10,8 @@ make_disk "$work/disks/sda" 9 1
 make_disk "$work/disks/sdb" 5 2
 truncate -s 64M "$work/disks/sdb"
 port=$(free_port)
-spawn nbd nbdkit -f -p "$port" -i 127.0.0.1 file dir="$work/disks"
-wait_for 10 open_port "$port"
+start nbd nbdkit -f -p "$port" -i 127.0.0.1 file dir="$work/disks"
+wait_for 10 listens "$port"
 job "nbd://127.0.0.1:$port" "[$(drive sda "$work/ta"), $(drive sdb "$work/tb")]"
 run_job
 expect success NONE 0

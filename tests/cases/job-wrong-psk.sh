@@ -8,9 +8,9 @@ make_disk "$work/sda" 2 1
 new_target "$work/target" 2
 echo "m-1:ffffffffffffffffffffffffffffffff" >"$work/psk"
 port=$(free_port)
-spawn server "$source_server" --drive "sda=$work/sda,format=raw" --listen "127.0.0.1:$port" \
+start server "$server" --drive "sda=$work/sda,format=raw" --listen "127.0.0.1:$port" \
 	--psk-file "$work/psk"
-wait_for 10 open_port "$port"
+wait_for 10 listens "$port"
 job "tws://127.0.0.1:$port" "[$(drive sda "$work/target")]"
 run_job
 expect failed SRC_AUTH 4
@@ -19,11 +19,10 @@ jq -e '.err.retryable | not' "$work/result.json" >"$work/jq.log"
 
 # With the right key the same target is copied; a drive that is not served is named.
 echo "$psk" >"$work/psk"
-kill "$pid"
-wait "$pid" 2>"$work/kill.log" || :
-spawn server "$source_server" --drive "sda=$work/sda,format=raw" --listen "127.0.0.1:$port" \
+stop server
+start server "$server" --drive "sda=$work/sda,format=raw" --listen "127.0.0.1:$port" \
 	--psk-file "$work/psk"
-wait_for 10 open_port "$port"
+wait_for 10 listens "$port"
 job "tws://127.0.0.1:$port" "[$(drive sda "$work/target"), $(drive sdb "$work/second")]"
 run_job
 expect failed SRC_NO_DRIVE 4

@@ -55,7 +55,7 @@ check "$work/cover"
 if [ -x "$worker" ]; then
 	: >"$work/record"
 	new_migration m-worker
-	make_disk "$work/sda" 4
+	head -c 4M /dev/urandom >"$work/sda"
 	truncate -s 4M "$work/target"
 	jq -n --slurpfile made "$work/job.json" --arg url "$url" --arg pin "$pin" \
 		--arg source "file:$work" --arg target "$work/target" '{version: 1,

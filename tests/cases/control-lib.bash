@@ -46,11 +46,11 @@ new_migration() {
 # other_pin.
 make_key() {
 	certtool --generate-privkey --key-type ecdsa --curve secp256r1 --no-text \
-		--outfile "$work/proxy.key" 2>"$work/certtool.log"
+		--outfile "$work/proxy.key" 2>"$work/certtool.out"
 	printf '%s\n' 'cn = elsewhere' 'activation_date = "2000-01-01 00:00:00"' \
 		'expiration_date = "2001-01-01 00:00:00"' >"$work/proxy.template"
 	certtool --generate-self-signed --load-privkey "$work/proxy.key" --no-text \
-		--template "$work/proxy.template" --outfile "$work/proxy.crt" 2>"$work/certtool.log"
+		--template "$work/proxy.template" --outfile "$work/proxy.crt" 2>"$work/certtool.out"
 	other_pin=sha256//$(openssl pkey -in "$work/proxy.key" -pubout -outform DER |
 		openssl dgst -sha256 -binary | base64)
 }

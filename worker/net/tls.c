@@ -260,7 +260,9 @@ static int diagnose(struct stream *s, bool server, bool psk, int code, struct er
 		note_first(t, more, (size_t)n);
 	if (t->n_first == 8 && !memcmp(t->first, "NBDMAGIC", 8))
 		return err_set(err, ERR_SRC_IS_NBD, "%s: an NBD server answered, in clear", s->name);
-	if (t->n_first >= 5 && !memcmp(t->first, "HTTP/", 5))
+	/* Servers that take a TLS hello for HTTP/0.9 answer with the page alone. */
+	if (t->n_first >= 5 && (!memcmp(t->first, "HTTP/", 5) || !memcmp(t->first, "<!DOC", 5) ||
+				       !memcmp(t->first, "<html", 5)))
 		return err_set(err, ERR_SRC_IS_HTTP, "%s: an HTTP server answered", s->name);
 	if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
 		return wrong_certificate(s, err);

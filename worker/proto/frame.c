@@ -35,6 +35,17 @@ void proto_put_header(uint8_t out[PROTO_HEADER], const struct proto_frame *f)
 	bytes_put_le32(out + 28, proto_crc32c(out, 28));
 }
 
+int proto_check_start(const uint8_t in[PROTO_START], struct err *err)
+{
+	if (bytes_le32(in) == MAGIC)
+		return 0;
+	if (!memcmp(in, "NBDMAGIC", 8))
+		return err_set(err, ERR_SRC_IS_NBD, "an NBD server answered");
+	if (!memcmp(in, "HTTP/", 5) || in[0] == '<')
+		return err_set(err, ERR_SRC_IS_HTTP, "an HTTP server answered");
+	return err_set(err, ERR_SRC_PROTO, "frame without the protocol's mark");
+}
+
 int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret, struct err *err)
 {
 	struct proto_frame f = {
@@ -47,13 +58,8 @@ int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret, st
 		.raw = bytes_le32(in + 24),
 	};
 
-	if (bytes_le32(in) != MAGIC) {
-		if (!memcmp(in, "NBDMAGIC", 8))
-			return err_set(err, ERR_SRC_IS_NBD, "an NBD server answered");
-		if (!memcmp(in, "HTTP/", 5))
-			return err_set(err, ERR_SRC_IS_HTTP, "an HTTP server answered");
-		return err_set(err, ERR_SRC_PROTO, "frame without the protocol's mark");
-	}
+	if (proto_check_start(in, err) < 0)
+		return -1;
 	if (bytes_le32(in + 28) != proto_crc32c(in, 28))
 		return err_set(err, ERR_SRC_PROTO, "frame header damaged (CRC-32C)");
 	if (f.len > PROTO_MAX_PAYLOAD)

@@ -76,7 +76,10 @@ struct proto_frame {
 };
 
 void proto_put_header(uint8_t out[PROTO_HEADER], const struct proto_frame *f);
-/* Magic, checksum and length are checked. Errors: SRC_PROTO, SRC_IS_NBD, SRC_IS_HTTP. */
+/* The first 8 bytes ever received: names what else may answer (SRC_IS_NBD, SRC_IS_HTTP). */
+#define PROTO_START 8
+int proto_check_start(const uint8_t in[PROTO_START], struct err *err);
+/* Magic, checksum and length are checked. */
 int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret, struct err *err);
 uint32_t proto_crc32c(const void *data, size_t len);
 

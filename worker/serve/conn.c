@@ -107,9 +107,9 @@ static int take(struct serve_conn *c, struct err *err)
 		cancel(c, f.id);
 		return 0;
 	case PROTO_LIMIT:
-		serve_limit_set(&c->session->limit, f.off);
-		log_info("%s: limit of %llu bytes/s", net_name(c->stream),
-			(unsigned long long)f.off);
+		if (serve_limit_set(&c->session->limit, f.off))
+			log_info("%s: limit of %llu bytes/s", net_name(c->stream),
+				(unsigned long long)f.off);
 		return 0;
 	case PROTO_BYE:
 		c->bye = true;

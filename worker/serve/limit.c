@@ -12,12 +12,17 @@ void serve_limit_init(struct serve_limit *l, uint64_t rate)
 	l->next = 0;
 }
 
-void serve_limit_set(struct serve_limit *l, uint64_t rate)
+bool serve_limit_set(struct serve_limit *l, uint64_t rate)
 {
+	bool changed;
+
 	pthread_mutex_lock(&l->lock);
+	changed = l->rate != rate;
+	if (changed)
+		l->next = 0;
 	l->rate = rate;
-	l->next = 0;
 	pthread_mutex_unlock(&l->lock);
+	return changed;
 }
 
 uint64_t serve_limit_take(struct serve_limit *l, uint64_t bytes)

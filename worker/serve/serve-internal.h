@@ -45,7 +45,7 @@ struct serve_limit {
 	uint64_t next; /* ns: when the bytes taken so far will have gone */
 };
 void serve_limit_init(struct serve_limit *l, uint64_t rate);
-void serve_limit_set(struct serve_limit *l, uint64_t rate);
+bool serve_limit_set(struct serve_limit *l, uint64_t rate); /* whether it is another */
 /* Takes bytes; returns how many ns the caller has to wait before it sends them. */
 uint64_t serve_limit_take(struct serve_limit *l, uint64_t bytes);
 

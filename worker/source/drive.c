@@ -19,7 +19,7 @@
 #define IN_FLIGHT 128
 #define PING_AFTER_MS 10000
 #define SILENT_MS 60000 /* three pings unanswered: the connection is taken for dead */
-#define DEFAULT_TIMEOUT_MS 30000
+#define DEFAULT_TIMEOUT_MS 20000 /* for the handshake, and for the answer to HELLO */
 
 struct drive {
 	char host[256], wanted[64];
@@ -69,8 +69,15 @@ static int receive_frame(struct source_chan *c, struct proto_frame *f, struct er
 {
 	struct drive_chan *d = c->priv;
 	uint8_t head[PROTO_HEADER];
+	/* What is no source-server may send less than a header and wait. */
+	size_t start = d->heard_ms ? sizeof(head) : PROTO_START;
 
-	if (net_read(d->stream, head, sizeof(head), err) < 0)
+	if (net_read(d->stream, head, start, err) < 0)
+		return gone(c, err);
+	if (proto_check_start(head, err) < 0)
+		return err_wrap(err, "%s", c->src->name);
+	if (start < sizeof(head) &&
+		net_read(d->stream, head + start, sizeof(head) - start, err) < 0)
 		return gone(c, err);
 	if (proto_get_header(head, f, err) < 0)
 		return err_wrap(err, "%s", c->src->name);
@@ -289,7 +296,6 @@ static int connect_stream(struct source *s, struct drive_chan *d, struct err *er
 							     : DEFAULT_TIMEOUT_MS);
 	if (v->tls && net_tls_client(d->stream, &tls, err) < 0)
 		return -1;
-	net_set_timeout(d->stream, SILENT_MS);
 	return 0;
 }
 
@@ -309,12 +315,13 @@ static int drive_chan_open(struct source_chan *c, struct err *err)
 		return -1;
 	f.len = (uint32_t)proto_put_hello(hello, sizeof(hello), &v->hello);
 	if (ask(c, &f, hello, PROTO_WELCOME, &reply, err) < 0)
-		return err->code == ERR_SRC_EOF
+		return err->code == ERR_SRC_EOF && !d->heard_ms
 			? err_set(err, ERR_SRC_PROTO, "%s: no answer to the greeting; is it a "
 				"source-server, and does it expect TLS?", s->name)
 			: -1;
 	if (proto_get_welcome(d->payload, reply.len, &d->welcome, err) < 0)
 		return err_wrap(err, "%s", s->name);
+	net_set_timeout(d->stream, SILENT_MS);
 	if (!s->opt.bandwidth)
 		return 0;
 	f = (struct proto_frame){ .type = PROTO_LIMIT, .off = s->opt.bandwidth };

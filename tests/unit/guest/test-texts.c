@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fstab, crypttab, interfaces and device names, before and after, to the byte. */
+#include "guest/guest-internal.h"
+
+#include "../test.h"
+
+static bool map(void *ctx, const char *spec, char *ret, size_t size)
+{
+	int disk, part;
+
+	(void)ctx;
+	return guest_parse_device(spec, &disk, &part) && disk == 0 &&
+		snprintf(ret, size, "UUID=u-%d-%d", disk, part) > 0;
+}
+static const struct boot_map m = { map, NULL };
+
+static void golden(int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
+	const char *before, size_t len, const char *after, size_t after_len, int changes)
+{
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+
+	CHECK_U64(fn(before, len, &m, &out), changes);
+	CHECK_U64(out.len, after_len);
+	CHECK(out.s && !memcmp(out.s, after, after_len));
+	strbuf_reset(&out);
+	CHECK_U64(fn(after, after_len, &m, &out), 0);
+}
+#define GOLDEN(fn, before, after, changes) \
+	golden(fn, before, sizeof(before) - 1, after, sizeof(after) - 1, changes)
+
+TEST(fstab)
+{
+	GOLDEN(fstab_rewrite,
+		"# /dev/sda1 was here\n\n"
+		"/dev/sda1\t/\text4\terrors=remount-ro\t0 1\n"
+		"  /dev/sda2   none   swap sw 0 0   \n"
+		"/dev/sdb1 /data xfs defaults 0 0\n"
+		"UUID=1 /boot ext4 defaults 0 2\r\n"
+		"LABEL=\"my data\" /srv ext4\n"
+		"/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n"
+		".host:/ /mnt/hgfs fuse.vmhgfs-fuse allow_other 0 0\n"
+		"share /mnt/v vboxsf defaults\n"
+		"tmpfs /tmp tmpfs\n"
+		"garbage\n"
+		"/dev/hda3 /x\\040y ext3",
+		"# /dev/sda1 was here\n\n"
+		"UUID=u-0-1\t/\text4\terrors=remount-ro\t0 1\n"
+		"  UUID=u-0-2   none   swap sw 0 0   \n"
+		"/dev/sdb1 /data xfs defaults 0 0\n"
+		"UUID=1 /boot ext4 defaults 0 2\r\n"
+		"LABEL=\"my data\" /srv ext4\n"
+		"/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n"
+		"# target-worker: .host:/ /mnt/hgfs fuse.vmhgfs-fuse allow_other 0 0\n"
+		"# target-worker: share /mnt/v vboxsf defaults\n"
+		"tmpfs /tmp tmpfs\n"
+		"garbage\n"
+		"UUID=u-0-3 /x\\040y ext3", 5);
+}
+
+TEST(fstab_hostile)
+{
+	/* a line with a NUL is left to whoever wrote it; the others are still read */
+	GOLDEN(fstab_rewrite, "/dev/sda1 /\0 ext4\n/dev/sda2 none swap\n",
+		"/dev/sda1 /\0 ext4\nUUID=u-0-2 none swap\n", 1);
+	GOLDEN(fstab_rewrite, "\\0 \\04 \\400 x\n\\\n \\", "\\0 \\04 \\400 x\n\\\n \\", 0);
+}
+
+static int collect(void *ctx, const struct fstab_entry *e)
+{
+	char *s = ctx;
+
+	sprintf(s + strlen(s), "%s|%s|%s|%s;", e->spec, e->point, e->type, e->options);
+	return 0;
+}
+
+TEST(fstab_fields)
+{
+	static const char text[] = "LABEL=\"a\" /x\\040y ext4 rw,noatime 0 1\n#c\nUUID='u' /z\n"
+		"/dev/sda1\n";
+	char s[256] = "";
+
+	CHECK(!fstab_entries(text, strlen(text), collect, s));
+	CHECK_STR(s, "LABEL=a|/x y|ext4|rw,noatime;UUID=u|/z||;");
+}
+
+TEST(crypttab)
+{
+	GOLDEN(crypttab_rewrite, "root /dev/sda5 none luks\n# x\nswap\t/dev/sda6 /dev/urandom swap\n"
+		"d UUID=1 none\n",
+		"root UUID=u-0-5 none luks\n# x\nswap\tUUID=u-0-6 /dev/urandom swap\nd UUID=1 none\n",
+		2);
+}
+
+TEST(devices)
+{
+	static const struct {
+		const char *spec;
+		int disk, part; /* disk -1: not a name by order */
+	} cases[] = {
+		{ "/dev/sda", 0, 0 }, { "/dev/sda1", 0, 1 }, { "/dev/sdb12", 1, 12 },
+		{ "/dev/sdz1", 25, 1 }, { "/dev/sdaa1", 26, 1 }, { "/dev/hdc3", 2, 3 },
+		{ "/dev/vda1", 0, 1 }, { "/dev/xvdb2", 1, 2 }, { "/dev/nvme0n1", 0, 0 },
+		{ "/dev/nvme1n1p3", 1, 3 }, { "/dev/cciss/c0d0p2", 0, 2 },
+		{ "/dev/sd", -1, 0 }, { "/dev/sda1x", -1, 0 }, { "/dev/sda0", -1, 0 },
+		{ "/dev/sda-1", -1, 0 }, { "/dev/sr0", -1, 0 }, { "/dev/mapper/vg-root", -1, 0 },
+		{ "/dev/nvme0n1p", -1, 0 }, { "/dev/sda99999999999999999999", -1, 0 },
+		{ "/dev/nvme-1n1", -1, 0 }, { "sda1", -1, 0 }, { "", -1, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int disk = -1, part = -1;
+		bool found = guest_parse_device(cases[i].spec, &disk, &part);
+
+		if (found != (cases[i].disk >= 0) ||
+			(found && (disk != cases[i].disk || part != cases[i].part))) {
+			test_failures++;
+			printf("%s: %d %d %d\n", cases[i].spec, found, disk, part);
+		}
+	}
+}
+
+static void add_name(void *ctx, const char *name)
+{
+	char *s = ctx;
+
+	sprintf(s + strlen(s), "%s ", name);
+}
+
+TEST(interfaces)
+{
+	static const char text[] = "auto lo eth0\n# iface no inet\nallow-hotplug ens192\n"
+		"iface ens192 inet static\n  address 1.2.3.4\niface ens192.10 inet dhcp\niface eth0:1 inet\n"
+		"iface\nauto";
+	char s[256] = "";
+
+	ifupdown_names(text, strlen(text), add_name, s);
+	CHECK_STR(s, "lo eth0 ens192 ens192 ens192 eth0 ");
+}
+
+TEST(shell_values)
+{
+	static const char text[] = "ID=debian\nNAME=\"Debian GNU/Linux\"\nX='a b' # c\nY=1 # d\nID2=x\n"
+		"UNENDED=\"abc\nLAST=z";
+	char s[32];
+
+	CHECK(guest_shell_value(text, "ID", s, sizeof(s)));
+	CHECK_STR(s, "debian");
+	CHECK(guest_shell_value(text, "NAME", s, sizeof(s)));
+	CHECK_STR(s, "Debian GNU/Linux");
+	CHECK(guest_shell_value(text, "X", s, sizeof(s)));
+	CHECK_STR(s, "a b");
+	CHECK(guest_shell_value(text, "Y", s, sizeof(s)));
+	CHECK_STR(s, "1");
+	CHECK(guest_shell_value(text, "UNENDED", s, sizeof(s)));
+	CHECK_STR(s, "abc");
+	CHECK(guest_shell_value(text, "LAST", s, sizeof(s)));
+	CHECK_STR(s, "z");
+	CHECK(!guest_shell_value(text, "D", s, sizeof(s)));
+	CHECK(guest_shell_value(text, "NAME", s, 4));
+	CHECK_STR(s, "Deb");
+}
+
+static const struct test tests[] = {
+	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
+	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
+	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
+	TEST_ENTRY(crypttab, "crypttab's devices"),
+	TEST_ENTRY(devices, "names that depend on the order of disks"),
+	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
+	TEST_ENTRY(shell_values, "KEY=value files"),
+};
+TEST_MAIN(tests)

@@ -89,13 +89,16 @@ static const struct field result_fields[] = {
 	{ .name = NULL },
 };
 
-/* An operator's hold outranks the wish that the migration was made with. */
-static char *wish(struct store *st, const char *migration)
+/* What an operator told this boot outranks the wish that the migration was made with. */
+static char *wish(struct store *st, const struct request *q)
 {
-	if (sql_int(st, 0, "SELECT count(*) FROM command WHERE migration = ? AND verb = 'hold'"
-		" AND status IN ('done', 'accepted')", "s", migration) > 0)
-		return strdup("hold");
-	return sql_text(st, "SELECT \"then\" FROM migration WHERE id = ?", "s", migration);
+	char *verb = sql_text(st, "SELECT verb FROM command WHERE migration = ?"
+		" AND verb IN ('hold', 'poweroff') AND status IN ('done', 'accepted')"
+		" AND answered_ms >= (SELECT registered_ms FROM worker WHERE row = ?)"
+		" ORDER BY seq DESC LIMIT 1", "si", q->migration, q->worker);
+
+	return verb ? verb : sql_text(st, "SELECT \"then\" FROM migration WHERE id = ?", "s",
+		q->migration);
 }
 
 static int store_result(struct server *s, struct request *q, const char *verdict,
@@ -143,7 +146,7 @@ void api_result(struct server *s, struct request *q, struct reply *r)
 	json_decref(in);
 	if (r->status)
 		return;
-	then = wish(&s->store, q->migration);
+	then = wish(&s->store, q);
 	r->status = 200;
 	r->body = json_pack("{ss ss*}", "sha256", sha256, "then", then);
 	free(then);

@@ -42,10 +42,10 @@ new_migration() {
 	token=$(jq -r .controller.token "$work/job.json")
 }
 
-# A key with a certificate that ran out in 2001: workers must not look at a calendar. Sets
+# make_key [TYPE OPTION...]: a key with a certificate that ran out in 2001: workers must not look at a calendar. Sets
 # other_pin.
 make_key() {
-	certtool --generate-privkey --key-type ecdsa --curve secp256r1 --no-text \
+	certtool --generate-privkey --key-type "${@:-ecdsa}" --no-text \
 		--outfile "$work/proxy.key" 2>"$work/certtool.out"
 	printf '%s\n' 'cn = elsewhere' 'activation_date = "2000-01-01 00:00:00"' \
 		'expiration_date = "2001-01-01 00:00:00"' >"$work/proxy.template"
@@ -55,9 +55,9 @@ make_key() {
 		openssl dgst -sha256 -binary | base64)
 }
 
-# Sets url and pin to those of the proxy before the controller.
+# start_proxy [KEY-TYPE]: sets url and pin to those of a proxy before the controller.
 start_proxy() {
-	make_key
+	make_key "$@"
 	: >"$work/faults"
 	: >"$work/proxy.out"
 	python3 tests/cases/control-proxy.py --backend "$url" --cert "$work/proxy.crt" \

@@ -7,13 +7,22 @@
 start_controller
 new_migration m-pin
 start_proxy
-real=$pin
 pin=sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 start=$SECONDS
 answer=$(drive <<<announce)
 [[ $answer == "error CTL_PIN "* ]] || fail "$answer"
 [ $((SECONDS - start)) -le 2 ] || fail "a wrong pin was tried again"
 [ ! -s "$work/record" ] || fail "a request reached the server"
+
+# Keys of other kinds, each behind a certificate that ran out in 2001.
+for kind in "rsa --bits 2048" "ecdsa --curve secp384r1"; do
+	start_controller
+	# shellcheck disable=SC2086 # type and options
+	start_proxy $kind
+	[ "$(drive <<<announce)" = ok ] || fail "a key of type $kind"
+done
+real=$pin
+pin=sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 
 # Any of several pins is enough, and a report after the refusal says the same.
 answer=$(drive --pin "$real" <<<announce)

@@ -73,11 +73,13 @@ static enum control_outcome judge(struct control *c, unsigned session,
 		return give_up(c, err);
 	}
 	if (r->status == 401) {
-		refused(c, r, ERR_CTL_AUTH, err);
+		refused(c, r, c->refused < MAX_REFUSED ? ERR_CTL_LEASE : ERR_CTL_AUTH, err);
 		if (session != c->session) /* another thread has renewed it meanwhile */
 			return CONTROL_RETRY;
-		if (++c->refused > MAX_REFUSED)
+		if (c->refused++ >= MAX_REFUSED)
 			return give_up(c, err);
+		if (!c->need_register)
+			log_warn("%s (%s); registering again", err->text, err_name(err->code));
 		c->need_register = true;
 		pthread_cond_broadcast(&c->changed);
 		return CONTROL_DEAD;

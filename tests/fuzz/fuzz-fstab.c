@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fstab, crypttab and interfaces of a hostile guest. A rewrite finds nothing the second time. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

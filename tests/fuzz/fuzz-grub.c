@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loader configurations of a hostile guest. Without a device to map nothing may change. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -273,11 +273,17 @@ static void copy_drive(const struct args *a, struct copy_result *res, struct err
 {
 	struct source *src = NULL;
 	struct sink *dst = NULL;
+	struct err untold = ERR_INIT;
+	int r = -1;
 
 	if (source_open(a->uri, &a->source, &src, err) < 0)
 		return;
-	if (sink_open(a->target, source_get_info(src)->size, &dst, err) == 0 &&
-		copy_run(src, dst, &a->copy, &control, res, err) == 0 && res->bad_bytes)
+	if (sink_open(a->target, source_get_info(src)->size, &dst, err) == 0)
+		r = copy_run(src, dst, &a->copy, &control, res, err);
+	/* A source that cannot be told lets its file systems go by itself after a while. */
+	if (!r && source_finish(src, &untold) < 0)
+		log_warn("%s", untold.text);
+	if (!r && res->bad_bytes)
 		err_set(err, ERR_SRC_READ, "%s: %" PRIu64 " bytes could not be read, see %s",
 			source_name(src), res->bad_bytes, a->copy.bad_ranges);
 	sink_close(dst);

@@ -258,6 +258,8 @@ static int complete(struct serve_conn *c, struct err *err)
 	struct proto_frame f = { .type = PROTO_DONE, .id = c->bye_id };
 
 	serve_session_release(c->serve, c->session);
+	if (c->session->job[0])
+		serve_journal_drop(c->serve->journal, c->session->job);
 	log_info("%s: job \"%s\" has everything", net_name(c->stream), c->session->job);
 	return serve_conn_send(c, &f, NULL, err);
 }

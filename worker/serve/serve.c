@@ -194,8 +194,6 @@ void serve_session_release(struct serve *s, struct serve_session *v)
 	pthread_mutex_unlock(&s->lock);
 	if (holding)
 		serve_freezer_release(s->freezer, false);
-	if (v->job[0])
-		serve_journal_drop(s->journal, v->job);
 }
 
 /* While the file systems are still, so is the generation: what else writes (swap) is no content

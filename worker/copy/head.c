@@ -64,6 +64,7 @@ static int fetch_piece(struct fetcher *f, struct source_req *r, struct err *err)
 		log_info("%s; again in %d s", err->text, 1 + i);
 		nanosleep(&t, NULL);
 	}
+	err_clear(err);
 	return 0;
 }
 

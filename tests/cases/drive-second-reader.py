@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A second client of the drive protocol, written from worker/proto/PROTOCOL.md alone.
+
+Usage: drive-second-reader.py PORT list
+       drive-second-reader.py PORT read DRIVE OUT     copies a drive, checking every leaf
+       drive-second-reader.py PORT diff DRIVE OLD     prints the leaves that differ from OLD
+Plain connections only. Python's own xxhash and lz4 modules, nothing of this repository.
+"""
+import os
+import socket
+import struct
+import sys
+
+import lz4.block
+import xxhash
+
+LEAF = 65536
+HEADER = struct.Struct("<4sBBHIIQI")  # without the CRC
+FIELD_DISK, FIELD_MUST = 32, 0x8000
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def fields(data):
+    while data:
+        number, length = struct.unpack_from("<HH", data)
+        assert len(data) >= 4 + length, "a field ends too early"
+        yield number & ~FIELD_MUST, bool(number & FIELD_MUST), data[4 : 4 + length]
+        data = data[4 + length :]
+
+
+def field(number, value):
+    return struct.pack("<HH", number, len(value)) + value
+
+
+class Client:
+    def __init__(self, port, features=3):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.last_id = 0
+        self.seed = int.from_bytes(os.urandom(8), "little")
+        hello = (
+            field(1 | FIELD_MUST, struct.pack("<HH", 1, 1))
+            + field(2 | FIELD_MUST, os.urandom(16))
+            + field(3 | FIELD_MUST, struct.pack("<Q", self.seed))
+            + field(4, struct.pack("<I", features))
+            + field(6, b"second reader")
+            + field(9999, b"an optional field nobody knows")
+        )
+        _, _, welcome = self.ask(1, 2, payload=hello)
+        got = {number: value for number, _, value in fields(welcome)}
+        assert struct.unpack("<H", got[8])[0] == 1, "version"
+        self.max_read = struct.unpack("<I", got[9])[0] if 9 in got else 1 << 20
+
+    def receive(self, size):
+        data = b""
+        while len(data) < size:
+            part = self.sock.recv(size - len(data))
+            assert part, "the server closed the connection"
+            data += part
+        return data
+
+    def ask(self, kind, want, disk=0, off=0, raw=0, payload=b""):
+        """Sends a request; flags, raw and payload of its reply."""
+        self.last_id += 1
+        head = HEADER.pack(b"TWP1", kind, 0, disk, self.last_id, len(payload), off, raw)
+        self.sock.sendall(head + struct.pack("<I", crc32c(head)) + payload)
+        while True:
+            head = self.receive(32)
+            magic, kind, flags, _, number, length, _, raw = HEADER.unpack(head[:28])
+            assert magic == b"TWP1" and struct.unpack("<I", head[28:])[0] == crc32c(head[:28])
+            body = self.receive(length)
+            if kind >= 0x80:
+                continue
+            assert number == self.last_id, "reply to something else"
+            assert kind != 10, "ERROR %d: %s" % (raw, body.decode())
+            assert kind == want, "type %d, not %d" % (kind, want)
+            return flags, raw, body
+
+    def drives(self):
+        _, _, body = self.ask(3, 4)
+        for number, _, value in fields(body):
+            assert number == FIELD_DISK
+            got = {n: v for n, _, v in fields(value)}
+            yield (
+                struct.unpack("<H", got[33])[0],
+                got[37].decode(),
+                struct.unpack("<Q", got[34])[0],
+                got.get(40, b"").decode(),
+            )
+
+    def drive(self, name):
+        for number, drive, size, _ in self.drives():
+            if drive == name:
+                return number, size
+        raise SystemExit("no drive " + name)
+
+    def hash(self, leaf):
+        return xxhash.xxh3_128(leaf, seed=self.seed).digest()
+
+    def take(self, length, reply):
+        """The leaves of a DATA frame: bytes, or None where it says "same"."""
+        flags, raw, body = reply
+        same, zero = struct.unpack_from("<II", body)
+        sizes = [min(LEAF, length - at) for at in range(0, length, LEAF)]
+        sent = [i for i in range(len(sizes)) if not (same | zero) >> i & 1]
+        hashes, data = body[8 : 8 + 16 * len(sent)], body[8 + 16 * len(sent) :]
+        if flags & 1:
+            data = lz4.block.decompress(data, uncompressed_size=raw)
+        assert len(data) == raw == sum(sizes[i] for i in sent)
+        leaves = [None if same >> i & 1 else bytes(sizes[i]) for i in range(len(sizes))]
+        for k, i in enumerate(sent):
+            leaves[i], data = data[: sizes[i]], data[sizes[i] :]
+            assert self.hash(leaves[i]) == hashes[16 * k : 16 * k + 16], "damaged leaf"
+        return leaves
+
+    def extents(self, disk, size):
+        at = 0
+        while at < size:
+            _, _, body = self.ask(5, 6, disk=disk, off=at)
+            for length, kind, _ in struct.iter_unpack("<QII", body):
+                assert 0 < length <= size - at
+                yield at, length, kind
+                at += length
+
+
+def main():
+    port, verb = int(sys.argv[1]), sys.argv[2]
+    client = Client(port)
+    if verb == "list":
+        for number, name, size, generation in client.drives():
+            print(number, name, size, generation)
+        return
+    disk, size = client.drive(sys.argv[3])
+    if verb == "read":
+        with open(sys.argv[4], "wb") as out:
+            out.truncate(size)
+            for start, length, kind in client.extents(disk, size):
+                for at in range(start, start + length if kind != 1 else start, client.max_read):
+                    n = min(client.max_read, start + length - at)
+                    reply = client.ask(7, 9, disk=disk, off=at, raw=n)
+                    out.seek(at)
+                    out.write(b"".join(client.take(n, reply)))
+        return
+    changed = []
+    with open(sys.argv[4], "rb") as old:
+        for at in range(0, size, client.max_read):
+            have = old.read(min(client.max_read, size - at))
+            leaves = [have[i : i + LEAF] for i in range(0, len(have), LEAF)]
+            listed = client.ask(11, 12, disk=disk, off=at, raw=len(have))
+            reply = client.ask(
+                8, 9, disk=disk, off=at, raw=len(have), payload=b"".join(map(client.hash, leaves))
+            )
+            for i, leaf in enumerate(client.take(len(have), reply)):
+                differs = listed[2][16 * i : 16 * i + 16] != client.hash(leaves[i])
+                assert differs == (leaf is not None), "HASH and READ_IF_DIFF disagree"
+                if leaf is not None:
+                    changed.append(at // LEAF + i)
+    client.ask(24, 20, raw=1)  # BYE: has everything
+    print(*changed)
+
+
+main()

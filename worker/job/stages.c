@@ -2,8 +2,9 @@
 /* The stages that do something to the machine: network, copy, prepare, commit. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "job/job-internal.h"
@@ -13,8 +14,8 @@
 #define NET_TIMEOUT_S 60
 #define STALL_S 600        /* the engine's own limit when the job names none */
 #define TOOL_TIMEOUT_S 900 /* guest/'s own limit when the job names none */
-#define WORK_DIR "/run/guest"
-#define WORK_DIR_HOST "/tmp/target-worker"
+#define WORK_DIR "/run/guest-XXXXXX"
+#define WORK_DIR_HOST "/tmp/target-worker-XXXXXX"
 
 /* network */
 
@@ -179,6 +180,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 {
 	const struct job *j = r->job;
 	const char *disks[JOB_MAX_DRIVES + 1] = { NULL }, *keys[JOB_MAX_KEYS + 1] = { NULL };
+	char work_dir[64];
 	struct guest_options opt = {
 		.action = j->prepare.undo      ? GUEST_UNDO
 			  : j->prepare.dry_run ? GUEST_DRY_RUN
@@ -192,23 +194,27 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.in_target = r->env->image,
 		.remove_tools = j->prepare.remove_tools,
 		.write_nvram = j->prepare.nvram && r->env->image,
-		.work_dir = r->env->image ? WORK_DIR : WORK_DIR_HOST,
+		.work_dir = work_dir,
 		.tool_timeout_s = j->prepare.tool_timeout_s,
 		.step = on_step,
 		.tick = on_tick,
 		.ctx = r,
 		.cancel = &r->ctl.cancel,
 	};
-	int i;
+	int i, rc;
 
 	for (i = 0; i < j->n_drives; i++)
 		disks[i] = r->drives[i].target;
 	for (i = 0; i < j->prepare.n_keys; i++)
 		keys[i] = j->prepare.keys[i];
-	if (mkdir(opt.work_dir, 0700) < 0 && errno != EEXIST)
-		return err_sys(err, ERR_INTERNAL, "make %s", opt.work_dir);
+	strcpy(work_dir, r->env->image ? WORK_DIR : WORK_DIR_HOST);
+	if (!mkdtemp(work_dir))
+		return err_sys(err, ERR_INTERNAL, "make %s", work_dir);
 	strbuf_reset(&r->prepare);
-	return guest_run(&opt, &r->prepare, err);
+	rc = guest_run(&opt, &r->prepare, err);
+	if (rmdir(work_dir) < 0)
+		log_warn("remove %s: %s", work_dir, strerror(errno));
+	return rc;
 }
 
 /* The source may go on with its work. That it cannot be told is no failure of the copy: it lets

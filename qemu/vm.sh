@@ -18,6 +18,10 @@ vm_lock()
 	local file=${TW_QEMU_LOCK:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/qemu.lock}
 
 	[ -z "${TW_QEMU_LOCKED:-}" ] || return 0
+	if vm_under_flock "$file"; then
+		export TW_QEMU_LOCKED=1
+		return 0
+	fi
 	mkdir -p "$(dirname "$file")"
 	exec {vm_lock_fd}>"$file"
 	if ! flock -n "$vm_lock_fd"; then
@@ -25,6 +29,19 @@ vm_lock()
 		flock -w "${1:-7200}" "$vm_lock_fd" || return 1
 	fi
 	export TW_QEMU_LOCKED=1
+}
+
+# Whether this script was started by flock(1) on the same file: waiting for it would never end.
+vm_under_flock()
+{
+	local pid=$PPID words
+
+	while [ "$pid" -gt 1 ]; do
+		mapfile -d '' -t words <"/proc/$pid/cmdline"
+		[ "${words[0]##*/}" != flock ] || [[ " ${words[*]} " != *" $1 "* ]] || return 0
+		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status")
+	done
+	return 1
 }
 
 vm_unlock()
@@ -50,8 +67,10 @@ vm_start()
 	: >"$dir/serial.log"
 	# Not in the background group of this script's terminal, no descriptor of ours inherited:
 	# a lock held by the emulator would outlive us.
-	timeout --kill-after=5 "$deadline" "$@" </dev/null >"$dir/qemu.log" 2>&1 \
-		{vm_lock_fd}>&- &
+	(
+		[ -z "${vm_lock_fd:-}" ] || exec {vm_lock_fd}>&-
+		exec timeout --kill-after=5 "$deadline" "$@" </dev/null >"$dir/qemu.log" 2>&1
+	) &
 	vm_pid[$name]=$!
 	for ((i = 0; i < 100; i++)); do
 		[ ! -S "$dir/qmp.sock" ] || break

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worker run: a whole job. worker report-crash: what init says when the worker cannot. */
+/*
+ * worker run: a whole job. worker report-crash: what init says when the worker cannot. In the image
+ * init takes the log from standard error to the kernel log and to every console.
+ */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,8 +92,6 @@ int cmd_run(int argc, char **argv)
 		fputs("usage: worker run --job FILE [--result FILE] [--network]\n", stderr);
 		return err_exit_status(ERR_USAGE);
 	}
-	if (env.image && log_use_kmsg() < 0)
-		log_warn("the kernel log cannot be written; lines go to init only");
 	catch_signals();
 	status = job_run(&env);
 	control_close(control);
@@ -108,8 +109,6 @@ int cmd_report_crash(int argc, char **argv)
 			stderr);
 		return err_exit_status(ERR_USAGE);
 	}
-	if (log_use_kmsg() < 0)
-		log_debug("no kernel log here");
 	if (job_report_crash(cause && *cause ? cause : "unknown", &err) < 0) {
 		log_error("report-crash: %s: %s", err_name(err.code), err.text);
 		return err_exit_status(err.code);

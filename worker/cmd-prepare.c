@@ -166,7 +166,8 @@ static void leave(struct request *q)
 static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--key FILE] [--nic MAC[=OLD]] [--root DEVICE] "
-		"DISK...\n", name, strcmp(name, "prepare") ? "" : " [--dry-run|--undo] [--keep-tools]");
+		"DISK...\n", name, strcmp(name, "prepare") ? "" :
+		" [--dry-run|--undo] [--keep-tools] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -176,6 +177,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "dry-run", no_argument, NULL, 'd' }, { "undo", no_argument, NULL, 'u' },
 		{ "json", no_argument, NULL, 'j' }, { "key", required_argument, NULL, 'k' },
 		{ "nic", required_argument, NULL, 'n' }, { "root", required_argument, NULL, 'r' },
+		{ "tool-timeout", required_argument, NULL, 'T' },
 		{ "keep-tools", no_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -194,6 +196,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 			q->opt.remove_tools = false;
 		if (c == 'r')
 			q->opt.root = optarg;
+		if (c == 'T' && !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
+			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds", optarg);
 		if ((c == 'k' && add_key(q, optarg, err) < 0) ||
 			(c == 'n' && add_nic(q, optarg, err) < 0))
 			return -1;

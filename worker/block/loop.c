@@ -52,7 +52,7 @@ static int configure(int control, int file, const char *path, bool ro, struct bl
 	l->fd = open_node(number, l->node, sizeof(l->node), err);
 	if (l->fd < 0)
 		return -1;
-	c.info.lo_flags = LO_FLAGS_PARTSCAN | (ro ? LO_FLAGS_READ_ONLY : 0);
+	c.info.lo_flags = LO_FLAGS_PARTSCAN | LO_FLAGS_AUTOCLEAR | (ro ? LO_FLAGS_READ_ONLY : 0);
 	snprintf((char *)c.info.lo_file_name, LO_NAME_SIZE, "%s", path);
 	if (!ioctl(l->fd, LOOP_CONFIGURE, &c))
 		return 0;

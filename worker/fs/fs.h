@@ -120,4 +120,12 @@ int fs_inventory_diff(const struct fs_inventory *before, const struct fs_invento
 	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
 	struct err *err);
 
+/* What tells later, from the file that fs_inventory_save wrote, which paths are new: 8 bytes a
+ * path. Only FS_ADDED is reported. */
+int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r, const char *path,
+	struct err *err);
+int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
+	struct err *err);
+
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 
 #define MAX_ENTRIES 4000000u
@@ -287,6 +288,21 @@ static int collect(struct changes *c, const struct fs_inventory *a, const struct
 	return 0;
 }
 
+/* Reports and frees the list. */
+static int hand_out(struct changes *c, int result,
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx)
+{
+	if (c->n)
+		qsort(c->list, c->n, sizeof(*c->list), by_path);
+	for (size_t i = 0; i < c->n; i++) {
+		if (!result)
+			result = each(ctx, c->list[i].kind, c->list[i].path, c->list[i].mode);
+		free(c->list[i].path);
+	}
+	free(c->list);
+	return result;
+}
+
 int fs_inventory_diff(const struct fs_inventory *before, const struct fs_inventory *after,
 	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
 	struct err *err)
@@ -298,13 +314,40 @@ int fs_inventory_diff(const struct fs_inventory *before, const struct fs_invento
 
 	if (!ka || !kb || collect(&c, before, after, ka, kb) < 0)
 		result = err_set(err, ERR_NOMEM, "compare lists of files: no memory");
-	if (c.n)
-		qsort(c.list, c.n, sizeof(*c.list), by_path);
-	for (size_t i = 0; i < c.n; i++) {
-		if (!result)
-			result = each(ctx, c.list[i].kind, c.list[i].path, c.list[i].mode);
-		free(c.list[i].path);
+	return hand_out(&c, result, each, ctx);
+}
+
+int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r, const char *path,
+	struct err *err)
+{
+	CLEANUP_FREE struct key *keys = keys_of(inv);
+	CLEANUP_FREE uint8_t *buf = malloc((size_t)inv->n * 8 + 1);
+
+	if (!keys || !buf)
+		return err_set(err, ERR_NOMEM, "write %s: no memory", path);
+	for (uint32_t i = 0; i < inv->n; i++)
+		bytes_put_le64(buf + (size_t)i * 8, keys[i].path);
+	return fs_replace(r, path, buf, (size_t)inv->n * 8, 0600, err);
+}
+
+int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
+	struct err *err)
+{
+	CLEANUP_FREE struct key *keys = keys_of(now);
+	struct changes c = { .list = NULL };
+	size_t k = 0, n = len / 8;
+	int result = 0;
+
+	if (!keys)
+		return err_set(err, ERR_NOMEM, "compare lists of files: no memory");
+	for (uint32_t i = 0; i < now->n && !result; i++) {
+		while (k < n && bytes_le64((const uint8_t *)saved + k * 8) < keys[i].path)
+			k++;
+		if (k < n && bytes_le64((const uint8_t *)saved + k * 8) == keys[i].path)
+			continue;
+		if (note(&c, now, keys[i].id, FS_ADDED))
+			result = err_set(err, ERR_NOMEM, "compare lists of files: no memory");
 	}
-	free(c.list);
-	return result;
+	return hand_out(&c, result, each, ctx);
 }

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
+#define PATHS_MAX (64u << 20)
+
 static int write_file(struct guest *g, const struct guest_op *op, struct err *err)
 {
 	char dir[FS_PATH_MAX];
@@ -113,6 +117,44 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	return 0;
 }
 
+static int note_added(void *ctx, enum fs_change c, const char *path, unsigned mode)
+{
+	struct listing *l = ctx;
+
+	(void)c;
+	(void)mode;
+	return below(path, GUEST_STATE_DIR) || below(GUEST_STATE_DIR, path) ? 0 :
+		journal_note_added(l->g, path, l->err);
+}
+
+/* The paths there were at first, so that a run that is killed while a tool of the guest works
+ * leaves its successor a way to tell what the tool added. */
+static int keep_paths(struct guest *g, struct err *err)
+{
+	struct listing l = { g, err, false };
+	CLEANUP_FREE char *saved = NULL;
+	char path[256];
+	size_t len = 0;
+	int got;
+
+	snprintf(path, sizeof(path), "%s/before", g->journal.dir);
+	if (!g->journal.resumed)
+		return fs_inventory_save(g->before, &g->root, path, err);
+	got = fs_read(&g->root, path, PATHS_MAX, &saved, &len, err);
+	if (got < 0)
+		return -1;
+	/* not there: it was killed before it had changed anything, or at its very end */
+	return got ? 0 : fs_inventory_added(g->before, saved, len, note_added, &l, err);
+}
+
+static int drop_paths(struct guest *g, struct err *err)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/before", g->journal.dir);
+	return fs_remove(&g->root, path, err);
+}
+
 static int list_changes(struct guest *g, bool report, struct err *err)
 {
 	struct listing l = { g, err, report };
@@ -158,7 +200,7 @@ int guest_apply(struct guest *g, struct err *err)
 	report_step(g, "inventory", "all files, before");
 	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before, err) < 0)
 		return -1;
-	if (journal_open(g, err) < 0)
+	if (journal_open(g, err) < 0 || keep_paths(g, err) < 0)
 		return -1;
 	if (run_ops(g, err) < 0) {
 		roll_back(g);
@@ -170,6 +212,8 @@ int guest_apply(struct guest *g, struct err *err)
 		return -1;
 	}
 	report_step(g, "inventory", "all files, after");
+	if (drop_paths(g, err) < 0)
+		return -1;
 	if (list_changes(g, true, err) < 0)
 		return -1;
 	return journal_end(g, "applied", err);

@@ -164,6 +164,9 @@ static int enter(void *arg)
 	const struct ctx *x = arg;
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
+	/* The worker's end is its end, and with it, as PID 1 of its namespace, that of all others. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return fail("tie to the worker");
 	/* When memory runs out, the guest's tool goes first. */
 	if (fd >= 0 && (write(fd, "1000", 4) != 4 || close(fd) < 0))
 		return fail("oom_score_adj");

@@ -127,6 +127,7 @@ struct guest_op {
 struct guest_journal {
 	char dir[128];       /* GUEST_STATE_DIR "/ID", "" = nothing was changed */
 	unsigned n_saved;
+	bool resumed;        /* an interrupted run's is gone on with */
 };
 
 struct guest {
@@ -208,6 +209,8 @@ int guest_apply(struct guest *g, struct err *err);
 bool guest_plan_writes(const struct guest *g, const char *step);
 /* verify.c */
 int guest_verify(struct guest *g, struct err *err);
+/* The error that no preparation of ours can mend, before anything is written. */
+int guest_check_hope(struct guest *g, struct err *err);
 /* What stands in the way of booting on virtio goes to because[]. Returns how many reasons. */
 int guest_judge(struct guest *g, struct err *err);
 

@@ -50,7 +50,7 @@ static bool hopeless(const struct err *err)
 
 static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 {
-	int reasons;
+	int reasons, hope;
 
 	report_step(g, "inspect", NULL);
 	if (guest_inspect(g, err) < 0)
@@ -61,13 +61,19 @@ static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 			report_because(g, "%s", err->text);
 		return -1;
 	}
+	hope = guest_check_hope(g, err);
 	if (g->opt->action != GUEST_APPLY) {
+		err_clear(err);
 		reasons = guest_judge(g, err);
 		if (reasons < 0)
 			return -1;
-		*ret_verdict = g->n_ops ? "boots-after-preparation" :
-			reasons ? "does-not-boot" : "boots";
+		*ret_verdict = hope < 0 || (reasons && !g->n_ops) ? "does-not-boot" :
+			g->n_ops ? "boots-after-preparation" : "boots";
 		return 0;
+	}
+	if (hope < 0) {
+		report_because(g, "%s", err->text);
+		return -1;
 	}
 	if (g->n_ops && (guest_make_writable(g, err) < 0 || guest_apply(g, err) < 0))
 		return -1;

@@ -99,6 +99,7 @@ int journal_open(struct guest *g, struct err *err)
 		return -1;
 	if (*j->dir && !complete) {
 		report_warn(g, "an interrupted preparation was found; it is completed");
+		j->resumed = true;
 		return 0;
 	}
 	gmtime_r(&now, &tm);
@@ -368,8 +369,10 @@ int journal_rollback(struct guest *g, const char *dir, struct err *err)
 	CLEANUP_FREE char *text = NULL;
 	char files[256];
 	size_t len = 0, end;
+	int got;
 
-	if (journal_text(g, dir, &text, &len, err) < 0)
+	got = journal_text(g, dir, &text, &len, err);
+	if (got < 0)
 		return -1;
 	for (end = len; end;) {
 		size_t start = end;

@@ -105,6 +105,35 @@ static void judge_kernels(struct judging *j)
 		reason(j, last);
 }
 
+int guest_check_hope(struct guest *g, struct err *err)
+{
+	int bootable = 0, able = 0, planned = 0, ready = 0;
+
+	for (int i = 0; i < g->facts.n_kernels; i++) {
+		const struct guest_kernel *k = &g->facts.kernels[i];
+
+		if (!k->bootable)
+			continue;
+		bootable++;
+		able += !(DRIVERS_MUST & ~k->builtin & ~k->modules);
+		ready += !(DRIVERS_MUST & ~k->builtin & ~k->packed);
+	}
+	for (int i = 0; i < g->n_ops; i++)
+		planned += g->ops[i].kind == OP_INITRD;
+	if (!bootable)
+		return err_set(err, ERR_PREP_NO_KERNEL,
+			"no kernel in /boot with modules in /lib/modules");
+	if (!able)
+		return err_set(err, ERR_PREP_NO_KERNEL, "none of %d kernel%s has virtio drivers",
+			bootable, bootable == 1 ? "" : "s");
+	if (!g->facts.boot.kind)
+		return err_set(err, ERR_PREP_LOADER, "no boot loader configuration was found");
+	if (!ready && !planned)
+		return err_set(err, ERR_PREP_UNSUPPORTED, "no way to put virtio drivers into the "
+			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name : "this system");
+	return 0;
+}
+
 int guest_judge(struct guest *g, struct err *err)
 {
 	struct judging j = { .g = g };

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A hook of the guest that forks, sleeps, reaches for devices, mounts, network and the host's
+# processes: it reaches nothing, ends at its time limit, and the guest is as before.
+# limit: 120
+# shellcheck source=tests/cases/prepare-lib.bash
+. "$(dirname "$0")/prepare-lib.bash"
+
+phony
+mkdir -p "$work/tree/etc/initramfs-tools/hooks"
+cat >"$work/tree/etc/initramfs-tools/hooks/hostile" <<END
+set +e
+echo "pids: \$(ls /proc | grep -c '^[0-9]')"
+mount -t tmpfs none /etc && echo "BAD mount"
+mknod /var/tmp/disk b 8 0 && dd if=/var/tmp/disk of=/var/tmp/out bs=1 count=1 && echo "BAD disk"
+mknod /dev/mem c 1 1 && echo "BAD mem"
+mknod /var/tmp/mem c 1 1 && dd if=/var/tmp/mem of=/var/tmp/out bs=1 count=1 && echo "BAD mem node"
+rm -f /var/tmp/disk /var/tmp/mem /var/tmp/out
+ls "$work" && echo "BAD host tree"
+echo x >/sys/kernel/uevent_helper && echo "BAD sysfs"
+echo 1 >/proc/sys/kernel/sysrq && echo "BAD sysctl"
+ls /sys/class/net | grep -v '^lo$' && echo "BAD network"
+kill -9 $$ && echo "BAD host process"
+i=0
+while [ \$i -lt 200 ]; do sleep 1000 & i=\$((i + 1)); done
+echo "waiting"
+sleep 1000
+END
+pack
+list before
+prepare --tool-timeout 5
+expect PREP_TIMEOUT 7
+if grep BAD "$work/prepare.log"; then fail "the hook got out"; fi
+grep -q 'guest: waiting' "$work/prepare.log" || fail "the hook did not run to its end"
+if pgrep -f 'sleep 1000' >"$work/left"; then fail "processes are left"; fi
+list after
+same before after "the guest is not as before"

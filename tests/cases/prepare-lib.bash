@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Sourced by the prepare-*.sh cases, in place of lib.sh: phony guests on image files.
+#   phony               makes $work/tree; the test may change it
+#   pack [MIB]          makes $work/disk of it
+#   prepare [OPTION..]  the worker over it: $status, $work/report.json, prepare.log
+#   inspect             the same, only looking
+#   list NAME           writes $work/NAME: each path of the disk with type, mode, owner, time, sum
+#   is FILTER           the report fulfils a jq filter
+#   expect CODE STATUS  how it failed
+# shellcheck source=tests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+requires busybox jq sfdisk mke2fs losetup
+[ "$(id -u)" = 0 ] || skip "needs root: mounts and namespaces"
+kernel=6.1.0-42-amd64
+uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0001
+nic=52:54:00:12:34:56
+
+phony() { tests/data/phony-debian "$work/tree"; }
+pack() { tests/data/phony-disk "$work/tree" "$work/disk" "${1:-64}"; }
+
+prepare()
+{
+	status=0
+	"$worker" prepare --json --nic "$nic" "$@" "$work/disk" >"$work/report.json" \
+		2>"$work/prepare.log" || status=$?
+}
+
+inspect()
+{
+	status=0
+	"$worker" inspect --json "$@" "$work/disk" >"$work/report.json" 2>"$work/prepare.log" ||
+		status=$?
+}
+
+list()
+{
+	mkdir -p "$work/mnt"
+	mount -o ro,noload,loop,offset=1048576 "$work/disk" "$work/mnt"
+	(cd "$work/mnt" && {
+		find . -path ./lost+found -prune -o -type d -printf '%p %M %U %G\n' -o \
+			-printf '%p %M %U %G %s %T@ %l\n'
+		find . -path ./lost+found -prune -o -type f -print0 | xargs -0 sha256sum
+	} | LC_ALL=C sort) >"$work/$1"
+	umount "$work/mnt"
+}
+
+# The text of a file on the disk.
+show()
+{
+	debugfs -R "cat $1" "$work/disk?offset=1048576" 2>"$work/debugfs.log"
+}
+
+same() { diff "$work/$1" "$work/$2" >"$work/diff.log" || fail "${3:-$1 and $2 differ}"; }
+
+is() { jq -e "$@" "$work/report.json" >"$work/jq.log" || fail "report: not $*"; }
+
+expect()
+{
+	[ "$status" = "$2" ] || fail "exit status $status, not $2"
+	is --arg code "$1" '.error.code == $code'
+}

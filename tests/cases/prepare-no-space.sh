@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Too little room for a second initramfs: PREP_NO_SPACE names the file system, and nothing was
+# written.
+# shellcheck source=tests/cases/prepare-lib.bash
+. "$(dirname "$0")/prepare-lib.bash"
+
+phony
+head -c 30M /dev/urandom >"$work/tree/root/data"
+pack
+cp "$work/disk" "$work/original"
+prepare
+expect PREP_NO_SPACE 7
+is '.error.text | test("/ has [0-9]+ MB free and needs [0-9]+ MB")'
+cmp "$work/disk" "$work/original" || fail "the disk was written to"

@@ -20,9 +20,11 @@ void net_stream_tune(int fd);
 /* Waits for POLLIN or POLLOUT within the stream's timeout; -1 with NET_IO. */
 int net_stream_wait(struct stream *s, short events, struct err *err);
 
-/* tls.c: as net_read_some and net_write_some of the layer below. */
+/* tls.c: as net_read_some and net_write_some of the layer below. What is written waits for
+ * net_tls_flush, or until there is enough of it. */
 int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err);
 int net_tls_write(struct stream *s, const void *buf, size_t len, struct err *err);
+int net_tls_flush(struct stream *s, struct err *err);
 bool net_tls_pending(const struct net_tls *t);
 void net_tls_free(struct stream *s, bool say_bye);
 

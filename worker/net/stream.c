@@ -249,7 +249,7 @@ int net_writev(struct stream *s, const struct iovec *iov, int n, struct err *err
 		for (int i = 0; i < n; i++)
 			if (net_tls_write(s, iov[i].iov_base, iov[i].iov_len, err) < 0)
 				return -1;
-		return 0;
+		return net_tls_flush(s, err);
 	}
 	if (n < 0 || (size_t)n > sizeof(left) / sizeof(left[0]))
 		return err_set(err, ERR_INTERNAL, "%s: %d pieces to write", s->name, n);

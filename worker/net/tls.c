@@ -18,6 +18,11 @@
 
 #include "net/net-stream-internal.h"
 
+/* mbedTLS asks for 5 bytes and then for a record of 16 KiB, and sends each record by itself: with
+ * these one system call does for several. */
+#define RX_SIZE (128u << 10)
+#define TX_SIZE (64u << 10)
+
 struct net_tls {
 	mbedtls_ssl_context ssl;
 	mbedtls_ssl_config conf;
@@ -27,6 +32,9 @@ struct net_tls {
 	uint8_t first[8];     /* first bytes received */
 	size_t n_first;
 	char describe[96];
+	size_t rx_at, rx_end; /* received and not yet taken */
+	size_t tx_at, tx_end; /* not yet sent */
+	uint8_t rx[RX_SIZE], tx[TX_SIZE];
 };
 
 /* Bytes of a server that speaks first, or answers in clear. */
@@ -36,27 +44,72 @@ static void note_first(struct net_tls *t, const uint8_t *buf, size_t len)
 		t->first[t->n_first++] = *buf++;
 }
 
+/* What waits to be sent. 0, or an error of mbedTLS; WANT_WRITE when the socket takes no more. */
+static int flush(struct stream *s)
+{
+	struct net_tls *t = s->tls;
+
+	while (t->tx_at < t->tx_end) {
+		ssize_t n = send(s->fd, t->tx + t->tx_at, t->tx_end - t->tx_at, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
+								  : -errno - 0x10000;
+		t->tx_at += (size_t)n;
+	}
+	t->tx_at = t->tx_end = 0;
+	return 0;
+}
+
 static int bio_send(void *ctx, const unsigned char *buf, size_t len)
 {
 	struct stream *s = ctx;
-	ssize_t n = send(s->fd, buf, len, MSG_NOSIGNAL);
+	struct net_tls *t = s->tls;
+	int r;
 
-	if (n >= 0)
-		return (int)n;
-	return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE : -errno - 0x10000;
+	if (t->tx_end == TX_SIZE && (r = flush(s)))
+		return r;
+	if (len > TX_SIZE - t->tx_end)
+		len = TX_SIZE - t->tx_end;
+	memcpy(t->tx + t->tx_end, buf, len);
+	t->tx_end += len;
+	return (int)len;
+}
+
+/* Only when there is nothing left of the last one. */
+static int fill(struct stream *s)
+{
+	struct net_tls *t = s->tls;
+	ssize_t n = recv(s->fd, t->rx, RX_SIZE, 0);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
+							  : -errno - 0x10000;
+	if (!n)
+		return MBEDTLS_ERR_SSL_CONN_EOF;
+	if (!t->established)
+		note_first(t, t->rx, (size_t)n);
+	t->rx_at = 0;
+	t->rx_end = (size_t)n;
+	return 0;
 }
 
 static int bio_recv(void *ctx, unsigned char *buf, size_t len)
 {
 	struct stream *s = ctx;
-	ssize_t n = recv(s->fd, buf, len, 0);
+	struct net_tls *t = s->tls;
+	int r;
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
-							  : -errno - 0x10000;
-	if (s->tls && !s->tls->established)
-		note_first(s->tls, buf, (size_t)n);
-	return n ? (int)n : MBEDTLS_ERR_SSL_CONN_EOF;
+	/* The peer may be waiting for it. */
+	if (t->tx_end && (r = flush(s)))
+		return r;
+	if (t->rx_at == t->rx_end && (r = fill(s)))
+		return r;
+	if (len > t->rx_end - t->rx_at)
+		len = t->rx_end - t->rx_at;
+	memcpy(buf, t->rx + t->rx_at, len);
+	t->rx_at += len;
+	return (int)len;
 }
 
 static const char *text_of(int code, char *buf, size_t size)
@@ -130,9 +183,22 @@ int net_tls_write(struct stream *s, const void *buf, size_t len, struct err *err
 	return 0;
 }
 
+int net_tls_flush(struct stream *s, struct err *err)
+{
+	int r;
+
+	while ((r = flush(s))) {
+		if (!wants(r))
+			return io_error(s, "send", r, err);
+		if (want(s, r, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 bool net_tls_pending(const struct net_tls *t)
 {
-	return mbedtls_ssl_check_pending(&t->ssl);
+	return t->rx_at < t->rx_end || mbedtls_ssl_check_pending(&t->ssl);
 }
 
 void net_tls_free(struct stream *s, bool say_bye)
@@ -141,8 +207,8 @@ void net_tls_free(struct stream *s, bool say_bye)
 
 	if (!t)
 		return;
-	if (say_bye && t->established)
-		mbedtls_ssl_close_notify(&t->ssl); /* best effort, never waits */
+	if (say_bye && t->established && !mbedtls_ssl_close_notify(&t->ssl))
+		flush(s); /* best effort, never waits */
 	mbedtls_ssl_free(&t->ssl);
 	mbedtls_ssl_config_free(&t->conf);
 	mbedtls_x509_crt_free(&t->ca);
@@ -254,6 +320,7 @@ static int diagnose(struct stream *s, bool server, bool psk, int code, struct er
 	char text[160];
 	ssize_t n;
 
+	flush(s); /* the alert that tells the peer; it may be gone */
 	/* mbedTLS stops after the 5 bytes of a record header that is none. */
 	n = recv(s->fd, more, sizeof(more), MSG_DONTWAIT);
 	if (n > 0)
@@ -299,6 +366,8 @@ static int handshake(struct stream *s, const struct net_tls_config *c, bool serv
 		if (want(s, r, err) < 0)
 			return err_wrap(err, "TLS handshake");
 	}
+	if (net_tls_flush(s, err) < 0)
+		return err_wrap(err, "TLS handshake");
 	snprintf(t->describe, sizeof(t->describe), "%s %s", mbedtls_ssl_get_version(&t->ssl),
 		mbedtls_ssl_get_ciphersuite(&t->ssl));
 	t->established = true;

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A small attached volume labelled TWCONFIG carries the job; two with different jobs are refused; a
+# large disk with that label (a migrated guest may have one) is not looked at; an announced volume
+# that does not come is CFG_LATE.
+# shellcheck source=tests/boot/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/boot/media.sh
+. "$(dirname "$0")/media.sh"
+boot_begin
+requires mformat
+media_source
+media_job
+
+# config_volume FILE MIB: with $dir/job.json in it
+config_volume()
+{
+	truncate -s "$2M" "$1"
+	mformat -i "$1" -v TWCONFIG ::
+	mcopy -i "$1" "$dir/job.json" ::job.json
+}
+
+# boot_with APPEND CODE DISK...
+boot_with()
+{
+	local append=$1 code=$2 disk
+	shift 2
+
+	qemu_new "$dir"
+	rm -f "$dir/events"
+	qemu_machine 192
+	qemu_medium kernel "$image" virtio user "$append"
+	for disk; do
+		qemu_disk "$disk"
+	done
+	qemu_disk "$dir/target.raw,serial=TWTARGET"
+	qemu_events "$dir/events"
+	boot_run 200 120 || fail "the machine did not power off"
+	expect_off guest-shutdown
+	[ "$(jq -rs '[.[] | select(.type == "error").err.code] | last // "NONE"' "$dir/events")" = \
+		"$code" ] || fail "$(jq -cs '[.[] | select(.err).err]' "$dir/events"), not $code"
+}
+
+config_volume "$dir/small.raw" 8
+jq '.migration = "other"' "$dir/job.json" >"$dir/job.tmp"
+mv "$dir/job.tmp" "$dir/job.json"
+config_volume "$dir/other.raw" 8
+config_volume "$dir/large.raw" 100
+
+boot_with quiet CFG_AMBIGUOUS "$dir/small.raw" "$dir/other.raw"
+boot_with quiet CFG_MISSING "$dir/large.raw"
+boot_with 'quiet tw.announce=volume' CFG_LATE "$dir/large.raw"
+! cmp -s "$dir/source.raw" "$dir/target.raw" || fail "the target was written to"
+
+boot_with 'quiet tw.announce=volume' NONE "$dir/small.raw" "$dir/large.raw"
+grep -q 'migration boot-test, .*job from config-volume' "$dir/events" || fail "another job"
+cmp "$dir/source.raw" "$dir/target.raw" || fail "the target differs from the source"

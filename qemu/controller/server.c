@@ -414,7 +414,7 @@ int cmd_serve(const char *state, int argc, char **argv)
 		s.id.key_pem, MHD_OPTION_HTTPS_MEM_CERT, s.id.cert_pem, MHD_OPTION_HTTPS_PRIORITIES,
 		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-		MHD_OPTION_NOTIFY_COMPLETED, finished, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+		MHD_OPTION_NOTIFY_COMPLETED, finished, NULL,
 		MHD_OPTION_END);
 	if (!d)
 		die("cannot listen on %s: %s", listen, strerror(errno));

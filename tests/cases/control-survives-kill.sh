@@ -20,6 +20,13 @@ new_migration m-kill
 before=$(register)
 [[ $before == *session_token*:\"* ]] || fail "registration: $before"
 
+# A second one on the same port would take half of the connections.
+if timeout 10 "$controller" serve --state "$work/second" --listen "127.0.0.1:$port" \
+	>"$work/second.log" 2>&1; then
+	fail "two controllers on one port"
+fi
+grep -q 'already in use' "$work/second.log" || fail "no reason is given"
+
 start_driver --boot-id $boot
 expect ok announce
 printf 'flood 3000\n' >&7 # 3 s

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A drive whose file system is mounted and written to all the time: it is still while it is read, the copy
+# is clean, and it thaws - when the worker has everything, when the server is killed, when a
+# client does not come back, and when the time is over (then nothing more is served).
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+requires losetup mke2fs e2fsck /usr/bin/python3
+[ "$(id -u)" = 0 ] || skip "needs root for a loop device"
+
+mke2fs -q -t ext4 "$work/disk" 64M
+loop=$(losetup -f --show "$work/disk") || skip "no loop device to be had"
+cleanup_fn 'losetup -d "$loop"'
+mkdir "$work/mnt"
+mount "$loop" "$work/mnt"
+cleanup_fn 'wait_for 10 umount "$work/mnt"'
+head -c 8M /dev/urandom >"$work/mnt/data"
+start writer bash -c 'while :; do date >>"$1/log"; sync "$1/log"; sleep 0.02; done' - "$work/mnt"
+wait_for 10 test -s "$work/mnt/log"
+
+lines() { wc -l <"$work/mnt/log"; }
+is_still() { local n; n=$(lines); sleep 0.5; [ "$(lines)" = "$n" ]; }
+moves() { ! is_still; }
+reader() { "$top/tests/cases/drive-second-reader.py" "$port" "$@"; }
+up() {
+	port=$(free_port)
+	start server "$server" --drive "sda=$loop" --listen "127.0.0.1:$port" --allow-plain "$@"
+	wait_for 10 listens "$port"
+}
+
+# Looking does not freeze.
+up --grace 2
+reader list >"$work/list"
+moves || fail "frozen by a look at the list"
+
+# Reading does; without a word at the end it thaws after the grace time.
+reader read sda "$work/dst"
+is_still || fail "not frozen while the client may come back"
+e2fsck -fn "$work/dst" >"$work/fsck.log" || fail "the copy is not clean: $(tail -n 3 "$work/fsck.log")"
+reader diff sda "$work/dst" >"$work/diff"  # the same still state; the last word is "complete"
+[ -z "$(cat "$work/diff")" ] || fail "two reads of the frozen drive differ in leaves $(cat "$work/diff")"
+sleep 2.2
+moves || fail "still frozen although the client has everything"
+stop server
+
+# Killed: the watchdog thaws.
+up --grace 60
+reader read sda "$work/dst"
+is_still || fail "not frozen before the kill"
+stop server -KILL
+wait_for 5 moves
+
+# Ended in order.
+up --grace 60
+reader read sda "$work/dst"
+stop server
+wait_for 5 moves
+
+# The time is over: thawed, and the client of that time gets nothing more.
+up --freeze 2 --bandwidth 1M
+! reader read sda "$work/dst" 2>"$work/reader.err" || fail "read although the drive was let go"
+grep -q 'ERROR 116' "$work/reader.err" || fail "no ESTALE: $(tail -n 1 "$work/reader.err")"
+wait_for 5 moves
+stop server
+
+# Never, if so wished.
+up --freeze never
+reader read sda "$work/dst"
+moves || fail "frozen in spite of --freeze never"
+! grep -qE 'AddressSanitizer|runtime error' "$work"/*.log || fail "sanitizer report"

@@ -35,6 +35,9 @@ struct job_key {
 	bool required;
 };
 
+/* Where a table's field is in its object. */
+#define JOB_FIELD(s, f) .offset = offsetof(struct s, f), .size = sizeof(((struct s *)0)->f)
+
 /* v must be an object with only the keys of the table (ended by a NULL name), each once. */
 int job_read_object(struct job_reader *r, yyjson_val *v, const struct job_key *keys, void *dst);
 /* Calls each for every element of an array of at most max elements, with "[i]" on the path. */
@@ -62,6 +65,12 @@ void job_read_pop(struct job_reader *r, size_t mark);
 
 /* An allocator that wipes what it frees: documents hold secrets. */
 extern const yyjson_alc job_read_wiping_alc;
+
+/* parse-drives.c, parse-prepare.c: parts of the document; all as job_key.read */
+int job_read_drives(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+int job_read_extensions(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
 
 /* fields.c: values with a form of their own; all as job_key.read */
 int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* prepare and extensions of the job document. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "job/job-internal.h"
+
+/* {"MAC at the source": "MAC of the target VM"} */
+static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job *j = (struct job *)((char *)field - k->offset);
+	yyjson_val *old, *fresh;
+	size_t i, n, mark, m;
+
+	if (!yyjson_is_obj(v))
+		return job_read_fail(r, "must be an object {\"source MAC\": \"target MAC\"}");
+	if (yyjson_obj_size(v) > JOB_MAX_NETS)
+		return job_read_fail(r, "has more than %d entries", JOB_MAX_NETS);
+	yyjson_obj_foreach(v, i, n, old, fresh)
+	{
+		struct guest_nic *nic = &j->prepare.nics[i];
+
+		mark = job_read_push_key(r, yyjson_get_str(old));
+		if (job_mac_parse(yyjson_get_str(old), nic->old_mac) < 0)
+			return job_read_fail(r, "is not a MAC address of the source");
+		if (job_read_mac(r, fresh, k, nic->mac) < 0)
+			return -1;
+		for (m = 0; m < i; m++)
+			if (!strcmp(j->prepare.nics[m].old_mac, nic->old_mac) ||
+				!strcmp(j->prepare.nics[m].mac, nic->mac))
+				return job_read_fail(r, "one of the two is already mapped");
+		job_read_pop(r, mark);
+		j->prepare.n_nics = (int)i + 1;
+	}
+	return 0;
+}
+
+static int read_disk_key(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
+{
+	struct job *j = ctx;
+
+	j->prepare.n_keys = (int)i + 1;
+	return job_read_text(r, v, &(struct job_key){ .min = 1, .max = 4096 },
+		&j->prepare.keys[i]);
+}
+
+static int read_disk_keys(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
+{
+	struct job *j = (struct job *)((char *)field - k->offset);
+
+	return job_read_array(r, v, JOB_MAX_KEYS, read_disk_key, j);
+}
+
+static const struct job_key prepare_keys[] = {
+	{ "guest", job_read_string, JOB_FIELD(job, prepare.guest), .min = 1 },
+	{ "network", read_nic_map, JOB_FIELD(job, prepare.nics) },
+	{ "remove_tools", job_read_bool, JOB_FIELD(job, prepare.remove_tools) },
+	{ "dry_run", job_read_bool, JOB_FIELD(job, prepare.dry_run) },
+	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
+	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
+	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },
+	{ "tool_timeout_s", job_read_unsigned, JOB_FIELD(job, prepare.tool_timeout_s), .min = 10,
+		.max = 86400 },
+	{ .name = NULL },
+};
+
+/* An object, or false for "copy only". */
+int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job *j = (struct job *)((char *)field - k->offset);
+
+	if (yyjson_is_false(v)) {
+		j->prepare.enabled = false;
+		return 0;
+	}
+	if (yyjson_is_true(v))
+		return 0;
+	if (job_read_object(r, v, prepare_keys, j) < 0)
+		return -1;
+	if (strcmp(j->prepare.guest, "auto") && *j->prepare.guest != '/')
+		return job_read_fail_key(r, "guest", "must be \"auto\" or a root device");
+	if (j->prepare.dry_run && j->prepare.undo)
+		return job_read_fail_key(r, "undo", "and dry_run exclude each other");
+	return 0;
+}
+
+/* extensions */
+
+static const char *const whens[] = { "pre-mount", "mounted", "first-boot", NULL };
+
+static int read_when(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job_key as_enum = *k;
+	int i;
+
+	as_enum.names = whens;
+	if (job_read_enum(r, v, &as_enum, &i) < 0)
+		return -1;
+	strcpy(field, whens[i]);
+	return 0;
+}
+
+static const struct job_key extension_keys[] = {
+	{ "when", read_when, JOB_FIELD(job_extension, when), .required = true },
+	{ "run", job_read_text, JOB_FIELD(job_extension, run), .min = 1, .max = 256 << 10,
+		.required = true },
+	{ "fatal", job_read_bool, JOB_FIELD(job_extension, fatal) },
+	{ .name = NULL },
+};
+
+static int read_extension(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
+{
+	struct job *j = ctx;
+
+	j->n_extensions = (int)i + 1;
+	j->extensions[i].fatal = true;
+	return job_read_object(r, v, extension_keys, &j->extensions[i]);
+}
+
+int job_read_extensions(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
+{
+	return job_read_array(r, v, JOB_MAX_EXTENSIONS, read_extension,
+		(char *)field - k->offset);
+}

@@ -49,9 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *s = (const char *)data;
 
-	twice(fstab_rewrite, s, size);
-	twice(crypttab_rewrite, s, size);
-	fstab_entries(s, size, entry, NULL);
-	ifupdown_names(s, size, name, NULL);
+	twice(guest_fstab_rewrite, s, size);
+	twice(guest_crypttab_rewrite, s, size);
+	guest_fstab_entries(s, size, entry, NULL);
+	guest_ifupdown_names(s, size, name, NULL);
 	return 0;
 }

@@ -8,7 +8,7 @@ int boot_bls_rewrite(const char *s, size_t len, const struct boot_map *m, struct
 {
 	static const char *const words[] = { "options", NULL };
 
-	return line_rewrite(s, len, words, m, out);
+	return boot_line_rewrite(s, len, words, m, out);
 }
 
 static void value(const struct line *l, size_t rest, char *ret, size_t size)
@@ -30,10 +30,10 @@ bool boot_bls_entry(const char *s, size_t len, struct boot_entry *ret)
 	struct line l;
 
 	memset(ret, 0, sizeof(*ret));
-	while (line_next(s, len, &at, &l)) {
+	while (boot_line_next(s, len, &at, &l)) {
 		char word[32];
 
-		line_word(&l, word, sizeof(word), &rest);
+		boot_line_word(&l, word, sizeof(word), &rest);
 		if (!strcmp(word, "title"))
 			value(&l, rest, ret->title, sizeof(ret->title));
 		else if (!strcmp(word, "linux"))

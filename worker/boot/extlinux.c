@@ -9,7 +9,7 @@ int boot_extlinux_rewrite(const char *s, size_t len, const struct boot_map *m, s
 {
 	static const char *const words[] = { "append", NULL };
 
-	return line_rewrite(s, len, words, m, out);
+	return boot_line_rewrite(s, len, words, m, out);
 }
 
 int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
@@ -19,11 +19,11 @@ int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *c
 	int result = 0;
 	struct line l;
 
-	while (!result && line_next(s, len, &at, &l)) {
+	while (!result && boot_line_next(s, len, &at, &l)) {
 		char word[32], *to = NULL;
 		size_t n;
 
-		line_word(&l, word, sizeof(word), &rest);
+		boot_line_word(&l, word, sizeof(word), &rest);
 		while (rest < l.len && (l.s[rest] == ' ' || l.s[rest] == '\t'))
 			rest++;
 		n = l.len - rest;

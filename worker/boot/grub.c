@@ -35,14 +35,14 @@ int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m, struc
 	size_t at = 0;
 	struct line l;
 
-	while (line_next(s, len, &at, &l)) {
+	while (boot_line_next(s, len, &at, &l)) {
 		char word[32];
 		size_t rest;
 
-		line_word(&l, word, sizeof(word), &rest);
+		boot_line_word(&l, word, sizeof(word), &rest);
 		if (sets_cmdline(&l)) {
 			rest = 0;
-		} else if (!word_in(word, kernel_words)) {
+		} else if (!boot_word_in(word, kernel_words)) {
 			strbuf_add(out, l.s, l.full);
 			continue;
 		}
@@ -62,7 +62,7 @@ int boot_grub_default_rewrite(const char *s, size_t len, const struct boot_map *
 	size_t at = 0;
 	struct line l;
 
-	while (line_next(s, len, &at, &l)) {
+	while (boot_line_next(s, len, &at, &l)) {
 		const char *eq = memchr(l.s, '=', l.len);
 
 		if (eq && l.len > strlen(cmdline) && !memcmp(l.s, cmdline, strlen(cmdline))) {
@@ -120,19 +120,19 @@ int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
 	int result = 0;
 	struct line l;
 
-	while (!result && line_next(s, len, &at, &l)) {
+	while (!result && boot_line_next(s, len, &at, &l)) {
 		char word[32];
 
-		line_word(&l, word, sizeof(word), &rest);
+		boot_line_word(&l, word, sizeof(word), &rest);
 		if (!strcmp(word, "menuentry") || !strcmp(word, "title")) {
 			result = flush(&e, each, ctx);
 			copy_word(l.s + rest, word[0] == 't' ? l.len - rest : l.len - rest, e.title,
 				sizeof(e.title));
-		} else if (word_in(word, kernel_words) && strncmp(word, "module", 6)) {
+		} else if (boot_word_in(word, kernel_words) && strncmp(word, "module", 6)) {
 			copy_word(l.s + rest, l.len - rest, e.kernel, sizeof(e.kernel));
 			drop_device(e.kernel);
 			boot_cmdline_get(l.s + rest, l.len - rest, "root=", e.root, sizeof(e.root));
-		} else if (word_in(word, initrd_words)) {
+		} else if (boot_word_in(word, initrd_words)) {
 			copy_word(l.s + rest, l.len - rest, e.initrd, sizeof(e.initrd));
 			drop_device(e.initrd);
 		}
@@ -146,8 +146,8 @@ bool boot_grub_uses_bls(const char *s, size_t len)
 	struct line l;
 	char word[32];
 
-	while (line_next(s, len, &at, &l)) {
-		line_word(&l, word, sizeof(word), &rest);
+	while (boot_line_next(s, len, &at, &l)) {
+		boot_line_word(&l, word, sizeof(word), &rest);
 		if (!strcmp(word, "blscfg"))
 			return true;
 	}

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-bool line_next(const char *text, size_t len, size_t *at, struct line *ret)
+bool boot_line_next(const char *text, size_t len, size_t *at, struct line *ret)
 {
 	const char *nl;
 
@@ -19,7 +19,7 @@ bool line_next(const char *text, size_t len, size_t *at, struct line *ret)
 	return true;
 }
 
-void line_word(const struct line *l, char *word, size_t size, size_t *ret_rest)
+void boot_line_word(const struct line *l, char *word, size_t size, size_t *ret_rest)
 {
 	size_t i = 0, n = 0;
 
@@ -34,7 +34,7 @@ void line_word(const struct line *l, char *word, size_t size, size_t *ret_rest)
 	*ret_rest = i;
 }
 
-bool word_in(const char *word, const char *const *list)
+bool boot_word_in(const char *word, const char *const *list)
 {
 	for (; *list; list++)
 		if (!strcasecmp(word, *list))
@@ -42,19 +42,19 @@ bool word_in(const char *word, const char *const *list)
 	return false;
 }
 
-int line_rewrite(const char *s, size_t len, const char *const *words, const struct boot_map *m,
+int boot_line_rewrite(const char *s, size_t len, const char *const *words, const struct boot_map *m,
 	struct strbuf *out)
 {
 	int changed = 0;
 	size_t at = 0;
 	struct line l;
 
-	while (line_next(s, len, &at, &l)) {
+	while (boot_line_next(s, len, &at, &l)) {
 		char word[32];
 		size_t rest;
 
-		line_word(&l, word, sizeof(word), &rest);
-		if (!word_in(word, words)) {
+		boot_line_word(&l, word, sizeof(word), &rest);
+		if (!boot_word_in(word, words)) {
 			strbuf_add(out, l.s, l.full);
 			continue;
 		}

@@ -15,9 +15,9 @@ static int write_file(struct guest *g, const struct guest_op *op, struct err *er
 
 	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(op->path, '/') - op->path), op->path);
 	if (*dir && !fs_is_dir(&g->root, dir) &&
-		(journal_save(g, dir, err) < 0 || fs_mkdirs(&g->root, dir, 0755, err) < 0))
+		(guest_journal_save(g, dir, err) < 0 || fs_mkdirs(&g->root, dir, 0755, err) < 0))
 		return -1;
-	if (journal_save(g, op->path, err) < 0)
+	if (guest_journal_save(g, op->path, err) < 0)
 		return -1;
 	switch (op->kind) {
 	case OP_WRITE:
@@ -50,9 +50,9 @@ static int write_nvram(struct guest *g, const struct guest_op *op, struct err *e
 	/* The fallback loader starts the guest without it, so this is no reason to fail. */
 	if (boot_nvram_write(&part, op->from, g->facts.os_id[0] ? g->facts.os_id : "linux", name,
 		&why) < 0)
-		report_warn(g, "%s", why.text);
+		guest_report_warn(g, "%s", why.text);
 	else
-		report_change(g, name, "firmware variable added", NULL, NULL, NULL);
+		guest_report_change(g, name, "firmware variable added", NULL, NULL, NULL);
 	return 0;
 }
 
@@ -99,9 +99,9 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	bool ours = below(path, GUEST_STATE_DIR);
 
 	if (!ours && c == FS_ADDED && l->g->journal.dir[0]) {
-		if (journal_note_added(l->g, path, l->err) < 0)
+		if (guest_journal_note_added(l->g, path, l->err) < 0)
 			return -1;
-	} else if (!ours && journal_find(l->g, path, backup, sizeof(backup), before, l->err) < 0) {
+	} else if (!ours && guest_journal_find(l->g, path, backup, sizeof(backup), before, l->err) < 0) {
 		return -1;
 	}
 	if (!l->report)
@@ -110,8 +110,8 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	if (c != FS_REMOVED && S_ISREG(mode) && fs_sha256(&l->g->root, path, after, &why) < 0)
 		after[0] = '\0';
 	if (c == FS_CHANGED && S_ISREG(mode) && !*backup)
-		report_warn(l->g, "%s was changed by a tool of the guest and was not saved", path);
-	report_change(l->g, path, names[c], before, after, backup);
+		guest_report_warn(l->g, "%s was changed by a tool of the guest and was not saved", path);
+	guest_report_change(l->g, path, names[c], before, after, backup);
 	if (l->g->opt->tick)
 		l->g->opt->tick(l->g->opt->ctx);
 	return 0;
@@ -124,7 +124,7 @@ static int note_added(void *ctx, enum fs_change c, const char *path, unsigned mo
 	(void)c;
 	(void)mode;
 	return below(path, GUEST_STATE_DIR) || below(GUEST_STATE_DIR, path) ? 0 :
-		journal_note_added(l->g, path, l->err);
+		guest_journal_note_added(l->g, path, l->err);
 }
 
 /* The paths there were at first, so that a run that is killed while a tool of the guest works
@@ -173,9 +173,9 @@ static void roll_back(struct guest *g)
 {
 	struct err err = ERR_INIT;
 
-	report_step(g, "rollback", g->journal.dir);
-	if (list_changes(g, false, &err) < 0 || journal_rollback(g, g->journal.dir, &err) < 0)
-		report_warn(g, "the changes could not all be taken back: %s", err.text);
+	guest_report_step(g, "rollback", g->journal.dir);
+	if (list_changes(g, false, &err) < 0 || guest_journal_rollback(g, g->journal.dir, &err) < 0)
+		guest_report_warn(g, "the changes could not all be taken back: %s", err.text);
 	else
 		g->journal.dir[0] = '\0';
 }
@@ -187,7 +187,7 @@ static int run_ops(struct guest *g, struct err *err)
 	for (int i = 0; i < g->n_ops; i++) {
 		if (strcmp(step, g->ops[i].step)) {
 			step = g->ops[i].step;
-			report_step(g, step, g->ops[i].why);
+			guest_report_step(g, step, g->ops[i].why);
 		}
 		if (apply_one(g, &g->ops[i], err) < 0)
 			return err_wrap(err, "%s", step);
@@ -197,24 +197,24 @@ static int run_ops(struct guest *g, struct err *err)
 
 int guest_apply(struct guest *g, struct err *err)
 {
-	report_step(g, "inventory", "all files, before");
+	guest_report_step(g, "inventory", "all files, before");
 	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before, err) < 0)
 		return -1;
-	if (journal_open(g, err) < 0 || keep_paths(g, err) < 0)
+	if (guest_journal_open(g, err) < 0 || keep_paths(g, err) < 0)
 		return -1;
 	if (run_ops(g, err) < 0) {
 		roll_back(g);
 		return -1;
 	}
-	report_step(g, "verify", NULL);
+	guest_report_step(g, "verify", NULL);
 	if (guest_verify(g, err) < 0) {
 		roll_back(g);
 		return -1;
 	}
-	report_step(g, "inventory", "all files, after");
+	guest_report_step(g, "inventory", "all files, after");
 	if (drop_paths(g, err) < 0)
 		return -1;
 	if (list_changes(g, true, err) < 0)
 		return -1;
-	return journal_end(g, "applied", err);
+	return guest_journal_end(g, "applied", err);
 }

@@ -109,7 +109,7 @@ static int build_initrd(struct guest *g, const struct guest_kernel *k, struct er
 	if (!fs_is_file(&g->root, state))
 		mode = "-c";
 	argv[1] = mode;
-	if (journal_save(g, k->initrd, err) < 0 || journal_save(g, state, err) < 0 ||
+	if (guest_journal_save(g, k->initrd, err) < 0 || guest_journal_save(g, state, err) < 0 ||
 		guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	if (status)
@@ -277,7 +277,7 @@ static int save_name(void *ctx, const char *name, const struct stat *st)
 		return t->deep ? save_tree(t->g, path, NULL, true, t->err) : 0;
 	if (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))
 		return 0;
-	return journal_save(t->g, path, t->err);
+	return guest_journal_save(t->g, path, t->err);
 }
 
 static int save_tree(struct guest *g, const char *dir, const char *prefix, bool deep,
@@ -287,7 +287,7 @@ static int save_tree(struct guest *g, const char *dir, const char *prefix, bool 
 
 	if (!fs_is_dir(&g->root, dir))
 		return 0;
-	if (!prefix && journal_save(g, dir, err) < 0)
+	if (!prefix && guest_journal_save(g, dir, err) < 0)
 		return -1;
 	return fs_list(&g->root, dir, save_name, &t, err) < 0 ? -1 : 0;
 }
@@ -313,7 +313,7 @@ static int save_package(struct guest *g, const char *package, struct err *err)
 		if (next)
 			*next++ = '\0';
 		if (p[0] == '/' && p[1] && p[1] != '.' && !fs_lstat(&g->root, p, &st) &&
-			journal_save(g, p, err) < 0)
+			guest_journal_save(g, p, err) < 0)
 			return -1;
 	}
 	snprintf(path, sizeof(path), "%s.", package);
@@ -342,7 +342,7 @@ static int save_shared(struct guest *g, struct err *err)
 		if (save_tree(g, deep[i], NULL, true, err) < 0)
 			return -1;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (journal_save(g, files[i], err) < 0)
+		if (guest_journal_save(g, files[i], err) < 0)
 			return -1;
 	return save_tree(g, "/var/lib/dpkg", "", false, err);
 }
@@ -371,7 +371,7 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 			return err_set(err, ERR_PREP_TOOLS, "dpkg --purge %s ended with status %d",
 				argv[i], status);
 	if (status)
-		report_warn(g, "dpkg --purge ended with status %d; the packages are gone", status);
+		guest_report_warn(g, "dpkg --purge ended with status %d; the packages are gone", status);
 	return 0;
 }
 

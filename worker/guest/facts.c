@@ -225,7 +225,7 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 	if (status == INITRD_OK)
 		k->initrd_read = true;
 	else
-		report_warn(g, "%s (%s): %s", k->initrd, info.format, initrd_status_text(status));
+		guest_report_warn(g, "%s (%s): %s", k->initrd, info.format, initrd_status_text(status));
 	if (g->opt->tick)
 		g->opt->tick(g->opt->ctx);
 	return 0;
@@ -284,7 +284,7 @@ static void find_hibernation(struct guest *g)
 		if (!strcmp(g->vols[i].fs.type, "swsuspend"))
 			g->facts.hibernated = true;
 	if (g->facts.hibernated)
-		report_warn(g, "a hibernation image was found; it cannot be resumed on other hardware");
+		guest_report_warn(g, "a hibernation image was found; it cannot be resumed on other hardware");
 }
 
 int guest_inspect(struct guest *g, struct err *err)

@@ -98,7 +98,7 @@ static size_t line_len(const char *s, size_t len, size_t at, size_t *ret_full)
 	return n;
 }
 
-int fstab_entries(const char *s, size_t len,
+int guest_fstab_entries(const char *s, size_t len,
 	int (*each)(void *ctx, const struct fstab_entry *e), void *ctx)
 {
 	size_t full;
@@ -124,7 +124,7 @@ static void replace(const char *line, size_t full, const struct field *f, const 
 	strbuf_add(out, line + f->at + f->len, full - f->at - f->len);
 }
 
-int fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
 	int changed = 0;
 	size_t full;
@@ -151,7 +151,7 @@ int fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct st
 	return changed;
 }
 
-int crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
 	int changed = 0;
 	size_t full;

@@ -170,13 +170,13 @@ bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part);
 struct fstab_entry {
 	char spec[256], point[256], type[64], options[256];
 };
-int fstab_entries(const char *s, size_t len,
+int guest_fstab_entries(const char *s, size_t len,
 	int (*each)(void *ctx, const struct fstab_entry *e), void *ctx);
 /* Changes device names by m and comments out mounts of hypervisors' shared folders; returns how
  * many lines changed. */
-int fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 /* crypttab: the second word of a line is the device. */
-int crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 
 /* facts.c */
 int guest_inspect(struct guest *g, struct err *err);
@@ -186,7 +186,7 @@ bool guest_shell_value(const char *text, const char *key, char *ret, size_t size
 
 /* ifaces.c */
 int guest_find_ifaces(struct guest *g, struct err *err);
-void ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
+void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
 	void *ctx);
 
 /* network.c, tools.c */
@@ -215,18 +215,18 @@ int guest_check_hope(struct guest *g, struct err *err);
 int guest_judge(struct guest *g, struct err *err);
 
 /* journal.c */
-int journal_open(struct guest *g, struct err *err);
+int guest_journal_open(struct guest *g, struct err *err);
 /* Before a path is changed: saves what is there, or notes that nothing is. */
-int journal_save(struct guest *g, const char *path, struct err *err);
+int guest_journal_save(struct guest *g, const char *path, struct err *err);
 /* A tool made this path: undo removes it. */
-int journal_note_added(struct guest *g, const char *path, struct err *err);
-int journal_end(struct guest *g, const char *what, struct err *err);
+int guest_journal_note_added(struct guest *g, const char *path, struct err *err);
+int guest_journal_end(struct guest *g, const char *what, struct err *err);
 /* The backup of a path in the open journal, "" = none; ret_sha256 may be NULL. */
-int journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
+int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
 	struct err *err);
 /* Plays the newest journal backwards. */
-int journal_rollback(struct guest *g, const char *dir, struct err *err);
-int journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err);
+int guest_journal_rollback(struct guest *g, const char *dir, struct err *err);
+int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err);
 
 /* contain.c: a program of the guest, in its own root, namespaces and limits. argv[0] is a path
  * within the guest. */
@@ -239,17 +239,17 @@ struct guest_run {
 int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status, struct err *err);
 
 /* report.c */
-int report_begin(struct guest *g, struct err *err);
-void report_warn(struct guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void report_because(struct guest *g, const char *fmt, ...)
+int guest_report_begin(struct guest *g, struct err *err);
+void guest_report_warn(struct guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void guest_report_because(struct guest *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-void report_skip(struct guest *g, const char *step, const char *fmt, ...)
+void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void report_change(struct guest *g, const char *path, const char *change, const char *before,
+void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
 	const char *after, const char *backup);
-void report_step(struct guest *g, const char *step, const char *detail);
-void report_step_end(struct guest *g);
-void report_finish(struct guest *g, const char *verdict, const struct err *err,
+void guest_report_step(struct guest *g, const char *step, const char *detail);
+void guest_report_step_end(struct guest *g);
+void guest_report_finish(struct guest *g, const char *verdict, const struct err *err,
 	struct strbuf *out);
 
 #endif

@@ -29,13 +29,13 @@ static int undo(struct guest *g, struct err *err)
 	bool complete;
 
 	if (guest_make_writable(g, err) < 0 ||
-		journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
+		guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
 		return -1;
 	if (!*dir)
 		return err_set(err, ERR_PREP_UNDO, "nothing to undo: no preparation is recorded in "
 			"the guest");
-	report_step(g, "undo", dir);
-	if (journal_rollback(g, dir, err) < 0) {
+	guest_report_step(g, "undo", dir);
+	if (guest_journal_rollback(g, dir, err) < 0) {
 		err->code = ERR_PREP_UNDO;
 		return -1;
 	}
@@ -52,13 +52,13 @@ static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 {
 	int reasons, hope;
 
-	report_step(g, "inspect", NULL);
+	guest_report_step(g, "inspect", NULL);
 	if (guest_inspect(g, err) < 0)
 		return -1;
-	report_step(g, "plan", NULL);
+	guest_report_step(g, "plan", NULL);
 	if (guest_plan(g, err) < 0) {
 		if (hopeless(err))
-			report_because(g, "%s", err->text);
+			guest_report_because(g, "%s", err->text);
 		return -1;
 	}
 	hope = guest_check_hope(g, err);
@@ -72,7 +72,7 @@ static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 		return 0;
 	}
 	if (hope < 0) {
-		report_because(g, "%s", err->text);
+		guest_report_because(g, "%s", err->text);
 		return -1;
 	}
 	if (g->n_ops && (guest_make_writable(g, err) < 0 || guest_apply(g, err) < 0))
@@ -91,10 +91,10 @@ static int run(struct guest *g, const char **ret_verdict, struct err *err)
 {
 	int result;
 
-	report_step(g, "disks", NULL);
+	guest_report_step(g, "disks", NULL);
 	if (guest_open_disks(g, err) < 0 || guest_find_roots(g, err) < 0)
 		return -1;
-	report_step(g, "mount", g->vols[g->root_vol].fs.dev);
+	guest_report_step(g, "mount", g->vols[g->root_vol].fs.dev);
 	result = guest_mount_tree(g, false, err);
 	if (!result)
 		result = g->opt->action == GUEST_UNDO ? undo(g, err) : prepare(g, ret_verdict, err);
@@ -127,17 +127,17 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 	g->opt = opt;
 	g->root.fd = -1;
 	g->root_vol = -1;
-	result = report_begin(g, err);
+	result = guest_report_begin(g, err);
 	if (!result)
 		result = make_mount_point(g, err);
 	if (!result)
 		result = run(g, &verdict, err);
 	if (!result && opt->action == GUEST_UNDO)
 		verdict = "undone";
-	report_step_end(g);
+	guest_report_step_end(g);
 	/* The report looks at free space, so it comes before the end of the mounts. */
 	if (g->doc)
-		report_finish(g, verdict, result ? err : NULL, report);
+		guest_report_finish(g, verdict, result ? err : NULL, report);
 	if (guest_unmount(g, &late) < 0 && !result) {
 		*err = late;
 		result = -1;

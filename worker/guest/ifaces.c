@@ -55,7 +55,7 @@ static void add(struct guest *g, const char *name, const char *mac, const char *
 }
 
 /* "iface NAME ..." and "auto NAME..." of interfaces(5). */
-void ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name), void *ctx)
+void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name), void *ctx)
 {
 	for (const char *p = s, *end = s + len, *next; p < end; p = next) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
@@ -104,7 +104,7 @@ static int read_one(struct look *l, const char *path, char **ret, size_t *ret_le
 	if (got >= 0)
 		return got;
 	/* One odd file must not stop the others from being read. */
-	report_warn(l->g, "%s", l->err->text);
+	guest_report_warn(l->g, "%s", l->err->text);
 	err_clear(l->err);
 	return 1;
 }
@@ -124,7 +124,7 @@ static int ifupdown_file(struct look *l, const char *path)
 	if (read_one(l, path, &text, &len))
 		return 0;
 	l->file = path;
-	ifupdown_names(text, len, on_name, l);
+	guest_ifupdown_names(text, len, on_name, l);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ static int journal_text(struct guest *g, const char *dir, char **ret, size_t *re
 	return fs_read(&g->root, path, JOURNAL_MAX, ret, ret_len, err);
 }
 
-int journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err)
+int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err)
 {
 	struct newest n = { "" };
 	CLEANUP_FREE char *text = NULL;
@@ -87,7 +87,7 @@ static int append(struct guest *g, yyjson_mut_doc *doc, struct err *err)
 	return 0;
 }
 
-int journal_open(struct guest *g, struct err *err)
+int guest_journal_open(struct guest *g, struct err *err)
 {
 	struct guest_journal *j = &g->journal;
 	time_t now = time(NULL);
@@ -95,10 +95,10 @@ int journal_open(struct guest *g, struct err *err)
 	struct tm tm;
 	char id[32], files[256];
 
-	if (journal_newest(g, j->dir, sizeof(j->dir), &complete, err) < 0)
+	if (guest_journal_newest(g, j->dir, sizeof(j->dir), &complete, err) < 0)
 		return -1;
 	if (*j->dir && !complete) {
-		report_warn(g, "an interrupted preparation was found; it is completed");
+		guest_report_warn(g, "an interrupted preparation was found; it is completed");
 		j->resumed = true;
 		return 0;
 	}
@@ -136,7 +136,7 @@ static yyjson_doc *find_entry(char *text, size_t len, const char *path)
 	return NULL;
 }
 
-int journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
+int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
 	struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -208,7 +208,7 @@ static void plain_path(struct guest *g, const char *path, char *ret, size_t size
 		snprintf(ret, size, "%s", path);
 }
 
-int journal_note_added(struct guest *g, const char *path, struct err *err)
+int guest_journal_note_added(struct guest *g, const char *path, struct err *err)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *o = yyjson_mut_obj(doc);
@@ -222,7 +222,7 @@ int journal_note_added(struct guest *g, const char *path, struct err *err)
 	return result;
 }
 
-int journal_save(struct guest *g, const char *any_path, struct err *err)
+int guest_journal_save(struct guest *g, const char *any_path, struct err *err)
 {
 	char path[FS_PATH_MAX];
 	CLEANUP_FREE char *text = NULL;
@@ -265,7 +265,7 @@ int journal_save(struct guest *g, const char *any_path, struct err *err)
 	return result;
 }
 
-int journal_end(struct guest *g, const char *what, struct err *err)
+int guest_journal_end(struct guest *g, const char *what, struct err *err)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *o = yyjson_mut_obj(doc);
@@ -304,7 +304,7 @@ static int restore(struct guest *g, const char *dir, yyjson_val *o, struct err *
 			return 0;
 		if (err->sys != ENOTEMPTY && err->sys != EEXIST)
 			return -1;
-		report_warn(g, "%s is left: it holds files that are not ours", path);
+		guest_report_warn(g, "%s is left: it holds files that are not ours", path);
 		err_clear(err);
 		return 0;
 	}
@@ -364,7 +364,7 @@ static int drop_dir(struct guest *g, const char *dir, struct err *err)
 	return fs_remove(&g->root, dir, err);
 }
 
-int journal_rollback(struct guest *g, const char *dir, struct err *err)
+int guest_journal_rollback(struct guest *g, const char *dir, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	char files[256];

@@ -170,7 +170,7 @@ int guest_plan_network(struct guest *g, struct err *err)
 			guessed += round;
 		}
 	if (guessed > 1)
-		report_warn(g, "%d adapters were matched to names by their order; say which is which "
+		guest_report_warn(g, "%d adapters were matched to names by their order; say which is which "
 			"in prepare.network", guessed);
 	for (int i = 0; i < f->n_ifaces; i++) {
 		char match[64], path[128];
@@ -183,7 +183,7 @@ int guest_plan_network(struct guest *g, struct err *err)
 		} else if (fs_is_file(&g->root, path)) {
 			continue; /* an earlier run knew the adapter */
 		} else if (n || f->n_ifaces > 1 || !f->has_links) {
-			report_warn(g, "no adapter of the target for %s (%s)", f->ifaces[i].name,
+			guest_report_warn(g, "no adapter of the target for %s (%s)", f->ifaces[i].name,
 				f->ifaces[i].where);
 			continue;
 		} else {

@@ -123,7 +123,7 @@ static int check_fstab(void *ctx, const struct fstab_entry *e)
 
 	if (order && guest_find_vol(g, e->spec) < 0 && !strstr(e->options, "noauto") &&
 		!strstr(e->options, "nofail"))
-		report_warn(g, "fstab: %s (%s) is on none of the copied drives", e->spec, e->point);
+		guest_report_warn(g, "fstab: %s (%s) is on none of the copied drives", e->spec, e->point);
 	return 0;
 }
 
@@ -135,14 +135,14 @@ static int plan_fstab(struct guest *g, struct err *err)
 	if (fs_read(&g->root, "/etc/fstab", GUEST_TEXT_MAX, &text, &len, err) < 0)
 		return -1;
 	if (text)
-		fstab_entries(text, len, check_fstab, g);
-	return rewrite(g, "/etc/fstab", fstab_rewrite,
+		guest_fstab_entries(text, len, check_fstab, g);
+	return rewrite(g, "/etc/fstab", guest_fstab_rewrite,
 		"names that depend on the disk controller become UUIDs", err);
 }
 
 static int plan_crypttab(struct guest *g, struct err *err)
 {
-	return rewrite(g, "/etc/crypttab", crypttab_rewrite,
+	return rewrite(g, "/etc/crypttab", guest_crypttab_rewrite,
 		"names that depend on the disk controller become UUIDs", err);
 }
 
@@ -193,7 +193,7 @@ static int plan_initrd(struct guest *g, struct err *err)
 {
 	if (g->facts.family)
 		return g->facts.family->plan_initrd(g, err);
-	report_skip(g, g->step, "no initramfs tool that the worker knows is in the guest");
+	guest_report_skip(g, g->step, "no initramfs tool that the worker knows is in the guest");
 	return 0;
 }
 
@@ -232,7 +232,7 @@ static int plan_nvram(struct guest *g, struct err *err)
 	if (strcmp(g->facts.firmware, "uefi") || !g->opt->write_nvram || vol < 0)
 		return 0;
 	if (!g->opt->firmware || strcmp(g->opt->firmware, "uefi")) {
-		report_skip(g, g->step, "this machine's firmware is not UEFI");
+		guest_report_skip(g, g->step, "this machine's firmware is not UEFI");
 		return 0;
 	}
 	if (boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader, sizeof(loader),
@@ -245,7 +245,7 @@ static int plan_nvram(struct guest *g, struct err *err)
 	missing = boot_nvram_check(&part, loader, &why);
 	/* The fallback loader boots the guest without it. */
 	if (missing < 0)
-		report_skip(g, g->step, "%s", why.text);
+		guest_report_skip(g, g->step, "%s", why.text);
 	else if (missing && !guest_op_add(g, OP_NVRAM, NULL, loader,
 		"firmware's boot entry for the guest's loader"))
 		return no_memory(err);
@@ -275,7 +275,7 @@ static int plan_debconf(struct guest *g, struct err *err)
 	if (!end || end == line + strlen(value))
 		return 0;
 	if (!g->opt->in_target || strncmp(g->disks[0].node, "/dev/", 5)) {
-		report_skip(g, g->step, "grub-pc's list of disks is left as it is: the target's disk "
+		guest_report_skip(g, g->step, "grub-pc's list of disks is left as it is: the target's disk "
 			"names are not known here");
 		return 0;
 	}

@@ -54,7 +54,7 @@ static int build_initrd(struct guest *g, const struct guest_kernel *k, struct er
 	struct guest_run run = { .argv = argv };
 	int status = 0;
 
-	if (journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+	if (guest_journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	if (status)
 		return err_set(err, ERR_PREP_INITRD, "dracut for %s ended with status %d", k->version,

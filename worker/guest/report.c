@@ -34,7 +34,7 @@ static void put(struct guest *g, yyjson_mut_val *obj, const char *key, const cha
 	yyjson_mut_obj_add(obj, yyjson_mut_str(g->doc, key), text(g, s));
 }
 
-int report_begin(struct guest *g, struct err *err)
+int guest_report_begin(struct guest *g, struct err *err)
 {
 	g->doc = yyjson_mut_doc_new(NULL);
 	if (!g->doc)
@@ -47,7 +47,7 @@ int report_begin(struct guest *g, struct err *err)
 	return 0;
 }
 
-void report_warn(struct guest *g, const char *fmt, ...)
+void guest_report_warn(struct guest *g, const char *fmt, ...)
 {
 	char s[512];
 	va_list ap;
@@ -58,7 +58,7 @@ void report_warn(struct guest *g, const char *fmt, ...)
 	yyjson_mut_arr_append(g->warnings, text(g, s));
 }
 
-void report_because(struct guest *g, const char *fmt, ...)
+void guest_report_because(struct guest *g, const char *fmt, ...)
 {
 	char s[512];
 	va_list ap;
@@ -69,7 +69,7 @@ void report_because(struct guest *g, const char *fmt, ...)
 	yyjson_mut_arr_append(g->because, text(g, s));
 }
 
-void report_skip(struct guest *g, const char *step, const char *fmt, ...)
+void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 {
 	yyjson_mut_val *o = yyjson_mut_obj(g->doc);
 	char s[512];
@@ -83,7 +83,7 @@ void report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	yyjson_mut_arr_append(g->skipped, o);
 }
 
-void report_change(struct guest *g, const char *path, const char *change, const char *before,
+void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
 	const char *after, const char *backup)
 {
 	yyjson_mut_val *o = yyjson_mut_obj(g->doc);
@@ -99,16 +99,16 @@ void report_change(struct guest *g, const char *path, const char *change, const 
 	yyjson_mut_arr_append(g->changes, o);
 }
 
-void report_step(struct guest *g, const char *step, const char *detail)
+void guest_report_step(struct guest *g, const char *step, const char *detail)
 {
-	report_step_end(g);
+	guest_report_step_end(g);
 	g->step = step;
 	g->step_begin = (double)clock_now_ms() / 1000;
 	if (g->opt->step)
 		g->opt->step(g->opt->ctx, step, false, detail);
 }
 
-void report_step_end(struct guest *g)
+void guest_report_step_end(struct guest *g)
 {
 	yyjson_mut_val *o;
 	char seconds[32];
@@ -264,14 +264,14 @@ static yyjson_mut_val *plan(struct guest *g)
 	return a;
 }
 
-void report_finish(struct guest *g, const char *verdict, const struct err *err,
+void guest_report_finish(struct guest *g, const char *verdict, const struct err *err,
 	struct strbuf *out)
 {
 	yyjson_mut_val *root = yyjson_mut_obj(g->doc);
 	size_t len;
 	char *json;
 
-	report_step_end(g);
+	guest_report_step_end(g);
 	yyjson_mut_doc_set_root(g->doc, root);
 	put(g, root, "verdict", verdict);
 	yyjson_mut_obj_add_val(g->doc, root, "because", g->because);

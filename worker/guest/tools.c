@@ -102,7 +102,7 @@ static int mask(struct guest *g, size_t tool, const char *why, struct err *err)
 	int n = 0;
 
 	if (strcmp(g->facts.init, "systemd")) {
-		report_skip(g, "tools", "%s: %s, and there is no systemd to mask it in",
+		guest_report_skip(g, "tools", "%s: %s, and there is no systemd to mask it in",
 			tools[tool].name, why);
 		return 0;
 	}
@@ -123,7 +123,7 @@ static int mask(struct guest *g, size_t tool, const char *why, struct err *err)
 		n++;
 	}
 	if (!n)
-		report_skip(g, "tools", "%s: %s; nothing of it starts", tools[tool].name, why);
+		guest_report_skip(g, "tools", "%s: %s; nothing of it starts", tools[tool].name, why);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 	find_packages(g, i, packages, sizeof(packages));
 	if (tools[i].harmless) {
 		if (*packages)
-			report_skip(g, "tools", "%s stays: it starts on its own hypervisor only",
+			guest_report_skip(g, "tools", "%s stays: it starts on its own hypervisor only",
 				packages);
 		return 0;
 	}
@@ -159,7 +159,7 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 int guest_plan_tools(struct guest *g, struct err *err)
 {
 	if (!g->opt->remove_tools) {
-		report_skip(g, "tools", "not asked for");
+		guest_report_skip(g, "tools", "not asked for");
 		return 0;
 	}
 	for (size_t i = 0; i < N_TOOLS; i++)

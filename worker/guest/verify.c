@@ -63,7 +63,7 @@ static int judge_entry(void *ctx, const struct boot_entry *e)
 
 static void reason(struct judging *j, const char *text)
 {
-	report_because(j->g, "%s", text);
+	guest_report_because(j->g, "%s", text);
 	j->reasons++;
 }
 
@@ -171,7 +171,7 @@ int guest_verify(struct guest *g, struct err *err)
 				return err_set(err, ERR_PREP_VERIFY, "%s is not there", op->path);
 			/* the modules file and the like may be touched again by the tools */
 			if (len != op->len || memcmp(text, op->data, len))
-				report_warn(g, "%s was changed again by a tool of the guest", op->path);
+				guest_report_warn(g, "%s was changed again by a tool of the guest", op->path);
 		}
 		if (!k)
 			continue;

@@ -42,7 +42,7 @@ static size_t get(struct archive *a, void *buf, size_t len)
 {
 	size_t done = 0, n;
 
-	while (done < len && (n = stream_read(&a->s, (uint8_t *)buf + done, len - done)))
+	while (done < len && (n = initrd_stream_read(&a->s, (uint8_t *)buf + done, len - done)))
 		done += n;
 	a->off += done;
 	a->info->unpacked += done;
@@ -193,29 +193,29 @@ static enum initrd_status walk(struct initrd_reader *r, struct input *in,
 	for (;;) {
 		const struct decoder *d;
 
-		while (input_fill(in, 1) && !in->buf[in->at]) {
+		while (initrd_input_fill(in, 1) && !in->buf[in->at]) {
 			in->at++;
 			in->taken++;
 		}
 		if (in->failed)
 			return INITRD_READ;
-		if (!input_fill(in, 1))
+		if (!initrd_input_fill(in, 1))
 			return info->entries || in->taken ? INITRD_OK : INITRD_CORRUPT;
-		d = decoder_find(in);
-		add_format(info, d ? decoder_name(d) : "cpio");
-		if (d && !decoder_built_in(d))
+		d = initrd_decoder_find(in);
+		add_format(info, d ? initrd_decoder_name(d) : "cpio");
+		if (d && !initrd_decoder_built_in(d))
 			return INITRD_UNSUPPORTED;
-		status = stream_open(&a->s, in, d);
+		status = initrd_stream_open(&a->s, in, d);
 		if (status)
 			return status;
 		a->off = 0;
 		status = read_archives(a);
 		if (!status && d) { /* to the end: it carries the check sum */
-			while (stream_read(&a->s, a->chunk, sizeof(a->chunk)))
+			while (initrd_stream_read(&a->s, a->chunk, sizeof(a->chunk)))
 				;
 			status = a->s.status;
 		}
-		stream_close(&a->s);
+		initrd_stream_close(&a->s);
 		if (status)
 			return status;
 	}

@@ -26,7 +26,7 @@ struct decoder {
 	void (*close)(struct stream *s);
 };
 
-bool input_fill(struct input *in, size_t n)
+bool initrd_input_fill(struct input *in, size_t n)
 {
 	if (in->end - in->at >= n)
 		return true;
@@ -81,7 +81,7 @@ static size_t gzip_read(struct stream *s, uint8_t *buf, size_t len)
 		size_t had;
 		int result;
 
-		if (!input_fill(s->in, 1))
+		if (!initrd_input_fill(s->in, 1))
 			return end_stream(s, INITRD_CORRUPT);
 		had = s->in->end - s->in->at;
 		z->next_in = s->in->buf + s->in->at;
@@ -141,7 +141,7 @@ static size_t xz_read(struct stream *s, uint8_t *buf, size_t len)
 		size_t had;
 		lzma_ret result;
 
-		if (!input_fill(s->in, 1))
+		if (!initrd_input_fill(s->in, 1))
 			return end_stream(s, INITRD_CORRUPT);
 		had = s->in->end - s->in->at;
 		l->next_in = s->in->buf + s->in->at;
@@ -184,7 +184,7 @@ static size_t zstd_read(struct stream *s, uint8_t *buf, size_t len)
 		ZSTD_inBuffer in;
 		size_t result;
 
-		if (!input_fill(s->in, 1))
+		if (!initrd_input_fill(s->in, 1))
 			return end_stream(s, INITRD_CORRUPT);
 		in = (ZSTD_inBuffer){ s->in->buf + s->in->at, s->in->end - s->in->at, 0 };
 		result = ZSTD_decompressStream(s->state, &out, &in);
@@ -194,7 +194,7 @@ static size_t zstd_read(struct stream *s, uint8_t *buf, size_t len)
 		if (!result) { /* a frame ended; a tool with threads may have written several */
 			uint8_t *m;
 
-			if (!input_fill(s->in, 4)) {
+			if (!initrd_input_fill(s->in, 4)) {
 				s->ended = true;
 				break;
 			}
@@ -230,7 +230,7 @@ static bool take(struct input *in, uint8_t *to, size_t len)
 	while (len) {
 		size_t n;
 
-		if (!input_fill(in, 1))
+		if (!initrd_input_fill(in, 1))
 			return false;
 		n = in->end - in->at < len ? in->end - in->at : len;
 		memcpy(to, in->buf + in->at, n);
@@ -249,7 +249,7 @@ static size_t lz4_read(struct stream *s, uint8_t *buf, size_t len)
 		uint32_t packed;
 		int got;
 
-		if (!input_fill(s->in, 4)) {
+		if (!initrd_input_fill(s->in, 4)) {
 			s->ended = true;
 			return 0;
 		}
@@ -295,21 +295,21 @@ static const struct decoder decoders[] = {
 };
 #define N_DECODERS (sizeof(decoders) / sizeof(decoders[0]))
 
-const struct decoder *decoder_find(struct input *in)
+const struct decoder *initrd_decoder_find(struct input *in)
 {
 	for (size_t i = 0; i < N_DECODERS; i++)
-		if (input_fill(in, decoders[i].magic_len) &&
+		if (initrd_input_fill(in, decoders[i].magic_len) &&
 			!memcmp(in->buf + in->at, decoders[i].magic, decoders[i].magic_len))
 			return &decoders[i];
 	return NULL;
 }
 
-const char *decoder_name(const struct decoder *d)
+const char *initrd_decoder_name(const struct decoder *d)
 {
 	return d->name;
 }
 
-bool decoder_built_in(const struct decoder *d)
+bool initrd_decoder_built_in(const struct decoder *d)
 {
 	return d->open != NULL;
 }
@@ -323,7 +323,7 @@ bool initrd_compressed(const void *buf, size_t len)
 	return false;
 }
 
-enum initrd_status stream_open(struct stream *s, struct input *in, const struct decoder *d)
+enum initrd_status initrd_stream_open(struct stream *s, struct input *in, const struct decoder *d)
 {
 	enum initrd_status status = INITRD_OK;
 
@@ -331,11 +331,11 @@ enum initrd_status stream_open(struct stream *s, struct input *in, const struct 
 	if (d)
 		status = d->open(s);
 	if (status)
-		stream_close(s);
+		initrd_stream_close(s);
 	return status;
 }
 
-void stream_close(struct stream *s)
+void initrd_stream_close(struct stream *s)
 {
 	if (s->decoder)
 		s->decoder->close(s);
@@ -343,7 +343,7 @@ void stream_close(struct stream *s)
 	s->ended = true;
 }
 
-size_t stream_read(struct stream *s, void *buf, size_t len)
+size_t initrd_stream_read(struct stream *s, void *buf, size_t len)
 {
 	size_t n;
 
@@ -351,7 +351,7 @@ size_t stream_read(struct stream *s, void *buf, size_t len)
 		return 0;
 	if (s->decoder)
 		return s->decoder->read(s, buf, len);
-	if (!input_fill(s->in, 1))
+	if (!initrd_input_fill(s->in, 1))
 		return end_stream(s, INITRD_OK);
 	n = s->in->end - s->in->at < len ? s->in->end - s->in->at : len;
 	memcpy(buf, s->in->buf + s->in->at, n);

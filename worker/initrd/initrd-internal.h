@@ -16,7 +16,7 @@ struct input {
 	bool failed, eof;
 };
 /* Makes at least n bytes (n <= sizeof buf) readable; false at the end of the input. */
-bool input_fill(struct input *in, size_t n);
+bool initrd_input_fill(struct input *in, size_t n);
 
 /* Bytes to read archives from: the input itself or what a decoder makes of it. */
 struct stream {
@@ -29,12 +29,12 @@ struct stream {
 	enum initrd_status status;     /* why a read came short */
 };
 /* The decoder for what comes next in the input; NULL if it is none. */
-const struct decoder *decoder_find(struct input *in);
-const char *decoder_name(const struct decoder *d);
-bool decoder_built_in(const struct decoder *d);
-enum initrd_status stream_open(struct stream *s, struct input *in, const struct decoder *d);
-void stream_close(struct stream *s);
+const struct decoder *initrd_decoder_find(struct input *in);
+const char *initrd_decoder_name(const struct decoder *d);
+bool initrd_decoder_built_in(const struct decoder *d);
+enum initrd_status initrd_stream_open(struct stream *s, struct input *in, const struct decoder *d);
+void initrd_stream_close(struct stream *s);
 /* At most len bytes; 0 at the end of the stream (s->status tells a good one from a bad). */
-size_t stream_read(struct stream *s, void *buf, size_t len);
+size_t initrd_stream_read(struct stream *s, void *buf, size_t len);
 
 #endif

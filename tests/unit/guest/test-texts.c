@@ -30,7 +30,7 @@ static void golden(int (*fn)(const char *, size_t, const struct boot_map *, stru
 
 TEST(fstab)
 {
-	GOLDEN(fstab_rewrite,
+	GOLDEN(guest_fstab_rewrite,
 		"# /dev/sda1 was here\n\n"
 		"/dev/sda1\t/\text4\terrors=remount-ro\t0 1\n"
 		"  /dev/sda2   none   swap sw 0 0   \n"
@@ -60,9 +60,9 @@ TEST(fstab)
 TEST(fstab_hostile)
 {
 	/* a line with a NUL is left to whoever wrote it; the others are still read */
-	GOLDEN(fstab_rewrite, "/dev/sda1 /\0 ext4\n/dev/sda2 none swap\n",
+	GOLDEN(guest_fstab_rewrite, "/dev/sda1 /\0 ext4\n/dev/sda2 none swap\n",
 		"/dev/sda1 /\0 ext4\nUUID=u-0-2 none swap\n", 1);
-	GOLDEN(fstab_rewrite, "\\0 \\04 \\400 x\n\\\n \\", "\\0 \\04 \\400 x\n\\\n \\", 0);
+	GOLDEN(guest_fstab_rewrite, "\\0 \\04 \\400 x\n\\\n \\", "\\0 \\04 \\400 x\n\\\n \\", 0);
 }
 
 static int collect(void *ctx, const struct fstab_entry *e)
@@ -79,13 +79,13 @@ TEST(fstab_fields)
 		"/dev/sda1\n";
 	char s[256] = "";
 
-	CHECK(!fstab_entries(text, strlen(text), collect, s));
+	CHECK(!guest_fstab_entries(text, strlen(text), collect, s));
 	CHECK_STR(s, "LABEL=a|/x y|ext4|rw,noatime;UUID=u|/z||;");
 }
 
 TEST(crypttab)
 {
-	GOLDEN(crypttab_rewrite, "root /dev/sda5 none luks\n# x\nswap\t/dev/sda6 /dev/urandom swap\n"
+	GOLDEN(guest_crypttab_rewrite, "root /dev/sda5 none luks\n# x\nswap\t/dev/sda6 /dev/urandom swap\n"
 		"d UUID=1 none\n",
 		"root UUID=u-0-5 none luks\n# x\nswap\tUUID=u-0-6 /dev/urandom swap\nd UUID=1 none\n",
 		2);
@@ -133,7 +133,7 @@ TEST(interfaces)
 		"iface\nauto";
 	char s[256] = "";
 
-	ifupdown_names(text, strlen(text), add_name, s);
+	guest_ifupdown_names(text, strlen(text), add_name, s);
 	CHECK_STR(s, "lo eth0 ens192 ens192 ens192 eth0 ");
 }
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of devices as a guest's files use them, and the volumes they mean. */
+#include "guest/guest-internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool digits(const char *s, int *ret)
+{
+	char *end;
+	long v;
+
+	if (!isdigit((unsigned char)*s))
+		return false;
+	v = strtol(s, &end, 10);
+	if (*end || v < 1 || v > 255)
+		return false;
+	*ret = (int)v;
+	return true;
+}
+
+/* "a" is 0, "z" 25, "aa" 26. Returns what follows the letters, NULL if there are none. */
+static const char *letters(const char *s, int *ret)
+{
+	int v = 0;
+
+	if (!islower((unsigned char)*s))
+		return NULL;
+	for (; islower((unsigned char)*s) && v < 1000; s++)
+		v = v * 26 + (*s - 'a' + 1);
+	*ret = v - 1;
+	return s;
+}
+
+bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part)
+{
+	static const char *const lettered[] = { "/dev/sd", "/dev/vd", "/dev/hd", "/dev/xvd" };
+	const char *rest;
+	int disk, n = 0;
+
+	*ret_part = 0;
+	for (size_t i = 0; i < sizeof(lettered) / sizeof(lettered[0]); i++) {
+		if (strncmp(spec, lettered[i], strlen(lettered[i])))
+			continue;
+		rest = letters(spec + strlen(lettered[i]), ret_disk);
+		return rest && (!*rest || digits(rest, ret_part));
+	}
+	if (sscanf(spec, "/dev/nvme%dn1%n", &disk, &n) == 1 && n) {
+		*ret_disk = disk;
+	} else if (sscanf(spec, "/dev/cciss/c0d%d%n", &disk, &n) == 1 && n) {
+		*ret_disk = disk;
+	} else {
+		return false;
+	}
+	return disk >= 0 && (!spec[n] || (spec[n] == 'p' && digits(spec + n + 1, ret_part)));
+}
+
+/* "...-partN" of /dev/disk/by-path and by-id, when there is one disk they can mean. */
+static bool parse_link(const struct guest *g, const char *spec, int *ret_part)
+{
+	const char *part;
+
+	if (strncmp(spec, "/dev/disk/by-path/", 18) && strncmp(spec, "/dev/disk/by-id/", 16))
+		return false;
+	if (g->n_disks != 1 || strstr(spec, "/dm-") || strstr(spec, "/lvm-") || strstr(spec, "/md-"))
+		return false;
+	part = strstr(spec, "-part");
+	*ret_part = 0;
+	return !part || digits(part + 5, ret_part);
+}
+
+static int vol_at(const struct guest *g, int disk, int part)
+{
+	for (int i = 0; i < g->n_vols; i++)
+		if (g->vols[i].disk == disk && g->vols[i].part == part)
+			return i;
+	return -1;
+}
+
+static int by_order(const struct guest *g, const char *spec)
+{
+	int disk = 0, part;
+
+	if (!guest_parse_device(spec, &disk, &part) && !parse_link(g, spec, &part))
+		return -1;
+	return vol_at(g, disk, part);
+}
+
+int guest_find_vol(const struct guest *g, const char *spec)
+{
+	static const struct {
+		const char *tag;
+		size_t off;
+		bool any_case;
+	} tags[] = {
+		{ "UUID=", offsetof(struct fs_info, uuid), true },
+		{ "LABEL=", offsetof(struct fs_info, label), false },
+		{ "PARTUUID=", offsetof(struct fs_info, partuuid), true },
+		{ "PARTLABEL=", offsetof(struct fs_info, partlabel), false },
+		{ "/dev/disk/by-uuid/", offsetof(struct fs_info, uuid), true },
+		{ "/dev/disk/by-label/", offsetof(struct fs_info, label), false },
+		{ "/dev/disk/by-partuuid/", offsetof(struct fs_info, partuuid), true },
+		{ "/dev/disk/by-partlabel/", offsetof(struct fs_info, partlabel), false },
+		{ "", offsetof(struct fs_info, dev), false }, /* as this machine calls it */
+	};
+
+	for (size_t t = 0; t < sizeof(tags) / sizeof(tags[0]); t++) {
+		size_t n = strlen(tags[t].tag);
+
+		if (strncmp(spec, tags[t].tag, n) || !spec[n])
+			continue;
+		if (!n && by_order(g, spec) >= 0)
+			return by_order(g, spec);
+		for (int i = 0; i < g->n_vols; i++) {
+			const char *value = (const char *)&g->vols[i].fs + tags[t].off;
+
+			if (*value && !(tags[t].any_case ? strcasecmp(value, spec + n) :
+				strcmp(value, spec + n)))
+				return i;
+		}
+		return -1;
+	}
+	return -1;
+}
+
+bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size)
+{
+	int i = by_order(g, spec), same = 0;
+	const struct fs_info *fs;
+
+	if (i < 0)
+		return false;
+	fs = &g->vols[i].fs;
+	for (int k = 0; k < g->n_vols; k++)
+		same += *fs->uuid && !strcmp(g->vols[k].fs.uuid, fs->uuid);
+	if (same == 1)
+		return (size_t)snprintf(ret, size, "UUID=%s", fs->uuid) < size;
+	if (fs->partuuid[0])
+		return (size_t)snprintf(ret, size, "PARTUUID=%s", fs->partuuid) < size;
+	return false;
+}

@@ -342,8 +342,9 @@ delete_image()
 # Both disks are at rest: the clone has not started yet.
 compare_files()
 {
-	jq -r '.prepare.changes // [] | .[] | if type == "object" then .path // .file // empty else . end' \
-		"$result_file" | sort -u >"$demo/changed-by-prepare"
+	# What it changed, and where it keeps the files as they were.
+	jq -r '.prepare | (.changes[].path), (.backup | sub("/[^/]*$"; ""))' "$result_file" |
+		sort -u >"$demo/changed-by-prepare"
 	qemu/compare-disks --offset "$root_offset" --changed "$demo/changed-by-prepare" \
 		--since "$copy_since" --report "$demo/comparison.txt" \
 		"$demo/source.raw" "$demo/target.raw" >"$demo/comparison.summary" ||

@@ -137,8 +137,8 @@ static int take_data(struct source_chan *c, struct source_req *r, const struct p
 
 		if (LZ4_decompress_safe((const char *)p->bytes, (char *)to, (int)p->len,
 			    (int)p->raw) != (int)p->raw)
-			return err_set(err, ERR_SRC_PROTO, "%s: damaged LZ4 block at %" PRIu64,
-				c->src->name, r->off);
+			return err_set(err, ERR_VERIFY_HASH, "%s: data at %" PRIu64
+				" cannot be decompressed", c->src->name, r->off);
 		from = to;
 	}
 	for (unsigned i = 0; i < proto_leaves(r->len); i++) {

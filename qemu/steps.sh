@@ -53,7 +53,7 @@ start_source()
 	cp --sparse=always "$guest_dir/disk.raw" "$demo/source.raw"
 	[ "$firmware" = bios ] || cp "$guest_dir/vars.fd" "$demo/source-vars.fd"
 	mapfile -t args < <(
-		vm_vmware_args "$demo/source.raw" $source_mac \
+		vm_vmware_args "$firmware" "$demo/source.raw" $source_mac \
 			"net=$net,host=$host,restrict=on,hostfwd=tcp:127.0.0.1:$ssh_port-$address:22,hostfwd=tcp:127.0.0.1:$source_port-$address:5994"
 		[ "$firmware" = bios ] || vm_uefi_args "$demo/source-vars.fd"
 	)

@@ -223,24 +223,29 @@ vm_port()
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Hardware as VMware shows it: pvscsi in slot 160, vmxnet3 in slot 192 (so udev calls it ens192),
-# SMBIOS strings, the backdoor port. QEMU's backdoor answers two calls only, so the CPU says TCG:
-# taken for real VMware, open-vm-tools would start and fail. A plain CPU model because Debian's
-# systemd failed to set up mounts (EBUSY) on QEMU 7.2's emulated "max" with 5-level paging.
-# vm_vmware_args DISK MAC NETDEV-OPTIONS: prints one argument a line.
+# Hardware as VMware shows it: pvscsi in slot 160 (for UEFI SATA, as OVMF has no driver for pvscsi),
+# vmxnet3 in slot 192 (so udev calls it ens192), SMBIOS strings, the backdoor port. QEMU's backdoor
+# answers two calls only, so the CPU says TCG: taken for real VMware, open-vm-tools would start and
+# fail. A plain CPU model because Debian's systemd failed to set up mounts (EBUSY) on QEMU 7.2's
+# emulated "max" with 5-level paging. Prints one argument a line.
+# vm_vmware_args bios|uefi DISK MAC NETDEV-OPTIONS
 vm_vmware_args()
 {
 	printf '%s\n' -machine q35,vmport=on -cpu Westmere -smp 2 -m 512 \
 		-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off \
 		-smbios 'type=0,vendor=Phoenix Technologies LTD,version=6.00' \
 		-smbios 'type=1,manufacturer=VMware,, Inc.,product=VMware Virtual Platform,version=None,serial=VMware-42 1d 20 41 7c 11 4e 9a-a0 11 22 33 44 55 66 77,uuid=41201d42-117c-9a4e-a011-223344556677' \
-		-device pcie-root-port,id=slot160,chassis=160,slot=160 \
-		-device pvscsi,id=scsi0,bus=slot160 \
-		-drive "if=none,id=disk0,file=$1,format=raw,discard=unmap" \
-		-device scsi-hd,drive=disk0,bus=scsi0.0 \
-		-device pcie-root-port,id=slot192,chassis=192,slot=192 \
-		-netdev "user,id=net0,$3" \
-		-device "vmxnet3,netdev=net0,mac=$2,bus=slot192"
+		-drive "if=none,id=disk0,file=$2,format=raw,discard=unmap"
+	case $1 in
+	bios)
+		printf '%s\n' -device pcie-root-port,id=slot160,chassis=160,slot=160 \
+			-device pvscsi,id=scsi0,bus=slot160 -device scsi-hd,drive=disk0,bus=scsi0.0
+		;;
+	uefi) printf '%s\n' -device ide-hd,drive=disk0,bus=ide.0 ;;
+	esac
+	printf '%s\n' -device pcie-root-port,id=slot192,chassis=192,slot=192 \
+		-netdev "user,id=net0,$4" \
+		-device "vmxnet3,netdev=net0,mac=$3,bus=slot192,romfile="
 }
 
 # Hardware as a KVM host gives it. vm_kvm_args MAC NETDEV-OPTIONS
@@ -248,7 +253,7 @@ vm_kvm_args()
 {
 	printf '%s\n' -machine q35 -cpu Westmere -smp 2 -m 512 \
 		-smbios 'type=1,manufacturer=QEMU,product=KVM Virtual Machine' \
-		-netdev "user,id=net0,$2" -device "virtio-net-pci,netdev=net0,mac=$1" \
+		-netdev "user,id=net0,$2" -device "virtio-net-pci,netdev=net0,mac=$1,romfile=" \
 		-device virtio-rng-pci
 }
 

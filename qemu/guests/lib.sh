@@ -243,7 +243,7 @@ guest_disk()
 
 guest_args()
 {
-	vm_vmware_args "$work/disk.raw" 00:50:56:aa:10:01 \
+	vm_vmware_args "$firmware" "$work/disk.raw" 00:50:56:aa:10:01 \
 		"net=${address%.*}.0/24,host=$gateway,dns=$nameserver,restrict=on,hostfwd=tcp:127.0.0.1:$ssh_port-$address:22"
 	[ "$firmware" = bios ] || vm_uefi_args "$work/vars.fd"
 }
@@ -283,7 +283,7 @@ guest_second_start()
 	guest_ssh "set -e; ip -br address show $nic; systemctl is-system-running --wait || systemctl --failed
 		grep -H . /etc/fstab; dpkg -s open-vm-tools | grep Status
 		sqlite3 /srv/db/orders.db 'SELECT count(*), sum(cents) FROM orders'; df -h /; lsmod
-		lsinitramfs /boot/initrd.img-* | grep -E '/(virtio|vmw_pvscsi)' ; sync; systemctl poweroff"
+		lsinitramfs /boot/initrd.img-* | grep -E '/(virtio|vmw_pvscsi|ahci)' ; sync; systemctl poweroff"
 	vm_wait second 200 120
 	[ "$(vm_off_reason second)" = guest-shutdown ]
 }

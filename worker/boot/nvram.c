@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -60,6 +62,21 @@ static ssize_t device_path(const struct boot_efi_part *p, const char *loader, ui
 	off += n;
 	n = efidp_make_end_entire(buf + off, (ssize_t)size - off);
 	return n < 0 ? -1 : off + n;
+}
+
+#define EFIVARS "/sys/firmware/efi/efivars"
+
+/* The image keeps the variables read-only until one has to be written. Returns what they were. */
+static bool set_read_only(bool read_only)
+{
+	unsigned long flags = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	struct statvfs vfs;
+	bool was = !statvfs(EFIVARS, &vfs) && (vfs.f_flag & ST_RDONLY);
+
+	/* a failure shows when the variable is written */
+	if (was != read_only)
+		mount(NULL, EFIVARS, NULL, flags | (read_only ? MS_RDONLY : 0), NULL);
+	return was;
 }
 
 struct found {
@@ -148,7 +165,7 @@ static int put_first(unsigned number, struct err *err)
 	return 0;
 }
 
-int boot_nvram_write(const struct boot_efi_part *p, const char *loader, const char *title,
+static int write_entry(const struct boot_efi_part *p, const char *loader, const char *title,
 	char ret_name[16], struct err *err)
 {
 	CLEANUP_FREE struct found *f = calloc(1, sizeof(*f));
@@ -172,4 +189,14 @@ int boot_nvram_write(const struct boot_efi_part *p, const char *loader, const ch
 	if (efi_set_variable(efi_guid_global, ret_name, option, (size_t)n, ATTRIBUTES, 0644) < 0)
 		return err_sys(err, ERR_PREP_LOADER, "write %s", ret_name);
 	return put_first(number, err);
+}
+
+int boot_nvram_write(const struct boot_efi_part *p, const char *loader, const char *title,
+	char ret_name[16], struct err *err)
+{
+	bool was = set_read_only(false);
+	int result = write_entry(p, loader, title, ret_name, err);
+
+	set_read_only(was);
+	return result;
 }

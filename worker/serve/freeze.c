@@ -92,7 +92,8 @@ static void watch(struct serve_freezer *z, int channel)
 			break;
 		if (p.revents)
 			n = recv(channel, &word, 1, MSG_DONTWAIT);
-		if (p.revents && n <= 0 && errno != EAGAIN && errno != EINTR)
+		/* At the end of the channel errno is an older one. */
+		if (p.revents && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)))
 			break;
 		if (n != 1)
 			continue;

@@ -120,9 +120,10 @@ check-fuzz: $(FUZZ) ## every fuzzer for a few seconds, over its seeds
 check-clang: $(call lib_objs,clang) $(call worker_objs,clang) ## the same code, clang's warnings
 check-static: ## layers, symbols, shellcheck, licences, words
 	$(Q)scripts/check.sh static
-check: deps ## unit tests, static checks, sanitizers, short fuzz; no boot
+check-build: deps
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(UNIT) check-clang build/host/worker \
 		build/host/source-server $(FUZZ)
+check: check-build ## unit tests, static checks, sanitizers, short fuzz; no boot
 	$(Q)scripts/check.sh all
 
 clean: ## remove build/ (the cache stays)
@@ -133,7 +134,7 @@ help: ## this list
 		sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
 
 FORCE:
-.PHONY: all worker check check-unit check-fuzz check-clang check-static clean help FORCE
+.PHONY: all worker check check-build check-unit check-fuzz check-clang check-static clean help FORCE
 .SECONDARY:
 
 -include $(wildcard build/*/obj/*.d build/*/obj/*/*.d)

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# Tests. The case runner tests/run takes the place of one list for `make test` (quick) and one
-# for `make matrix` (everything that boots); see tests/README.
+# Tests. The case runner tests/run has one list for `make test` (quick) and one for `make matrix`
+# (everything that boots); see tests/README.
 
-test: deps image build/host/worker build/host/source-server controller guests ## all that fits in an hour: check, cases, boots
+TEST_NEEDS := deps check-build worker image controller guests
+
+test: $(TEST_NEEDS) ## all that fits in an hour: check, cases, boots
 	$(Q)tests/run --check quick
-.PHONY: test
+matrix: $(TEST_NEEDS) ## everything that boots, for a night
+	$(Q)tests/run --check all
+
+.PHONY: test matrix

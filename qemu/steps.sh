@@ -312,10 +312,18 @@ witnesses()
 	result "verdict" "$step_note"
 }
 
+# Reads the file only: no journal of its own beside it.
+database()
+{
+	guest_ssh "sha256sum /srv/db/orders.db
+		sqlite3 'file:/srv/db/orders.db?immutable=1' 'SELECT count(*), sum(cents) FROM orders'"
+}
+
 retire_source()
 {
-	guest_ssh 'sha256sum /srv/db/orders.db; sqlite3 -readonly /srv/db/orders.db "SELECT count(*), sum(cents) FROM orders"' \
-		>"$demo/database.source"
+	database >"$demo/database.source"
+	# It has to stop by itself: what is frozen has to be thawed.
+	guest_ssh timeout 20 systemctl stop source-server || die "source: source-server does not stop"
 	guest_ssh systemctl poweroff || :
 	vm_wait source 180 120
 	step_note=$(vm_off_reason source)
@@ -375,8 +383,7 @@ check_clone()
 	grep -q '^virtio_net' "$demo/clone.txt" || die "clone: no virtio_net module, see $demo/clone.txt"
 	! grep -q '^ii *open-vm-tools' "$demo/clone.txt" || die "clone: open-vm-tools is still installed"
 	[ "$(head -n 1 "$demo/clone.txt")" = "$hostname" ] || die "clone: wrong host name"
-	guest_ssh 'sha256sum /srv/db/orders.db; sqlite3 -readonly /srv/db/orders.db "SELECT count(*), sum(cents) FROM orders"' \
-		>"$demo/database.clone"
+	database >"$demo/database.clone"
 	cmp "$demo/database.source" "$demo/database.clone" || die "clone: the database differs"
 	step_note="$hostname answers with its old host key, $(tail -n 1 "$demo/clone.txt")"
 	result "clone" "login at $address $(clock $((SECONDS - clone_since))) after power-on, on $(sed -n 2p "$demo/clone.txt"), system $(tail -n 1 "$demo/clone.txt")"

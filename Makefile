@@ -61,6 +61,7 @@ all: worker ## the worker and source-server (static musl)
 -include qemu/qemu.mk
 -include qemu/controller/controller.mk
 -include tests/tests.mk
+-include tests/bench/bench.mk
 
 # A rebuild of everything when flags change.
 define flavour

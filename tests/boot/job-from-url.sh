@@ -4,8 +4,8 @@
 # pinned key, and from no other.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/boot/media.sh
-. "$(dirname "$0")/media.sh"
+# shellcheck source=tests/boot/media-lib.bash
+. "$(dirname "$0")/media-lib.bash"
 boot_begin
 requires openssl python3
 media_source

@@ -5,8 +5,8 @@
 # that does not come is CFG_LATE.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/boot/media.sh
-. "$(dirname "$0")/media.sh"
+# shellcheck source=tests/boot/media-lib.bash
+. "$(dirname "$0")/media-lib.bash"
 boot_begin
 requires mformat
 media_source

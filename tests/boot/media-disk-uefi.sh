@@ -3,6 +3,6 @@
 # The image starts as a disk volume larger than itself on UEFI and does a whole job.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/boot/media.sh
-. "$(dirname "$0")/media.sh"
+# shellcheck source=tests/boot/media-lib.bash
+. "$(dirname "$0")/media-lib.bash"
 media_test uefi disk

@@ -117,6 +117,7 @@ static int connect_channel(struct copy_slot *slot)
 	if (!r)
 		return 0;
 	slot->failures++;
+	atomic_fetch_add(&job->retries, 1);
 	log_info("%s: connection %u: %s", source_name(job->src), slot->number, err.text);
 	/* Only the first connection has to work: a server may take no more than one. */
 	if (!err_retryable(err.code) && !another_works(slot))

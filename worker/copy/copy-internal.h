@@ -44,6 +44,7 @@ struct copy_req {
 	struct source_hash plain[SOURCE_MAX_LEAVES]; /* DIFF: leaves of the target, seed 0 */
 	struct copy_slot *owner; /* in flight there; NULL = free or in hands */
 	uint64_t submitted_ns;
+	uint32_t touched;        /* bytes of its buffer that take memory */
 	struct copy_req *next_free;
 };
 
@@ -102,7 +103,7 @@ struct copy_job {
 	struct copy_req reqs[COPY_MAX_REQS];
 	struct copy_req *free;
 	uint8_t *buffers;
-	uint64_t in_use, budget;
+	uint64_t in_use, touched, budget;
 	_Atomic uint32_t request; /* size of requests, adaptive */
 	uint32_t request_cap;     /* after EINVAL and the like */
 	uint64_t min_latency_ns, adapt_at_ms, adapt_bytes;

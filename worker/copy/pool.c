@@ -57,12 +57,22 @@ struct copy_req *copy_pool_take(struct copy_job *job, uint32_t len)
 	job->free = q->next_free;
 	job->in_use += len;
 	q->r.len = len;
+	if (len > q->touched) {
+		job->touched += len - q->touched;
+		q->touched = len;
+	}
 	return q;
 }
 
 void copy_pool_give(struct copy_job *job, struct copy_req *q)
 {
 	job->in_use -= q->r.len;
+	/* When the size of requests changes, other places are used: the old ones go back. */
+	if (job->touched > job->budget) {
+		madvise(q->r.buf, SOURCE_MAX_REQUEST, MADV_DONTNEED);
+		job->touched -= q->touched;
+		q->touched = 0;
+	}
 	q->owner = NULL;
 	q->next_free = job->free;
 	job->free = q;

@@ -66,7 +66,11 @@ static int send_option(struct nbd_conn *c, uint32_t option, const void *data, ui
 	bytes_put_be64(head, MAGIC_OPTION);
 	bytes_put_be32(head + 8, option);
 	bytes_put_be32(head + 12, len);
-	return net_writev(c->s, iov, len ? 2 : 1, err);
+	if (net_writev(c->s, iov, len ? 2 : 1, err) == 0)
+		return 0;
+	if (err->code == ERR_NET_IO)
+		err->code = ERR_SRC_EOF;
+	return -1;
 }
 
 /* The caller frees r->data. */
@@ -335,7 +339,11 @@ static int greeting(struct nbd_conn *c, bool *ret_no_zeroes, struct err *err)
 			c->name);
 	*ret_no_zeroes = flags & 2;
 	bytes_put_be32(answer, flags & 3);
-	return net_write(c->s, answer, 4, err);
+	if (net_write(c->s, answer, 4, err) == 0)
+		return 0;
+	if (err->code == ERR_NET_IO)
+		err->code = ERR_SRC_EOF;
+	return -1;
 }
 
 static int check_export(struct nbd_conn *c, const struct nbd_target *t, struct err *err)

@@ -66,7 +66,7 @@ static int parse_authority(char *s, struct source_uri *u)
 			return -1;
 	}
 	if (!*s)
-		return 0;
+		return at ? -1 : 0;
 	if (*s == '[') {
 		end = strchr(++s, ']');
 		if (!end)

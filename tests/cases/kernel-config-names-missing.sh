@@ -27,7 +27,7 @@ status=0
 scripts/build-kernel-config "$work/fragments" "$src" "$work/bad" >"$work/bad.log" 2>&1 || status=$?
 [ $status -ne 0 ] || fail "a wrong configuration passes"
 for symbol in NO_SUCH_DRIVER SCSI_DEBUG CRC32 HWMON_VID; do
-	grep -q "99-wrong.config: asked for '.*CONFIG_$symbol[ =]" "$work/bad.log" ||
+	grep -q "99-wrong.config: asked for '.*CONFIG_${symbol}[ =]" "$work/bad.log" ||
 		fail "CONFIG_$symbol is not named: $(cat "$work/bad.log")"
 done
 grep -q ': 4 requested symbols are not as asked for' "$work/bad.log" || fail "not exactly four"

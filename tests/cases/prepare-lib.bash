@@ -16,7 +16,11 @@ kernel=6.1.0-42-amd64
 uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0001
 nic=52:54:00:12:34:56
 
-phony() { tests/data/phony-debian "$work/tree"; }
+phony()
+{
+	rm -rf "$work/tree"
+	tests/data/phony-debian "$work/tree"
+}
 pack() { tests/data/phony-disk "$work/tree" "$work/disk" "${1:-64}"; }
 
 prepare()

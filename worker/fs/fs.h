@@ -100,6 +100,9 @@ int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_
  * unless replace. ret_sha256 (65 bytes of hex) may be NULL. */
 int fs_copy(const struct fs_root *r, const char *from, const char *to, bool replace,
 	char *ret_sha256, struct err *err);
+/* Replaces a file by itself with `len` bytes behind it, at a multiple of four (zeroes between). */
+int fs_append(const struct fs_root *r, const char *path, const void *buf, size_t len,
+	struct err *err);
 int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct err *err);
 int fs_symlink(const struct fs_root *r, const char *target, const char *path, struct err *err);
 int fs_remove(const struct fs_root *r, const char *path, struct err *err); /* file or empty folder */

@@ -212,6 +212,33 @@ int fs_copy(const struct fs_root *r, const char *from, const char *to, bool repl
 	return 0;
 }
 
+int fs_append(const struct fs_root *r, const char *path, const void *buf, size_t len,
+	struct err *err)
+{
+	const char *name;
+	CLEANUP_CLOSE int in = fs_open(r, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	CLEANUP_CLOSE int dir = open_parent(r, path, &name);
+	CLEANUP_CLOSE int fd = -1;
+	struct stat st;
+	char tmp[256];
+
+	if (in < 0 || dir < 0 || fstat(in, &st) < 0)
+		return err_sys(err, code_of(errno), "open %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_FS_UNSAFE, "%s: not a regular file", path);
+	fd = open_new(dir, name, tmp, sizeof(tmp));
+	if (fd < 0)
+		return err_sys(err, code_of(errno), "create %s", path);
+	if (pump(in, fd, NULL) < 0 || fdio_write(fd, "\0\0\0", (size_t)(-st.st_size & 3)) < 0 ||
+		fdio_write(fd, buf, len) < 0 || set_owner(fd, &st) < 0 ||
+		copy_xattrs(in, fd) < 0 || finish_new(dir, fd, tmp, name) < 0) {
+		err_sys(err, code_of(errno), "write %s", path);
+		unlinkat(dir, tmp, 0);
+		return -1;
+	}
+	return 0;
+}
+
 int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct err *err)
 {
 	char part[FS_PATH_MAX];

@@ -70,7 +70,9 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 	case OP_PURGE:
 		return g->facts.family->purge(g, op->from, err);
 	case OP_INITRD:
-		return g->facts.family->build_initrd(g, &g->facts.kernels[op->index], err);
+		return g->facts.builder->build(g, &g->facts.kernels[op->index], err);
+	case OP_SUPPLEMENT:
+		return guest_supplement(g, &g->facts.kernels[op->index], err);
 	case OP_NVRAM:
 		return write_nvram(g, op, err);
 	}

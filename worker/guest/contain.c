@@ -257,6 +257,7 @@ int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status,
 	struct spawn sp = {
 		.argv = run->argv, .env = env, .cancel = g->opt->cancel, .prepare = enter,
 		.line = on_line, .tick = on_tick, .ctx = x, .output = run->output,
+		.output_max = run->output_max,
 		.timeout_s = g->opt->tool_timeout_s ? g->opt->tool_timeout_s : DEFAULT_TIMEOUT_S,
 		.clone_flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dpkg and initramfs-tools: Debian, Ubuntu and their relatives. */
+/* dpkg: Debian, Ubuntu and their relatives. */
 #include "guest/guest-internal.h"
 
 #include <ctype.h>
@@ -11,111 +11,10 @@
 
 #define STATUS "/var/lib/dpkg/status"
 #define STATUS_MAX (48u << 20)
-#define MODULES "/etc/initramfs-tools/modules"
 
 static bool detect(const struct guest *g)
 {
-	return fs_is_file(&g->root, "/usr/sbin/update-initramfs") && fs_is_file(&g->root, STATUS);
-}
-
-/* Whether a line of the modules file names it. */
-static bool lists(const char *text, const char *module)
-{
-	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
-		size_t n;
-
-		p += strspn(p, " \t");
-		n = strcspn(p, " \t\r\n#");
-		if (n == strlen(module) && !memcmp(p, module, n))
-			return true;
-	}
-	return false;
-}
-
-static int plan_modules(struct guest *g, unsigned wanted, struct err *err)
-{
-	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-	CLEANUP_FREE char *text = NULL;
-	bool first = true;
-	size_t len = 0;
-
-	if (fs_read(&g->root, MODULES, GUEST_TEXT_MAX, &text, &len, err) < 0)
-		return -1;
-	strbuf_add(&out, text ? text : "", len);
-	if (len && text[len - 1] != '\n')
-		strbuf_str(&out, "\n");
-	for (int i = 0; i < N_DRIVERS; i++) {
-		if (!(wanted & 1u << i) || (text && lists(text, guest_driver_names[i])))
-			continue;
-		if (first)
-			strbuf_str(&out, "# Disks and network of KVM (target-worker)\n");
-		first = false;
-		strbuf_fmt(&out, "%s\n", guest_driver_names[i]);
-	}
-	if (out.failed)
-		return err_set(err, ERR_NOMEM, "plan %s: out of memory", MODULES);
-	return first ? 0 : guest_op_write(g, MODULES, out.s, out.len,
-		"drivers that every initramfs needs on KVM", err);
-}
-
-static int plan_initrd(struct guest *g, struct err *err)
-{
-	unsigned modules = 0;
-	bool links = guest_plan_writes(g, "network");
-	int n = 0;
-
-	for (int i = 0; i < g->facts.n_kernels; i++) {
-		const struct guest_kernel *k = &g->facts.kernels[i];
-		unsigned missing = DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed;
-
-		if (!k->bootable || !*k->initrd)
-			continue;
-		if (!missing && !links)
-			continue;
-		modules |= k->modules & ~k->builtin;
-		n++;
-	}
-	if (!n)
-		return 0;
-	if (plan_modules(g, modules, err) < 0)
-		return -1;
-	for (int i = 0; i < g->facts.n_kernels; i++) {
-		const struct guest_kernel *k = &g->facts.kernels[i];
-		struct guest_op *op;
-
-		if (!k->bootable || !*k->initrd)
-			continue;
-		op = guest_op_add(g, OP_INITRD, k->initrd, NULL,
-			"update-initramfs for kernel %s, with virtio drivers", k->version);
-		if (!op)
-			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
-		op->index = i;
-	}
-	return 0;
-}
-
-static int build_initrd(struct guest *g, const struct guest_kernel *k, struct err *err)
-{
-	char state[256];
-	const char *mode = "-u";
-	const char *argv[] = { "/usr/sbin/update-initramfs", "-u", "-k", k->version, NULL };
-	struct guest_run run = { .argv = argv, .mask_file =
-		"/etc/initramfs-tools/update-initramfs.conf",
-		.mask_text = "update_initramfs=yes\nbackup_initramfs=no\n" };
-	int status = 0;
-
-	/* -u only updates what it remembers to have made. */
-	snprintf(state, sizeof(state), "/var/lib/initramfs-tools/%s", k->version);
-	if (!fs_is_file(&g->root, state))
-		mode = "-c";
-	argv[1] = mode;
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_journal_save(g, state, err) < 0 ||
-		guest_contain(g, &run, &status, err) < 0)
-		return -1;
-	if (status)
-		return err_set(err, ERR_PREP_INITRD, "update-initramfs for %s ended with status %d",
-			k->version, status);
-	return 0;
+	return fs_is_file(&g->root, STATUS);
 }
 
 /* Paragraphs of dpkg's status file. */
@@ -378,8 +277,6 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 const struct guest_family guest_debian = {
 	.name = "debian",
 	.detect = detect,
-	.plan_initrd = plan_initrd,
-	.build_initrd = build_initrd,
 	.installed = installed,
 	.needed_by = needed_by,
 	.purge = purge,

@@ -306,6 +306,7 @@ int guest_inspect(struct guest *g, struct err *err)
 	for (int i = 0; guest_families[i] && !f->family; i++)
 		if (guest_families[i]->detect(g))
 			f->family = guest_families[i];
+	guest_find_builder(g);
 	guest_find_tools(g);
 	return guest_find_ifaces(g, err);
 }

@@ -77,10 +77,6 @@ struct guest_family {
 	const char *name;
 	/* Whether the mounted guest belongs to it: by what is there, not by its name. */
 	bool (*detect)(const struct guest *g);
-	/* Appends what has to change for virtio to be in every initramfs. */
-	int (*plan_initrd)(struct guest *g, struct err *err);
-	/* Builds one kernel's initramfs by the guest's own tool. */
-	int (*build_initrd)(struct guest *g, const struct guest_kernel *k, struct err *err);
 	bool (*installed)(const struct guest *g, const char *package);
 	/* Packages (space-separated) that need one of these and are not among them. */
 	int (*needed_by)(struct guest *g, const char *packages, struct strbuf *ret, struct err *err);
@@ -90,6 +86,21 @@ struct guest_family {
 extern const struct guest_family guest_debian, guest_redhat;
 extern const struct guest_family *const guest_families[];
 
+/* A tool of the guest that builds an initramfs: one file each, one line in builders.c. */
+#define GUEST_MAX_PROGRAMS 4
+struct guest_builder {
+	const char *name;
+	const char *programs[GUEST_MAX_PROGRAMS]; /* where it may be; the first that is there */
+	/* Plans what its configuration needs so that these drivers go into every image. */
+	int (*configure)(struct guest *g, unsigned drivers, struct err *err);
+	/* Builds one kernel's image, in the guest's root. */
+	int (*build)(struct guest *g, const struct guest_kernel *k, struct err *err);
+};
+extern const struct guest_builder guest_initramfs_tools, guest_dracut, guest_mkinitcpio,
+	guest_mkinitfs;
+void guest_find_builder(struct guest *g);
+int guest_plan_initrd(struct guest *g, struct err *err);
+
 struct guest_facts {
 	char os_id[64], os_like[128], os_version[64], os_name[128];
 	char arch[16];       /* "x86_64", "i386", "aarch64", "" */
@@ -97,7 +108,9 @@ struct guest_facts {
 	char init[16];
 	char stacks[96];     /* network: "ifupdown networkd" */
 	bool selinux, cloud_init, hibernated, has_links; /* has_links: udev reads .link files */
-	const struct guest_family *family;
+	const struct guest_family *family;   /* NULL: unknown, nothing of it is run */
+	const struct guest_builder *builder; /* NULL: none that is known */
+	const char *builder_program;
 	struct boot_config boot;
 	struct guest_kernel kernels[GUEST_MAX_KERNELS];
 	int n_kernels;
@@ -113,6 +126,7 @@ enum guest_op_kind {
 	OP_LINK,    /* path becomes a symbolic link to from */
 	OP_PURGE,   /* packages in from are removed by the guest's tool */
 	OP_INITRD,  /* path is built anew for kernel number index */
+	OP_SUPPLEMENT, /* path gets the drivers of kernel number index behind it */
 	OP_NVRAM,   /* the firmware gets an entry for the loader in from */
 };
 struct guest_op {
@@ -184,6 +198,10 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err);
 /* KEY=value of a shell-like file, quotes taken off. */
 bool guest_shell_value(const char *text, const char *key, char *ret, size_t size);
 
+/* supplement.c */
+int guest_plan_supplement(struct guest *g, struct err *err);
+int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *err);
+
 /* ifaces.c */
 int guest_find_ifaces(struct guest *g, struct err *err);
 void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
@@ -235,6 +253,7 @@ struct guest_run {
 	const char *mask_file; /* a file of the guest that appears with mask_text instead */
 	const char *mask_text;
 	struct strbuf *output; /* may be NULL */
+	size_t output_max;
 };
 int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status, struct err *err);
 

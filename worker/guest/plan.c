@@ -17,7 +17,8 @@
 
 const char *guest_op_name(enum guest_op_kind k)
 {
-	static const char *const names[] = { "write", "copy", "link", "purge", "initramfs", "nvram" };
+	static const char *const names[] = { "write", "copy", "link", "purge", "initramfs", "supplement",
+		"nvram" };
 
 	return names[k];
 }
@@ -189,14 +190,6 @@ static int plan_loader(struct guest *g, struct err *err)
 	return n < 0 ? -1 : 0;
 }
 
-static int plan_initrd(struct guest *g, struct err *err)
-{
-	if (g->facts.family)
-		return g->facts.family->plan_initrd(g, err);
-	guest_report_skip(g, g->step, "no initramfs tool that the worker knows is in the guest");
-	return 0;
-}
-
 static int plan_efi(struct guest *g, struct err *err)
 {
 	struct boot_copy copies[8];
@@ -297,7 +290,7 @@ static const struct {
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
 	{ "debconf", plan_debconf },
 	{ "tools", guest_plan_tools },
-	{ "initramfs", plan_initrd },      /* after everything that goes into it */
+	{ "initramfs", guest_plan_initrd },      /* after everything that goes into it */
 	{ "efi-fallback", plan_efi },
 	{ "nvram", plan_nvram },
 };
@@ -312,7 +305,7 @@ static int check_space(struct guest *g, struct err *err)
 		const struct guest_kernel *k = &g->facts.kernels[g->ops[i].index < 0 ? 0 :
 			g->ops[i].index];
 
-		if (g->ops[i].kind != OP_INITRD)
+		if (g->ops[i].kind != OP_INITRD && g->ops[i].kind != OP_SUPPLEMENT)
 			continue;
 		/* one new file of up to 6 MB more than the old, before the old one goes */
 		if (k->initrd_size + (6u << 20) > largest)

@@ -1,70 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dracut: Fedora, RHEL and their relatives, SUSE; also Debian with dracut. */
+/* rpm: Fedora, RHEL and their relatives, SUSE. Its database is read by the guest's own rpm, which
+ * knows the format that it wrote. */
 #include "guest/guest-internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define DROP_IN "/etc/dracut.conf.d/90-target-worker.conf"
+#include "base/cleanup.h"
+
+#define RPM "/usr/bin/rpm"
 
 static bool detect(const struct guest *g)
 {
-	return fs_is_file(&g->root, "/usr/bin/dracut") || fs_is_file(&g->root, "/sbin/dracut");
+	return fs_is_file(&g->root, RPM) &&
+		(fs_is_dir(&g->root, "/var/lib/rpm") || fs_is_dir(&g->root, "/usr/lib/sysimage/rpm"));
 }
 
-static int plan_initrd(struct guest *g, struct err *err)
+/* Without running anything: a package leaves its programs. The plan asks no more than this. */
+static bool installed(const struct guest *g, const char *package)
 {
-	bool links = guest_plan_writes(g, "network");
-	unsigned modules = 0;
-	char text[512];
-	int used;
+	static const struct {
+		const char *package, *file;
+	} marks[] = {
+		{ "open-vm-tools", "/usr/bin/vmtoolsd" },
+		{ "open-vm-tools-desktop", "/usr/bin/vmware-user-suid-wrapper" },
+		{ "VMwareTools", "/usr/sbin/vmware-tools-upgrader" },
+		{ "hyperv-daemons", "/usr/sbin/hypervkvpd" },
+		{ "WALinuxAgent", "/usr/sbin/waagent" },
+		{ "xe-guest-utilities", "/usr/sbin/xe-daemon" },
+		{ "virtualbox-guest-additions", "/usr/sbin/VBoxService" },
+	};
 
-	for (int i = 0; i < g->facts.n_kernels; i++) {
-		const struct guest_kernel *k = &g->facts.kernels[i];
-		unsigned missing = DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed;
-		struct guest_op *op;
-
-		if (!k->bootable || !*k->initrd || (!missing && !links))
-			continue;
-		modules |= k->modules & ~k->builtin;
-		op = guest_op_add(g, OP_INITRD, k->initrd, NULL,
-			"dracut for kernel %s, with virtio drivers", k->version);
-		if (!op)
-			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
-		op->index = i;
-	}
-	if (!modules)
-		return 0;
-	used = snprintf(text, sizeof(text), "# Disks and network of KVM (target-worker)\n"
-		"add_drivers+=\" ");
-	for (int i = 0; i < N_DRIVERS; i++)
-		if (modules & 1u << i)
-			used += snprintf(text + used, sizeof(text) - (size_t)used, "%s ",
-				guest_driver_names[i]);
-	snprintf(text + used, sizeof(text) - (size_t)used, "\"\n");
-	return guest_op_write(g, DROP_IN, text, strlen(text),
-		"drivers that every initramfs needs on KVM", err);
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (!strcmp(package, marks[i].package))
+			return fs_is_file(&g->root, marks[i].file);
+	return false;
 }
 
-static int build_initrd(struct guest *g, const struct guest_kernel *k, struct err *err)
+static int save_files(struct guest *g, const char *package, struct err *err)
 {
-	const char *dracut = fs_is_file(&g->root, "/usr/bin/dracut") ? "/usr/bin/dracut" :
-		"/sbin/dracut";
-	const char *argv[] = { dracut, "--force", k->initrd, k->version, NULL };
-	struct guest_run run = { .argv = argv };
+	const char *argv[] = { RPM, "-ql", package, NULL };
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	struct guest_run run = { .argv = argv, .output = &out, .output_max = 4u << 20 };
+	char *save = NULL;
 	int status = 0;
 
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+	if (guest_contain(g, &run, &status, err) < 0)
 		return -1;
+	for (char *p = strtok_r(out.s, "\n", &save); !status && p; p = strtok_r(NULL, "\n", &save)) {
+		struct stat st;
+
+		if (*p == '/' && p[1] && !fs_lstat(&g->root, p, &st) &&
+			guest_journal_save(g, p, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct database {
+	struct guest *g;
+	const char *dir;
+	struct err *err;
+};
+
+static int save_part(void *ctx, const char *name, const struct stat *st)
+{
+	struct database *d = ctx;
+	char path[256];
+
+	if (!S_ISREG(st->st_mode) || (size_t)snprintf(path, sizeof(path), "%s/%s", d->dir, name) >=
+		sizeof(path))
+		return 0;
+	return guest_journal_save(d->g, path, d->err);
+}
+
+static int save_database(struct guest *g, struct err *err)
+{
+	static const char *const dirs[] = { "/var/lib/rpm", "/usr/lib/sysimage/rpm",
+		"/etc/systemd/system/multi-user.target.wants", "/etc/vmware-tools" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		struct database d = { g, dirs[i], err };
+
+		if (fs_list(&g->root, dirs[i], save_part, &d, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* rpm -e without --nodeps: a package that others need makes it fail, and nothing is removed. */
+static int purge(struct guest *g, const char *packages, struct err *err)
+{
+	const char *argv[40] = { RPM, "-e" };
+	struct guest_run run = { .argv = argv };
+	CLEANUP_FREE char *copy = strdup(packages);
+	int n = 2, status = 0;
+	char *save = NULL;
+
+	if (!copy)
+		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
+	for (char *p = strtok_r(copy, " ", &save); p && n < 39; p = strtok_r(NULL, " ", &save)) {
+		argv[n++] = p;
+		if (save_files(g, p, err) < 0)
+			return -1;
+	}
+	if (save_database(g, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+		return -1;
+	/* Tools that stay do no harm to a boot; the operator is told. */
 	if (status)
-		return err_set(err, ERR_PREP_INITRD, "dracut for %s ended with status %d", k->version,
-			status);
+		guest_report_warn(g, "rpm -e %s ended with status %d; the tools are still there",
+			packages, status);
 	return 0;
 }
 
 const struct guest_family guest_redhat = {
-	.name = "dracut",
+	.name = "redhat",
 	.detect = detect,
-	.plan_initrd = plan_initrd,
-	.build_initrd = build_initrd,
+	.installed = installed,
+	.purge = purge,
 };

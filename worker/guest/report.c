@@ -227,6 +227,7 @@ static yyjson_mut_val *facts(struct guest *g)
 	put(g, os, "name", f->os_name);
 	put(g, os, "family", f->family ? f->family->name : "");
 	yyjson_mut_obj_add_val(g->doc, o, "os", os);
+	put(g, o, "initramfs_tool", f->builder ? f->builder->name : "");
 	put(g, o, "arch", f->arch);
 	put(g, o, "firmware", f->firmware);
 	put(g, o, "init", f->init);

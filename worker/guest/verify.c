@@ -119,7 +119,7 @@ int guest_check_hope(struct guest *g, struct err *err)
 		ready += !(DRIVERS_MUST & ~k->builtin & ~k->packed);
 	}
 	for (int i = 0; i < g->n_ops; i++)
-		planned += g->ops[i].kind == OP_INITRD;
+		planned += g->ops[i].kind == OP_INITRD || g->ops[i].kind == OP_SUPPLEMENT;
 	if (!bootable)
 		return err_set(err, ERR_PREP_NO_KERNEL,
 			"no kernel in /boot with modules in /lib/modules");
@@ -150,7 +150,7 @@ int guest_judge(struct guest *g, struct err *err)
 
 static struct guest_kernel *kernel_of(struct guest *g, const struct guest_op *op)
 {
-	return op->kind == OP_INITRD ? &g->facts.kernels[op->index] : NULL;
+	return op->kind == OP_INITRD || op->kind == OP_SUPPLEMENT ? &g->facts.kernels[op->index] : NULL;
 }
 
 /* Reads what was written back: first to the disk, then anew. */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tools that build an initramfs, one line each; what they have in common is planned here. */
+#include "guest/guest-internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct guest_builder *const builders[] = {
+	&guest_initramfs_tools, /* first: Debian may have dracut beside it */
+	&guest_dracut,
+	&guest_mkinitcpio,
+	&guest_mkinitfs,
+};
+#define N_BUILDERS (sizeof(builders) / sizeof(builders[0]))
+
+void guest_find_builder(struct guest *g)
+{
+	for (size_t i = 0; i < N_BUILDERS && !g->facts.builder; i++)
+		for (int k = 0; k < GUEST_MAX_PROGRAMS && builders[i]->programs[k]; k++) {
+			if (!fs_is_file(&g->root, builders[i]->programs[k]))
+				continue;
+			g->facts.builder = builders[i];
+			g->facts.builder_program = builders[i]->programs[k];
+			break;
+		}
+}
+
+static bool needs_build(const struct guest_kernel *k, bool links)
+{
+	return k->bootable && *k->initrd &&
+		(links || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed));
+}
+
+int guest_plan_initrd(struct guest *g, struct err *err)
+{
+	const struct guest_builder *b = g->facts.builder;
+	/* An initramfs with udev names adapters before the root's own files are read. */
+	bool links = guest_plan_writes(g, "network");
+	unsigned wanted = 0;
+
+	if (!b)
+		return guest_plan_supplement(g, err);
+	for (int i = 0; i < g->facts.n_kernels; i++)
+		if (needs_build(&g->facts.kernels[i], links))
+			wanted |= g->facts.kernels[i].modules & ~g->facts.kernels[i].builtin;
+	if (!wanted)
+		return 0;
+	if (b->configure(g, wanted, err) < 0)
+		return -1;
+	for (int i = 0; i < g->facts.n_kernels; i++) {
+		const struct guest_kernel *k = &g->facts.kernels[i];
+		struct guest_op *op;
+
+		if (!k->bootable || !*k->initrd)
+			continue;
+		op = guest_op_add(g, OP_INITRD, k->initrd, NULL, "%s for kernel %s, with virtio drivers",
+			b->name, k->version);
+		if (!op)
+			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+		op->index = i;
+	}
+	return 0;
+}

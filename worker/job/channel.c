@@ -21,6 +21,7 @@
 #define DMI_TABLE "/sys/firmware/dmi/tables/DMI"
 #define WAIT_MEDIUM_MS 15000    /* for the boot medium, when no other channel is known of */
 #define WAIT_ANNOUNCED_MS 60000 /* for a volume that was announced */
+#define WAIT_MORE_MS 2000       /* for further disks, once there is one or another channel */
 #define POLL_US 250000
 
 static const char *const names[] = {
@@ -40,7 +41,7 @@ const char *job_channel_name(enum job_channel c)
 struct candidate {
 	char *text;
 	size_t len;
-	char node[64];
+	struct job_medium medium;
 };
 
 static void candidate_free(struct candidate *c)
@@ -125,11 +126,22 @@ static int look_smbios(struct candidate *c, bool *ret_announced, struct err *err
 	return s.job != NULL;
 }
 
+/* An empty TWCONFIG may have a job.json of zeroes or blanks. */
+static bool is_blank(const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (text[i] && !strchr(" \t\r\n", text[i]))
+			return false;
+	return true;
+}
+
 /* Takes the document of a volume as the candidate; a second one must be the same. */
 static int add_candidate(struct candidate *c, const struct job_medium *m, struct err *err)
 {
 	struct err read_err = ERR_INIT;
-	struct candidate more = { .text = NULL };
+	struct candidate more = { .medium = *m };
 	bool same;
 
 	if (job_medium_read(m, "job.json", &more.text, &more.len, &read_err) < 0) {
@@ -138,32 +150,38 @@ static int add_candidate(struct candidate *c, const struct job_medium *m, struct
 		*err = read_err;
 		return -1;
 	}
+	if (is_blank(more.text, more.len)) {
+		candidate_free(&more);
+		return 0;
+	}
 	if (!c->text) {
 		*c = more;
-		snprintf(c->node, sizeof(c->node), "%s", m->node);
-		return 1;
+		return 0;
 	}
 	same = c->len == more.len && !memcmp(c->text, more.text, c->len);
 	candidate_free(&more);
 	if (!same)
-		return err_set(err, ERR_CFG_AMBIGUOUS, "%s and %s carry different jobs", c->node,
-			m->node);
-	return 1;
+		return err_set(err, ERR_CFG_AMBIGUOUS, "%s and %s carry different jobs",
+			c->medium.node, m->node);
+	return 0;
 }
 
-/* An empty TWCONFIG has a job.json of zeroes or none: the image as it was built. */
-static bool is_blank(const struct candidate *c)
+/* What one look at all disks has found. */
+struct look {
+	struct candidate medium, volume;
+	struct job_medium worker; /* the last worker volume seen */
+	int n_workers;
+	char damaged[64];         /* node of a worker volume without a usable TWCONFIG */
+};
+
+static void look_free(struct look *l)
 {
-	size_t i;
-
-	for (i = 0; i < c->len; i++)
-		if (c->text[i] && !strchr(" \t\r\n", c->text[i]))
-			return false;
-	return true;
+	candidate_free(&l->medium);
+	candidate_free(&l->volume);
+	memset(l, 0, sizeof(*l));
 }
 
-static int look_disk(const struct job_disk *d, struct candidate *medium,
-	struct candidate *volume, struct job_found *ret, struct err *err)
+static int look_disk(const struct job_disk *d, struct look *l, struct err *err)
 {
 	struct job_medium m;
 	CLEANUP_CLOSE int fd = -1;
@@ -171,28 +189,25 @@ static int look_disk(const struct job_disk *d, struct candidate *medium,
 	if (d->config_volume) {
 		m = (struct job_medium){ .length = d->b.size, .read_only = true };
 		snprintf(m.node, sizeof(m.node), "%s", d->b.node);
-		return add_candidate(volume, &m, err);
+		return add_candidate(&l->volume, &m, err);
 	}
 	if (!d->boot_medium)
 		return 0;
 	fd = open(d->b.node, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, ERR_DISK_IO, "open %s", d->b.node);
-	if (job_medium_probe(fd, d->b.size, &m) != 1)
-		return err_set(err, ERR_CFG_INVALID,
-			"%s is a worker volume, but its TWCONFIG partition is damaged", d->b.node);
+	if (job_medium_probe(fd, d->b.size, &m) != 1) {
+		snprintf(l->damaged, sizeof(l->damaged), "%s", d->b.node);
+		return 0;
+	}
 	snprintf(m.node, sizeof(m.node), "%s", d->b.node);
 	m.read_only = d->b.read_only || !strncmp(d->b.name, "sr", 2);
-	if (!ret->has_medium || ret->medium.read_only) {
-		ret->medium = m;
-		ret->has_medium = true;
-	}
-	return add_candidate(medium, &m, err);
+	l->worker = m;
+	l->n_workers++;
+	return add_candidate(&l->medium, &m, err);
 }
 
-/* One look at all disks that are there now. */
-static int look_disks(struct candidate *medium, struct candidate *volume, struct job_found *ret,
-	struct err *err)
+static int look_disks(struct look *l, struct err *err)
 {
 	struct job_disk *disks = calloc(JOB_MAX_DISKS, sizeof(*disks));
 	int i, n, rc = 0;
@@ -200,14 +215,24 @@ static int look_disks(struct candidate *medium, struct candidate *volume, struct
 	if (!disks)
 		return err_set(err, ERR_NOMEM, "no memory for the list of disks");
 	n = job_disks("/sys", "/dev", disks, JOB_MAX_DISKS, err);
-	for (i = 0; i < n && rc >= 0; i++)
-		rc = look_disk(&disks[i], medium, volume, ret, err);
+	for (i = 0; i < n && rc == 0; i++)
+		rc = look_disk(&disks[i], l, err);
 	free(disks);
-	if (n < 0 || rc < 0)
-		return -1;
-	if (medium->text && is_blank(medium))
-		candidate_free(medium);
-	return 0;
+	return n < 0 ? -1 : rc;
+}
+
+void job_choose_medium(struct job_found *ret, const struct job_medium *with_job,
+	const struct job_medium *last, int n)
+{
+	ret->has_medium = true;
+	if (with_job)
+		ret->medium = *with_job;
+	else if (n == 1)
+		ret->medium = *last;
+	else
+		ret->has_medium = false;
+	if (n > 1 && !with_job)
+		log_warn("CONFIG %d worker volumes are attached: the result stays on none", n);
 }
 
 static int look_cmdline(struct job_cmdline *ret, struct err *err)
@@ -221,21 +246,19 @@ static int look_cmdline(struct job_cmdline *ret, struct err *err)
 }
 
 /* Repeats the look at the disks until there is a job, or no reason to wait on. */
-static int wait_disks(struct candidate *medium, struct candidate *volume, bool announced,
-	bool other, struct job_found *ret, struct err *err)
+static int wait_disks(struct look *l, bool announced, bool other, struct err *err)
 {
 	uint64_t wait = announced ? WAIT_ANNOUNCED_MS : WAIT_MEDIUM_MS;
 	uint64_t start = clock_now_ms();
 
 	for (;;) {
-		candidate_free(medium);
-		candidate_free(volume);
-		if (look_disks(medium, volume, ret, err) < 0)
+		look_free(l);
+		if (look_disks(l, err) < 0)
 			return -1;
-		if (medium->text || volume->text)
+		if (l->medium.text || l->volume.text)
 			return 0;
 		/* The medium is there and empty, or the job comes from elsewhere. */
-		if (!announced && (ret->has_medium || other) && clock_now_ms() - start > 2000)
+		if (!announced && (l->n_workers || other) && clock_now_ms() - start > WAIT_MORE_MS)
 			return 0;
 		if (clock_now_ms() - start >= wait)
 			break;
@@ -248,11 +271,21 @@ static int wait_disks(struct candidate *medium, struct candidate *volume, bool a
 	return 0;
 }
 
+static int nothing_found(const struct look *l, struct err *err)
+{
+	if (*l->damaged && !l->n_workers)
+		return err_set(err, ERR_CFG_INVALID,
+			"%s is a worker volume, but its TWCONFIG partition is damaged", l->damaged);
+	return err_set(err, ERR_CFG_MISSING,
+		"no job: SMBIOS, the boot medium%s and attached volumes have none",
+		l->n_workers ? "" : " (not found)");
+}
+
 int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdline *cmdline,
 	struct err *err)
 {
-	struct candidate smbios = { .text = NULL }, medium = { .text = NULL },
-			 volume = { .text = NULL };
+	struct candidate smbios = { .text = NULL };
+	struct look l = { .n_workers = 0 };
 	bool announced = false;
 	int rc;
 
@@ -264,21 +297,22 @@ int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdlin
 	if (rc < 0)
 		return -1;
 	announced = (announced || cmdline->announce_volume) && !rc;
-	if (wait_disks(&medium, &volume, announced, rc || *cmdline->url, ret, err) < 0)
-		rc = -1;
-	else if (smbios.text)
+	rc = wait_disks(&l, announced, rc || *cmdline->url, err);
+	if (*l.damaged)
+		log_warn("CONFIG %s is a worker volume with a damaged TWCONFIG", l.damaged);
+	if (l.n_workers)
+		job_choose_medium(ret, l.medium.text && !smbios.text ? &l.medium.medium : NULL,
+			&l.worker, l.n_workers);
+	if (rc == 0 && smbios.text)
 		rc = take(&smbios, JOB_CH_SMBIOS, ret, err);
-	else if (medium.text)
-		rc = take(&medium, JOB_CH_MEDIUM, ret, err);
-	else if (volume.text)
-		rc = take(&volume, JOB_CH_VOLUME, ret, err);
-	else if (!*cmdline->url)
-		rc = err_set(err, ERR_CFG_MISSING,
-			"no job: SMBIOS, the boot medium%s and attached volumes have none",
-			ret->has_medium ? "" : " (not found)");
+	else if (rc == 0 && l.medium.text)
+		rc = take(&l.medium, JOB_CH_MEDIUM, ret, err);
+	else if (rc == 0 && l.volume.text)
+		rc = take(&l.volume, JOB_CH_VOLUME, ret, err);
+	else if (rc == 0 && !*cmdline->url)
+		rc = nothing_found(&l, err);
 	candidate_free(&smbios);
-	candidate_free(&medium);
-	candidate_free(&volume);
+	look_free(&l);
 	return rc;
 }
 

@@ -154,21 +154,77 @@ void job_emit(struct job_runner *r, const struct job_event *e)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void job_set_state(struct job_runner *r, enum job_state s, const char *text)
+/* With the lock held. */
+static void enter(struct job_runner *r, enum job_state s)
+{
+	uint64_t now = clock_now_ms();
+
+	r->state_ms[atomic_load(&r->state)] += now - r->state_since_ms;
+	r->state_since_ms = now;
+	atomic_store(&r->state, (int)s);
+}
+
+static void tell_state(struct job_runner *r, enum job_state s, const char *text)
 {
 	struct job_event e = { .type = "state", .state = s, .text = text, .drive = -1,
 		.attempt = r->attempt };
 
-	uint64_t now = clock_now_ms();
-
-	pthread_mutex_lock(&r->lock);
-	r->state_ms[atomic_load(&r->state)] += now - r->state_since_ms;
-	r->state_since_ms = now;
-	atomic_store(&r->state, (int)s);
-	pthread_mutex_unlock(&r->lock);
 	job_init_send(r->env->init_fd, "status %s%s%s", job_state_name(s), text ? ": " : "",
 		text ? text : "");
 	job_emit(r, &e);
+}
+
+/* What may follow a cancellation: its end, not another stage. */
+static bool ends(enum job_state s)
+{
+	return s == JOB_FAILED || s == JOB_CANCELLED || s == JOB_REPORT || s == JOB_OFF ||
+		s == JOB_HELD;
+}
+
+void job_set_state(struct job_runner *r, enum job_state s, const char *text)
+{
+	bool refused;
+
+	pthread_mutex_lock(&r->lock);
+	refused = atomic_load(&r->state) == JOB_CANCELLING && !ends(s);
+	if (!refused)
+		enter(r, s);
+	pthread_mutex_unlock(&r->lock);
+	if (!refused)
+		tell_state(r, s, text);
+}
+
+int job_enter_commit(struct job_runner *r, struct err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&r->lock);
+	rc = job_cancelled(r, err);
+	if (rc == 0)
+		enter(r, JOB_COMMIT);
+	pthread_mutex_unlock(&r->lock);
+	if (rc == 0)
+		tell_state(r, JOB_COMMIT, NULL);
+	return rc;
+}
+
+bool job_enter_cancelling(struct job_runner *r, const char *why)
+{
+	enum job_state s;
+	bool over;
+
+	pthread_mutex_lock(&r->lock);
+	s = (enum job_state)atomic_load(&r->state);
+	over = s == JOB_COMMIT || ends(s);
+	if (!over) {
+		atomic_store(&r->ctl.cancel, true);
+		atomic_store(&r->ctl.pause, false);
+		enter(r, JOB_CANCELLING);
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (!over && s != JOB_CANCELLING)
+		tell_state(r, JOB_CANCELLING, why);
+	return !over;
 }
 
 void job_step(struct job_runner *r, const char *step, bool done, const char *text)

@@ -168,6 +168,10 @@ struct job_found {
 	struct job_medium medium; /* of the boot volume, for the result */
 };
 const char *job_channel_name(enum job_channel c);
+/* Which of n worker volumes takes the result: the one the job came from, else the only one, else
+ * none: a stale volume attached as data is not ours to write to. */
+void job_choose_medium(struct job_found *ret, const struct job_medium *with_job,
+	const struct job_medium *last, int n);
 /* Looks through the channels (or reads env->job_file) and parses what it finds. 0 with ret->job
  * NULL: the kernel command line has a URL; it wants the network, then job_find_url. */
 int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdline *cmdline,
@@ -190,6 +194,7 @@ struct job_run_drive {
 	struct source *source;
 	struct copy_result result;
 	bool copied, committed;
+	char identity[300];        /* of the target, whatever its name: "b:254:16", "f:DEV:INODE" */
 };
 
 struct job_runner {
@@ -228,6 +233,10 @@ struct job_runner {
 /* events.c: hands what happened to the log, the machine channel and the port. */
 void job_emit(struct job_runner *r, const struct job_event *e);
 void job_set_state(struct job_runner *r, enum job_state s, const char *text);
+/* COMMIT and CANCELLING exclude each other: whoever comes first wins. job_enter_commit fails with
+ * CANCELLED; job_enter_cancelling returns false when it is too late, else cancels. */
+int job_enter_commit(struct job_runner *r, struct err *err);
+bool job_enter_cancelling(struct job_runner *r, const char *why);
 void job_step(struct job_runner *r, const char *step, bool done, const char *text);
 void job_warn(struct job_runner *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void job_progress(struct job_runner *r, int drive, const struct copy_progress *p);
@@ -262,7 +271,8 @@ int job_stage_commit(struct job_runner *r, struct err *err);
 char *job_result(struct job_runner *r, enum job_state state, const bool *acknowledged);
 /* Leaves it (and the log) on TWCONFIG, in env->result_file, or on standard output. */
 int job_result_keep(struct job_runner *r, const char *text, struct err *err);
-/* Whether the result left by an earlier run of this migration says that it wrote to targets. */
+/* Whether an earlier run of this migration may have written to the targets: it left a result that
+ * says so, or something that is no result. */
 bool job_result_resumes(const char *text, size_t len, const char *migration);
 
 #endif

@@ -175,18 +175,21 @@ int job_medium_read(const struct job_medium *m, const char *name, char **ret, si
 	return 0;
 }
 
-/* FAT cannot rename over a file atomically; the volume is small and the write short. */
+/* Under another name first: a reset leaves the old file or the new one, whole. */
 static int write_file(const struct job_file *f, struct err *err)
 {
-	char path[128];
+	char path[128], fresh[132];
 	CLEANUP_CLOSE int fd = -1;
 
 	snprintf(path, sizeof(path), MOUNT_POINT "/%s", f->name);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(err, ERR_DISK_IO, "create %s on TWCONFIG", f->name);
 	if (fdio_write(fd, f->data, f->len) < 0 || fsync(fd) < 0)
 		return err_sys(err, err_disk_code(errno), "write %s to TWCONFIG", f->name);
+	if (rename(fresh, path) < 0)
+		return err_sys(err, ERR_DISK_IO, "rename %s on TWCONFIG", f->name);
 	return 0;
 }
 

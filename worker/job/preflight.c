@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,43 @@ static int map_device(struct job_runner *r, int i, uint64_t size, struct err *er
 	return 0;
 }
 
+/* What the target really is: links and other names of a disk or file lead to the same. */
+static int identify(struct job_runner *r, int i, struct err *err)
+{
+	struct job_run_drive *d = &r->drives[i];
+	char copy[256];
+	struct stat st;
+	int k;
+
+	if (stat(d->target, &st) == 0) {
+		bool disk = S_ISBLK(st.st_mode);
+
+		snprintf(d->identity, sizeof(d->identity), "%c:%llu:%llu", disk ? 'b' : 'f',
+			(unsigned long long)(disk ? st.st_rdev : st.st_dev),
+			disk ? 0ull : (unsigned long long)st.st_ino);
+	} else {
+		/* A file that will be made: its folder and name. */
+		char *slash, *folder;
+
+		snprintf(copy, sizeof(copy), "%s", d->target);
+		slash = strrchr(copy, '/');
+		*slash = '\0';
+		folder = realpath(*copy ? copy : "/", NULL);
+		if (!folder)
+			return err_sys(err, ERR_DISK_NOT_FOUND, "%s", *copy ? copy : "/");
+		snprintf(d->identity, sizeof(d->identity), "n:%.200s/%.80s", folder, slash + 1);
+		free(folder);
+		if (lstat(d->target, &st) == 0)
+			return err_set(err, ERR_DISK_NOT_FOUND, "%s is a link to nothing",
+				d->target);
+	}
+	for (k = 0; k < i; k++)
+		if (!strcmp(r->drives[k].identity, d->identity))
+			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d] too",
+				d->target, k);
+	return 0;
+}
+
 static int map_drive(struct job_runner *r, int i, struct err *err)
 {
 	const struct job_disk *taken[JOB_MAX_DRIVES];
@@ -112,7 +150,7 @@ static int map_all(struct job_runner *r, struct err *err)
 			return -1;
 		for (i = 0; i < r->job->n_drives; i++) {
 			err_clear(err);
-			if (map_drive(r, i, err) < 0)
+			if (map_drive(r, i, err) < 0 || identify(r, i, err) < 0)
 				break;
 		}
 		if (i == r->job->n_drives)
@@ -140,6 +178,9 @@ int job_preflight(struct job_runner *r, struct err *err)
 	if (r->job->n_extensions)
 		return err_set(err, ERR_CFG_INVALID,
 			"extensions: this worker does not run operators' scripts yet");
+	if (r->job->prepare.n_keys)
+		return err_set(err, ERR_CFG_INVALID,
+			"prepare.keys: this worker does not open encrypted volumes yet");
 	if (r->env->image && check_memory(err) < 0)
 		return -1;
 	for (i = 0; i < r->job->n_drives && r->job->mode != JOB_PREPARE; i++) {

@@ -153,9 +153,10 @@ bool job_result_resumes(const char *text, size_t len, const char *migration)
 {
 	yyjson_doc *doc = yyjson_read(text, len, 0);
 	yyjson_val *root = yyjson_doc_get_root(doc);
-	bool resumes = yyjson_equals_str(yyjson_obj_get(root, "migration"), migration) &&
-		yyjson_get_bool(yyjson_obj_get(root, "touched")) &&
-		!yyjson_equals_str(yyjson_obj_get(root, "verdict"), "success");
+	yyjson_val *touched = yyjson_obj_get(root, "touched");
+	yyjson_val *whose = yyjson_obj_get(root, "migration");
+	bool resumes = !yyjson_is_str(whose) || !yyjson_is_bool(touched) ||
+		(yyjson_equals_str(whose, migration) && yyjson_get_bool(touched));
 
 	yyjson_doc_free(doc);
 	return resumes;

@@ -20,22 +20,27 @@ static enum job_state state_of(const struct job_runner *r)
 	return (enum job_state)atomic_load(&r->state);
 }
 
-/* An interrupted run left its result: then targets hold data of this migration already. */
+/* An interrupted run left its result: then targets hold data of this migration already. Only a
+ * result that is not there, or that of another migration, tells the contrary. */
 static void look_for_earlier_run(struct job_runner *r)
 {
-	struct err none = ERR_INIT;
+	struct err err = ERR_INIT;
 	CLEANUP_FREE char *text = NULL;
 	size_t len = 0;
-	int rc = -1;
+	int rc = 0;
 
 	if (r->env->last_crash)
 		r->resume = true;
 	if (r->env->result_file)
-		rc = fdio_read_file(r->env->result_file, JOB_MAX_BYTES, &text, &len, &none);
+		rc = fdio_read_file(r->env->result_file, JOB_MAX_BYTES, &text, &len, &err);
 	else if (r->found.has_medium)
-		rc = job_medium_read(&r->found.medium, "result.json", &text, &len, &none);
-	if (rc == 0 && job_result_resumes(text, len, r->job->migration))
+		rc = job_medium_read(&r->found.medium, "result.json", &text, &len, &err);
+	if (rc < 0 && err.sys != ENOENT) {
+		log_warn("CONFIG the result of an earlier run cannot be read: %s", err.text);
 		r->resume = true;
+	} else if (text && job_result_resumes(text, len, r->job->migration)) {
+		r->resume = true;
+	}
 	if (r->resume)
 		log_info("CONFIG an earlier run has written to the targets; it is continued");
 }
@@ -105,16 +110,36 @@ static int begin(struct job_runner *r, struct err *err)
 	return stage_register(r, err);
 }
 
-/* Says on the worker's volume that targets are about to be written. */
+/* Says on the worker's volume that targets are about to be written. Where that cannot be said, an
+ * earlier run may have written without a trace: then nobody's word is taken that a target reads
+ * as zeroes. */
 static void keep_running(struct job_runner *r)
 {
 	struct err err = ERR_INIT;
 	CLEANUP_FREE char *text = NULL;
+	int i;
 
 	r->touched = true;
 	text = job_result(r, JOB_COPY, NULL);
-	if (text && job_result_keep(r, text, &err) < 0)
+	if (text && job_result_keep(r, text, &err) == 0 &&
+		(r->env->result_file || r->found.has_medium))
+		return;
+	if (err.code)
 		job_warn(r, "the result cannot be kept here: %s", err.text);
+	for (i = 0; i < r->job->n_drives; i++)
+		r->drives[i].zero = false;
+}
+
+/* What an earlier attempt of this process did is no result of this one. */
+static void forget_attempt(struct job_runner *r)
+{
+	int i;
+
+	for (i = 0; i < r->job->n_drives; i++) {
+		r->drives[i].copied = r->drives[i].committed = false;
+		memset(&r->drives[i].result, 0, sizeof(r->drives[i].result));
+	}
+	strbuf_reset(&r->prepare);
 }
 
 /* One attempt, from READY to COMMIT. */
@@ -125,6 +150,7 @@ static int attempt(struct job_runner *r, struct err *err)
 	job_set_state(r, JOB_READY, "checking sources and targets");
 	job_quiet(r, 120);
 	job_close_sources(r);
+	forget_attempt(r);
 	if (job_preflight(r, err) < 0 || job_cancelled(r, err) < 0)
 		return -1;
 	if (copies || !r->job->prepare.dry_run)
@@ -143,9 +169,8 @@ static int attempt(struct job_runner *r, struct err *err)
 		return -1;
 	if (!copies)
 		return 0;
-	if (job_cancelled(r, err) < 0)
+	if (job_enter_commit(r, err) < 0)
 		return -1;
-	job_set_state(r, JOB_COMMIT, NULL);
 	return job_stage_commit(r, err);
 }
 

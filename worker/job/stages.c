@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "job/job-internal.h"
 #include "block/block.h"
 #include "sink/sink.h"
 
 #define NET_TIMEOUT_S 60
+#define JOURNAL_UNIT (64ull << 20) /* source.h: a bit of the bitmap */
 #define STALL_S 600        /* the engine's own limit when the job names none */
 #define TOOL_TIMEOUT_S 900 /* guest/'s own limit when the job names none */
 #define WORK_DIR "/run/guest-XXXXXX"
@@ -217,6 +219,31 @@ static int run_guest(struct job_runner *r, struct err *err)
 	return rc;
 }
 
+/* From here on the targets are no longer what the source's journals say of them. A journal that
+ * stays could hide half a preparation from the next run: that it cannot be emptied is a failure. */
+static int empty_journals(struct job_runner *r, struct err *err)
+{
+	int i;
+
+	for (i = 0; i < r->job->n_drives; i++) {
+		struct source *s = r->drives[i].source;
+		uint64_t units = (source_get_info(s)->size + JOURNAL_UNIT - 1) / JOURNAL_UNIT;
+		CLEANUP_FREE uint8_t *none = calloc(1, units / 8 + 1);
+		struct source_chan *chan;
+		int rc;
+
+		if (!none)
+			return err_set(err, ERR_NOMEM, "no memory for a journal");
+		if (source_chan_open(s, &chan, err) < 0)
+			return err_wrap(err, "empty the journal of drives[%d]", i);
+		rc = source_commit(chan, none, (units + 7) / 8, err);
+		source_chan_close(chan);
+		if (rc < 0)
+			return err_wrap(err, "empty the journal of drives[%d]", i);
+	}
+	return 0;
+}
+
 /* The source may go on with its work. That it cannot be told is no failure of the copy: it lets
  * go by itself when nobody is connected any more. */
 static void let_sources_go(struct job_runner *r)
@@ -240,7 +267,7 @@ int job_stage_prepare(struct job_runner *r, struct err *err)
 	if (job_cancelled(r, err) < 0)
 		return -1;
 	if (r->job->mode != JOB_PREPARE) {
-		if (release_heads(r, err) < 0)
+		if (empty_journals(r, err) < 0 || release_heads(r, err) < 0)
 			return -1;
 		let_sources_go(r);
 	}

@@ -31,14 +31,6 @@ static int too_late(const struct job_runner *r, struct err *err)
 	return err_set(err, ERR_USAGE, "too late in state %s", job_state_name(state_of(r)));
 }
 
-static void cancel(struct job_runner *r, const char *why)
-{
-	atomic_store(&r->ctl.cancel, true);
-	atomic_store(&r->ctl.pause, false);
-	if (!is_over(state_of(r)) && state_of(r) != JOB_CANCELLING)
-		job_set_state(r, JOB_CANCELLING, why);
-}
-
 static void pause_copy(struct job_runner *r, bool on)
 {
 	atomic_store(&r->ctl.pause, on);
@@ -61,16 +53,15 @@ static int carry_out(struct job_runner *r, const struct job_command *c, struct e
 		atomic_store(&r->ctl.bandwidth, c->bandwidth);
 		return 0;
 	case JOB_CMD_CANCEL:
-		if (is_over(state_of(r)) && state_of(r) != JOB_HELD)
+		if (!job_enter_cancelling(r, "by command") && state_of(r) != JOB_HELD)
 			return too_late(r, err);
-		cancel(r, "by command");
 		atomic_store(&r->released, true);
 		return 0;
 	case JOB_CMD_POWEROFF:
 		atomic_store(&r->ending, JOB_POWEROFF);
 		atomic_store(&r->released, true);
-		if (!is_over(state_of(r)))
-			cancel(r, "power-off by command");
+		/* When it is too late for that, the job ends by itself, and so as asked. */
+		job_enter_cancelling(r, "power-off by command");
 		return 0;
 	case JOB_CMD_HOLD:
 		atomic_store(&r->ending, JOB_HOLD);
@@ -129,7 +120,7 @@ static void *watch(void *arg)
 
 		if (r->env->stop && atomic_load(r->env->stop) && !signalled) {
 			signalled = true;
-			cancel(r, "by signal");
+			job_enter_cancelling(r, "by signal");
 			atomic_store(&r->released, true);
 		}
 		if (r->registered && r->port.command)

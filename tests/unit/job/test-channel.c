@@ -154,14 +154,33 @@ TEST(earlier_result)
 	CHECK(resumes("{\"migration\":\"m-1\",\"verdict\":\"running\",\"touched\":true}"));
 	CHECK(resumes("{\"migration\":\"m-1\",\"verdict\":\"failed\",\"touched\":true}"));
 	CHECK(!resumes("{\"migration\":\"m-1\",\"verdict\":\"failed\",\"touched\":false}"));
-	CHECK(!resumes("{\"migration\":\"m-1\",\"verdict\":\"success\",\"touched\":true}"));
+	CHECK(resumes("{\"migration\":\"m-1\",\"verdict\":\"success\",\"touched\":true}"));
 	CHECK(!resumes("{\"migration\":\"m-2\",\"verdict\":\"running\",\"touched\":true}"));
-	CHECK(!resumes("{\"migration\":7,\"verdict\":[],\"touched\":\"yes\"}"));
-	CHECK(!resumes("[]"));
-	CHECK(!resumes(""));
+	/* A reset in the middle of writing it: anything may have happened before. */
+	CHECK(resumes("{\"migration\":7,\"verdict\":[],\"touched\":\"yes\"}"));
+	CHECK(resumes("{\"migration\":\"m-2\"}"));
+	CHECK(resumes("{\"migration\":\"m-2\",\"touched\":tr"));
+	CHECK(resumes("[]"));
+	CHECK(resumes(""));
+}
+
+TEST(medium_for_result)
+{
+	struct job_medium a = { .node = "/dev/vda" }, b = { .node = "/dev/vdb" };
+	struct job_found f = { .job = NULL };
+
+	job_choose_medium(&f, NULL, &a, 1);
+	CHECK(f.has_medium);
+	CHECK_STR(f.medium.node, "/dev/vda");
+	job_choose_medium(&f, &b, &a, 2);
+	CHECK(f.has_medium);
+	CHECK_STR(f.medium.node, "/dev/vdb");
+	job_choose_medium(&f, NULL, &a, 2);
+	CHECK(!f.has_medium);
 }
 
 static const struct test tests[] = {
+	TEST_ENTRY(medium_for_result, "the result goes to the volume of the job, never to a stale one"),
 	TEST_ENTRY(boot_medium, "the boot medium is known by its own layout"),
 	TEST_ENTRY(damaged_medium, "a worker volume without a usable TWCONFIG is told apart"),
 	TEST_ENTRY(config_volume, "small labelled volumes only"),

@@ -351,7 +351,119 @@ TEST(retry_out_of_place)
 	CHECK(ctl.answered && ctl.answer.code == ERR_USAGE);
 }
 
+#define ZEROES \
+	"{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"source\":{\"url\":\"file:@\"}," \
+	"\"drives\":[{\"source\":\"a\",\"target\":{\"device\":\"@/ta\"}," \
+	"\"target_state\":\"pristine\",\"target_zero\":true}],\"verify\":\"none\"," \
+	"\"prepare\":false}"
+
+/* A reset while the result was written leaves a file that says nothing. */
+TEST(target_zero_after_reset)
+{
+	FILE *f;
+
+	clean();
+	make_file("a", MIB, 1);
+	CHECK(truncate(in_dir("a"), 8 * MIB) == 0);
+	make_file("ta", 8 * MIB, 2);
+	f = fopen(result_path, "w");
+	REQUIRE(f && fclose(f) == 0);
+	CHECK(run(ZEROES, NULL) == 0);
+	CHECK(same_files("a", "ta"));
+}
+
+static void drop_source(enum job_state s)
+{
+	if (s == JOB_HELD)
+		unlink(in_dir("b"));
+}
+
+TEST(retry_forgets)
+{
+	clean();
+	make_file("a", 2 * MIB, 1);
+	make_file("b", 2 * MIB, 2);
+	ctl.on = JOB_HELD;
+	ctl.verb = JOB_CMD_RETRY;
+	ctl.then = JOB_HOLD;
+	ctl.entered = drop_source;
+	ctl.next = JOB_CMD_POWEROFF;
+	ctl.next_after_polls = 30;
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"source\":{\"url\":\"file:@\"},"
+		  "\"drives\":[{\"source\":\"a\",\"target\":{\"device\":\"@/ta\"}},"
+		  "{\"source\":\"b\",\"target\":{\"device\":\"@/tb\"}}],"
+		  "\"prepare\":{\"nvram\":false}" CONTROLLER "}", NULL) != 0);
+	CHECK(ctl.reports == 2 && strstr(result(), "\"attempt\":2"));
+	CHECK(strstr(result(), "\"code\":\"SRC_NO_DRIVE\""));
+	CHECK(!strstr(result(), "\"copied\":true") && !strstr(result(), "\"prepare\":{"));
+}
+
+#define SAME_TWICE(one, two) \
+	"{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"source\":{\"url\":\"file:@\"}," \
+	"\"drives\":[{\"source\":\"a\",\"target\":{\"device\":\"@/" one "\"}}," \
+	"{\"source\":\"b\",\"target\":{\"device\":\"@/" two "\"}}],\"prepare\":false}"
+
+TEST(one_target_twice)
+{
+	clean();
+	make_file("a", MIB, 1);
+	make_file("b", MIB, 2);
+	CHECK(run(SAME_TWICE("ta", "./ta"), NULL) == 5);
+	CHECK(strstr(result(), "DISK_BUSY") && !exists("ta"));
+	make_file("ta", MIB, 3);
+	CHECK(symlink("ta", in_dir("tb")) == 0);
+	CHECK(run(SAME_TWICE("ta", "tb"), NULL) == 5);
+	CHECK(strstr(result(), "DISK_BUSY"));
+	make_file("b", MIB, 3);
+	CHECK(same_files("b", "ta"));
+	/* a link to nothing could become the other target */
+	unlink(in_dir("ta"));
+	CHECK(run(SAME_TWICE("ta", "tb"), NULL) == 5);
+	CHECK(strstr(result(), "a link to nothing") && !exists("ta"));
+}
+
+TEST(keys_are_refused)
+{
+	clean();
+	make_file("a", MIB, 1);
+	make_file("b", MIB, 1);
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"source\":{\"url\":\"file:@\"},"
+		  "\"drives\":[{\"source\":\"a\",\"target\":{\"device\":\"@/ta\"}}],"
+		  "\"prepare\":{\"keys\":[\"open sesame\"]}}", NULL) == 2);
+	CHECK(strstr(result(), "prepare.keys") && !strstr(result(), "sesame") && !exists("ta"));
+}
+
+TEST(commit_or_cancel)
+{
+	struct job_env env = { .init_fd = -1 };
+	struct job_runner *r = calloc(1, sizeof(*r));
+	struct err err = ERR_INIT;
+
+	r->env = &env;
+	r->machine_fd = -1;
+	pthread_mutex_init(&r->lock, NULL);
+	atomic_store(&r->state, JOB_PREPARING);
+	CHECK(job_enter_cancelling(r, "test"));
+	job_set_state(r, JOB_PREPARING, NULL); /* another stage cannot hide it */
+	CHECK(atomic_load(&r->state) == JOB_CANCELLING);
+	CHECK(job_enter_commit(r, &err) == -1 && err.code == ERR_CANCELLED);
+	CHECK(atomic_load(&r->state) == JOB_CANCELLING);
+
+	atomic_store(&r->ctl.cancel, false);
+	atomic_store(&r->state, JOB_PREPARING);
+	CHECK(job_enter_commit(r, &err) == 0);
+	CHECK(!job_enter_cancelling(r, "test"));
+	CHECK(!atomic_load(&r->ctl.cancel) && atomic_load(&r->state) == JOB_COMMIT);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 static const struct test tests[] = {
+	TEST_ENTRY(target_zero_after_reset, "target_zero is not believed after an unknown run"),
+	TEST_ENTRY(retry_forgets, "a second attempt does not inherit results of the first"),
+	TEST_ENTRY(one_target_twice, "two names of one target are found out"),
+	TEST_ENTRY(keys_are_refused, "prepare.keys is refused, not ignored"),
+	TEST_ENTRY(commit_or_cancel, "commit and cancel exclude each other"),
 	TEST_ENTRY(two_drives, "two drives arrive equal; states, result, acknowledgement"),
 	TEST_ENTRY(second_source_missing, "a fault of the second drive leaves the first untouched"),
 	TEST_ENTRY(bad_job, "a bad job fails in CONFIG with its key"),

@@ -78,7 +78,9 @@ boot_worker()
 # Starts the kernel itself with the overlay; for tests of PID 1.
 boot_kernel()
 {
-	qemu+=(-kernel "$image/target-worker.efi" -initrd "$dir/overlay.cpio" -append "$*")
+	# A warning of the kernel is a failure here: it panics, and QEMU ends with status 1.
+	qemu+=(-kernel "$image/target-worker.efi" -initrd "$dir/overlay.cpio"
+		-append "panic_on_warn=1 $*")
 }
 
 # boot_run SECONDS [STALL]: both are for a machine that takes 4 s for the calibration boot.

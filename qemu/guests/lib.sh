@@ -228,7 +228,8 @@ guest_disk()
 			start=${start}MiB, size=${root_mib}MiB, type=linux, name=root
 			start=$((start + root_mib))MiB, size=${swap_mib}MiB, type=swap, name=swap
 		END
-		mkfs.vfat --offset=2048 -F 32 -n ESP "$disk" $((64 << 10))
+		# One sector a cluster: firmware takes FAT32 only with 65525 clusters or more.
+		mkfs.vfat --offset=2048 -F 32 -s 1 -n ESP "$disk" $((64 << 10))
 		;;
 	esac
 	truncate -s ${swap_mib}M "$work/swap"

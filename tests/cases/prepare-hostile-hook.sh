@@ -18,7 +18,9 @@ mknod /var/tmp/mem c 1 1 && dd if=/var/tmp/mem of=/var/tmp/out bs=1 count=1 && e
 rm -f /var/tmp/disk /var/tmp/mem /var/tmp/out
 ls "$work" && echo "BAD host tree"
 echo x >/sys/kernel/uevent_helper && echo "BAD sysfs"
-echo 1 >/proc/sys/kernel/sysrq && echo "BAD sysctl"
+cat /proc/sys/kernel/core_pattern >/tmp/pattern
+cat /tmp/pattern >/proc/sys/kernel/core_pattern && echo "BAD core_pattern"
+(: >>/proc/sysrq-trigger) && echo "BAD sysrq"
 ls /sys/class/net | grep -v '^lo$' && echo "BAD network"
 kill -9 $$ && echo "BAD host process"
 i=0

@@ -152,8 +152,11 @@ static int put_first(unsigned number, struct err *err)
 	size_t size = 0;
 	uint32_t attributes;
 
-	if (efi_get_variable(efi_guid_global, "BootOrder", &old, &size, &attributes) < 0)
-		size = 0; /* empty variable store */
+	if (efi_get_variable(efi_guid_global, "BootOrder", &old, &size, &attributes) < 0) {
+		if (errno != ENOENT) /* that is an empty variable store */
+			return err_sys(err, ERR_PREP_LOADER, "read BootOrder");
+		size = 0;
+	}
 	order = malloc(size + 2);
 	if (!order)
 		return err_set(err, ERR_NOMEM, "write BootOrder");

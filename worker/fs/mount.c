@@ -6,9 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "base/cleanup.h"
 
 /* What the worker can mount, and how it is kept from writing when it only looks. */
 static const struct {
@@ -77,16 +76,37 @@ int fs_remount_writable(const char *where, const char *dev, struct err *err)
 
 int fs_unmount(const char *where, struct err *err)
 {
-	CLEANUP_CLOSE int fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = 0;
 
+	/* A flush that fails is the error to tell, but the mount has to go all the same. */
 	if (fd >= 0 && syncfs(fd) < 0)
-		return err_sys(err, err_disk_code(errno), "flush %s", where);
+		result = err_sys(err, err_disk_code(errno), "flush %s", where);
 	if (fd >= 0)
 		close(fd);
-	fd = -1;
 	if (!umount2(where, UMOUNT_NOFOLLOW))
-		return 0;
-	if (errno == EBUSY && !umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW))
-		return 0;
-	return err_sys(err, ERR_FS_MOUNT, "unmount %s", where);
+		return result;
+	if (errno != EBUSY || umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		return result ? result : err_sys(err, ERR_FS_MOUNT, "unmount %s", where);
+	/* Out of sight, but alive: it may still write. */
+	return result ? result : err_set(err, ERR_DISK_BUSY, "unmount %s: still in use", where);
+}
+
+int fs_wait_free(const char *dev, unsigned seconds, struct err *err)
+{
+	static const struct timespec pause = { .tv_nsec = 20000000 };
+
+	for (unsigned i = 0; i <= seconds * 50; i++) {
+		int fd = open(dev, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+		if (fd >= 0) {
+			close(fd);
+			return 0;
+		}
+		if (errno != EBUSY)
+			return err_sys(err, err_disk_code(errno), "open %s", dev);
+		nanosleep(&pause, NULL);
+	}
+	return err_set(err, ERR_DISK_BUSY, "%s is still in use %u s after it was unmounted", dev,
+		seconds);
 }

@@ -83,6 +83,7 @@ struct listing {
 	struct guest *g;
 	struct err *err;
 	bool report; /* into changes[]; else only into the journal */
+	int lost;    /* paths that were changed and cannot be brought back */
 };
 
 static bool below(const char *path, const char *dir)
@@ -99,20 +100,27 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	char backup[256] = "", before[65] = "", after[65] = "";
 	struct err why = ERR_INIT;
 	bool ours = below(path, GUEST_STATE_DIR);
+	int known;
 
 	if (!ours && c == FS_ADDED && l->g->journal.dir[0]) {
 		if (guest_journal_note_added(l->g, path, l->err) < 0)
 			return -1;
-	} else if (!ours && guest_journal_find(l->g, path, backup, sizeof(backup), before, l->err) < 0) {
-		return -1;
+	} else if (!ours) {
+		known = guest_journal_find(l->g, path, backup, sizeof(backup), before, l->err);
+		if (known < 0)
+			return -1;
+		/* a folder's own state is of no weight */
+		if (!known && (c == FS_REMOVED || !S_ISDIR(mode))) {
+			guest_report_warn(l->g, "%s was %s by a tool of the guest and was not saved",
+				path, names[c]);
+			l->lost++;
+		}
 	}
 	if (!l->report)
 		return 0;
 	/* It may be gone or be no file; then there is no sum to tell. */
 	if (c != FS_REMOVED && S_ISREG(mode) && fs_sha256(&l->g->root, path, after, &why) < 0)
 		after[0] = '\0';
-	if (c == FS_CHANGED && S_ISREG(mode) && !*backup)
-		guest_report_warn(l->g, "%s was changed by a tool of the guest and was not saved", path);
 	guest_report_change(l->g, path, names[c], before, after, backup);
 	if (l->g->opt->tick)
 		l->g->opt->tick(l->g->opt->ctx);
@@ -133,7 +141,7 @@ static int note_added(void *ctx, enum fs_change c, const char *path, unsigned mo
  * leaves its successor a way to tell what the tool added. */
 static int keep_paths(struct guest *g, struct err *err)
 {
-	struct listing l = { g, err, false };
+	struct listing l = { .g = g, .err = err };
 	CLEANUP_FREE char *saved = NULL;
 	char path[256];
 	size_t len = 0;
@@ -157,9 +165,9 @@ static int drop_paths(struct guest *g, struct err *err)
 	return fs_remove(&g->root, path, err);
 }
 
-static int list_changes(struct guest *g, bool report, struct err *err)
+static int list_changes(struct guest *g, bool report, int *ret_lost, struct err *err)
 {
-	struct listing l = { g, err, report };
+	struct listing l = { .g = g, .err = err, .report = report };
 	struct fs_inventory *after = NULL;
 	int result;
 
@@ -167,6 +175,7 @@ static int list_changes(struct guest *g, bool report, struct err *err)
 		return -1;
 	result = fs_inventory_diff(g->before, after, list_change, &l, err);
 	fs_inventory_free(after);
+	*ret_lost = l.lost;
 	return result;
 }
 
@@ -174,12 +183,18 @@ static int list_changes(struct guest *g, bool report, struct err *err)
 static void roll_back(struct guest *g)
 {
 	struct err err = ERR_INIT;
+	int lost = 0;
 
 	guest_report_step(g, "rollback", g->journal.dir);
-	if (list_changes(g, false, &err) < 0 || guest_journal_rollback(g, g->journal.dir, &err) < 0)
+	if (list_changes(g, false, &lost, &err) < 0 ||
+		guest_journal_rollback(g, g->journal.dir, &err) < 0) {
 		guest_report_warn(g, "the changes could not all be taken back: %s", err.text);
-	else
-		g->journal.dir[0] = '\0';
+		return;
+	}
+	g->journal.dir[0] = '\0';
+	if (lost)
+		guest_report_warn(g, "the guest is not as it was: %d path%s could not be brought back; "
+			"copy it again", lost, lost == 1 ? "" : "s");
 }
 
 static int run_ops(struct guest *g, struct err *err)
@@ -197,26 +212,29 @@ static int run_ops(struct guest *g, struct err *err)
 	return 0;
 }
 
+static int apply(struct guest *g, struct err *err)
+{
+	int lost;
+
+	if (keep_paths(g, err) < 0 || run_ops(g, err) < 0)
+		return -1;
+	guest_report_step(g, "verify", NULL);
+	if (guest_verify(g, err) < 0)
+		return -1;
+	guest_report_step(g, "inventory", "all files, after");
+	if (drop_paths(g, err) < 0 || list_changes(g, true, &lost, err) < 0)
+		return -1;
+	return guest_journal_end(g, "applied", err);
+}
+
 int guest_apply(struct guest *g, struct err *err)
 {
 	guest_report_step(g, "inventory", "all files, before");
-	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before, err) < 0)
+	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before, err) < 0 ||
+		guest_journal_open(g, err) < 0)
 		return -1;
-	if (guest_journal_open(g, err) < 0 || keep_paths(g, err) < 0)
-		return -1;
-	if (run_ops(g, err) < 0) {
-		roll_back(g);
-		return -1;
-	}
-	guest_report_step(g, "verify", NULL);
-	if (guest_verify(g, err) < 0) {
-		roll_back(g);
-		return -1;
-	}
-	guest_report_step(g, "inventory", "all files, after");
-	if (drop_paths(g, err) < 0)
-		return -1;
-	if (list_changes(g, true, err) < 0)
-		return -1;
-	return guest_journal_end(g, "applied", err);
+	if (!apply(g, err))
+		return 0;
+	roll_back(g);
+	return -1;
 }

@@ -97,7 +97,9 @@ static int make_tree(const struct cell *c)
 	if (mount(c->at, c->at, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(c->at) < 0 ||
 		mount(c->at, "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return fail("enter the guest's root");
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	/* Read-only: /proc/sys and sysrq-trigger belong to the machine, and root may write them
+	 * without any capability. */
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0)
 		return fail("mount /proc");
 	if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0)
 		return fail("mount /sys");

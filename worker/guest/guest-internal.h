@@ -239,7 +239,8 @@ int guest_journal_save(struct guest *g, const char *path, struct err *err);
 /* A tool made this path: undo removes it. */
 int guest_journal_note_added(struct guest *g, const char *path, struct err *err);
 int guest_journal_end(struct guest *g, const char *what, struct err *err);
-/* The backup of a path in the open journal, "" = none; ret_sha256 may be NULL. */
+/* 1 when the open journal knows the path, else 0, -1 on error. ret gets its backup, "" for what
+ * is no file; ret_sha256 may be NULL. */
 int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
 	struct err *err);
 /* Plays the newest journal backwards. */

@@ -153,6 +153,8 @@ int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size
 	if (journal_text(g, g->journal.dir, &text, &len, err) < 0)
 		return -1;
 	doc = find_entry(text, len, path);
+	if (!doc)
+		return 0;
 	root = yyjson_doc_get_root(doc);
 	backup = yyjson_get_str(yyjson_obj_get(root, "backup"));
 	sha = yyjson_get_str(yyjson_obj_get(root, "sha256"));
@@ -161,7 +163,7 @@ int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size
 	if (sha && ret_sha256)
 		snprintf(ret_sha256, 65, "%s", sha);
 	yyjson_doc_free(doc);
-	return 0;
+	return 1;
 }
 
 static int save_content(struct guest *g, const char *path, const struct stat *st,

@@ -9,6 +9,8 @@
 
 #include "base/cleanup.h"
 
+#define FREE_S 10 /* until a file system that is unmounted everywhere is gone */
+
 static int mount_one(struct guest *g, int vol, const char *point, const char *options,
 	bool writable, struct err *err)
 {
@@ -133,7 +135,8 @@ int guest_make_writable(struct guest *g, struct err *err)
 
 int guest_unmount(struct guest *g, struct err *err)
 {
-	int result = 0;
+	struct err more = ERR_INIT; /* the first one counts */
+	int n = g->n_mounts, result = 0;
 
 	fs_root_close(&g->root);
 	while (g->n_mounts) {
@@ -144,8 +147,10 @@ int guest_unmount(struct guest *g, struct err *err)
 			snprintf(where, sizeof(where), "%s%s", g->at, m->real);
 		else
 			snprintf(where, sizeof(where), "%s", g->at);
-		if (fs_unmount(where, result ? &(struct err)ERR_INIT : err) < 0)
+		if (fs_unmount(where, result ? &more : err) < 0)
 			result = -1;
 	}
+	for (int i = 0; i < n && !result; i++)
+		result = fs_wait_free(g->vols[g->mounts[i].vol].fs.dev, FREE_S, err);
 	return result;
 }

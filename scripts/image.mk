@@ -44,6 +44,12 @@ $(IMAGE)/manifest.json: $(IMAGE)/target-worker.iso $(IMAGE)/layout.json scripts/
 		scripts/components scripts/sources.lock Makefile
 	$(Q)scripts/make-image-manifest $(IMAGE) $(VERSION)
 
+# PID 1 with the other compiler and in both builds; `make check` runs this through check-clang.
+build/clang/init build/clang/init-lab: $(INIT_SRC) initramfs/init-internal.h scripts/image.mk
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CFLAGS_ALL) -O2 $(if $(filter %-lab,$@),-DTW_LAB) -o $@ $(INIT_SRC)
+check-clang: build/clang/init build/clang/init-lab
+
 kernel: deps ## compile the kernel's objects into the cache (some ten minutes, once)
 	$(Q)scripts/build-kernel objects
 kconfig-check: deps ## compare the final kernel configuration with what kernel-config/ asks for

@@ -3,6 +3,7 @@
 # qemu/prepare over the demo's server: planning writes nothing, applying works, applying again changes
 # nothing, undoing brings every file back.
 # limit: 2400
+# list: matrix
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 requires qemu-system-x86_64 socat mmdebstrap

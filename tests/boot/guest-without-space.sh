@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The guest's root, which holds /boot, is full: preparing says PREP_NO_SPACE before it changes
 # anything.
+# list: matrix
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 requires qemu-system-x86_64 socat mmdebstrap

@@ -94,15 +94,20 @@ start_controller()
 	step_note="https://$host:$controller_port"
 }
 
-# The source answers and shows its drive, the target can hold it.
+# The source answers to the key and serves the drive, the target can hold it. A worker on this
+# machine asks with a target of one sector: DISK_SMALL means that all before it was in order.
 preflight()
 {
-	local greeting source_size
+	local code source_size
 
-	greeting=$(build/worker/worker copy --help 2>&1 | head -n 1) || :
-	[ -n "$greeting" ] || die "build/worker/worker does not run here"
-	socat -u OPEN:/dev/null "TCP:127.0.0.1:$source_port,connect-timeout=5" ||
-		die "source: nobody answers on port 5994"
+	truncate -s 512 "$demo/probe.raw"
+	jq -n --arg url "tws://127.0.0.1:$source_port" --arg psk "$psk" --arg file "$demo/probe.raw" \
+		'{version: 1, migration: "preflight", mode: "full", source: {url: $url, psk: $psk},
+		drives: [{source: "sda", target: {device: $file}}], prepare: false, finish: "poweroff"}' \
+		>"$demo/probe.json"
+	code=$(build/worker/worker run --job "$demo/probe.json" 2>"$demo/probe.log" | jq -r .code) || :
+	[ "$code" = DISK_SMALL ] || die "source: $(tail -n 1 "$demo/probe.log")"
+	rm "$demo/probe.json" "$demo/probe.raw"
 	source_size=$(guest_ssh 'blockdev --getsize64 /dev/sda')
 	target_size=$((source_size + (64 << 20)))
 	truncate -s $target_size "$demo/target.raw"
@@ -115,7 +120,7 @@ preflight()
 			-device virtio-blk-pci,drive=disk,serial=TW0,bootindex=2
 	)
 	vm_start target 600 "${target_args[@]}"
-	step_note="drive $((source_size / 1000000)) MB, target disk $((target_size / 1000000)) MB, $firmware"
+	step_note="source answers to its key, drive $((source_size / 1000000)) MB, target disk $((target_size / 1000000)) MB, $firmware"
 }
 
 power_off_target()

@@ -95,19 +95,18 @@ start_controller()
 }
 
 # The source answers to the key and serves the drive, the target can hold it. A worker on this
-# machine asks with a target of one sector: DISK_SMALL means that all before it was in order.
+# machine asks, for a target that cannot be one: DISK_NOT_FOUND means that the source was in order.
 preflight()
 {
 	local code source_size
 
-	truncate -s 512 "$demo/probe.raw"
-	jq -n --arg url "tws://127.0.0.1:$source_port" --arg psk "$psk" --arg file "$demo/probe.raw" \
+	jq -n --arg url "tws://127.0.0.1:$source_port" --arg psk "$psk" --arg file "$demo" \
 		'{version: 1, migration: "preflight", mode: "full", source: {url: $url, psk: $psk},
 		drives: [{source: "sda", target: {device: $file}}], prepare: false, finish: "poweroff"}' \
 		>"$demo/probe.json"
 	code=$(build/worker/worker run --job "$demo/probe.json" 2>"$demo/probe.log" | jq -r .code) || :
-	[ "$code" = DISK_SMALL ] || die "source: $(tail -n 1 "$demo/probe.log")"
-	rm "$demo/probe.json" "$demo/probe.raw"
+	[ "$code" = DISK_NOT_FOUND ] || die "source: $(tail -n 1 "$demo/probe.log")"
+	rm "$demo/probe.json"
 	source_size=$(guest_ssh 'blockdev --getsize64 /dev/sda')
 	target_size=$((source_size + (64 << 20)))
 	truncate -s $target_size "$demo/target.raw"

@@ -63,7 +63,9 @@ bool block_mbr_protective(const uint8_t *sector0);
 int block_mbr_parts(const struct block_reader *r, const uint8_t *sector0, uint32_t sector,
 	struct block_table *t, struct err *err);
 
-/* Whether a sector is the first of a FAT file system, as firmware looks at it. */
+/* Whether a sector is the first of a FAT file system: with signature, as mkfs makes it. */
 bool block_is_fat(const uint8_t *sector);
+/* Whether EDK2 would take it for one (FatPkg, FatOpenDevice): it wants neither signature nor jump. */
+bool block_boots_as_fat(const uint8_t *sector);
 
 #endif

@@ -105,14 +105,19 @@ int block_read_table_of(const char *path, struct block_table *ret, struct err *e
  * by a message and INT 18h. In both GPT copies each ESP gets a placeholder type, and each FAT
  * volume the attribute "No Block IO Protocol" (UEFI 2.10 table 5.8, bit 1), with the CRCs made
  * right again: EDK2 opens any FAT it recognises, whatever the type says, but obeys this bit. In
- * an MBR the types of FAT volumes become 0, which EDK2 skips and Linux does not. Linux shows all
- * partitions throughout.
+ * an MBR the types of FAT volumes become 0, which EDK2 skips and Linux does not. What cannot be
+ * hidden that way loses its first sector: a FAT volume without partition table, and one in a
+ * logical partition, whose type EDK2 ignores. Linux shows all partitions throughout.
  */
+#define BLOCK_MASK_HELD 16
 struct block_mask {
 	uint8_t *head;       /* the first head_len bytes of the disk, changed in place */
 	size_t head_len;     /* 1 MiB, or the size of the disk if that is less */
 	uint8_t *tail;       /* the last tail_len bytes, changed in place */
 	size_t tail_len;     /* 64 KiB are enough; 0 = no second GPT copy */
+	/* filled: offsets of sectors (512 bytes) outside of both that are to be zeroed */
+	uint64_t held[BLOCK_MASK_HELD];
+	int n_held;
 };
 /* r reads the unmasked disk. Nothing is changed when the disk has no table and no boot code. */
 int block_mask(const struct block_reader *r, struct block_mask *m, struct err *err);

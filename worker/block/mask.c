@@ -6,6 +6,8 @@
 #include "base/bytes.h"
 #include "block/block-internal.h"
 
+#define SECTOR 512
+
 /* A random GUID of our own: 8D9F1CE2-6B0B-4F0E-9C53-7457A1D0E5B6 as stored. */
 const uint8_t block_mask_esp_type[16] = { 0xe2, 0x1c, 0x9f, 0x8d, 0x0b, 0x6b, 0x0e, 0x4f, 0x9c, 0x53,
 	0x74, 0x57, 0xa1, 0xd0, 0xe5, 0xb6 };
@@ -45,7 +47,7 @@ static int is_fat_at(const struct block_reader *r, uint64_t off, struct err *err
 		return 0;
 	if (r->read(r->ctx, s, sizeof(s), off, err) < 0)
 		return -1;
-	return block_is_fat(s);
+	return block_boots_as_fat(s);
 }
 
 static int mask_entries(const struct block_reader *r, struct block_gpt *g, uint32_t sector,
@@ -123,18 +125,38 @@ static int mask_gpts(const struct block_reader *r, struct block_mask *m,
 	return status;
 }
 
-static int mask_mbr(const struct block_reader *r, struct block_mask *m, uint32_t sector,
-	struct err *err)
+/* The first sector of a volume that cannot be hidden otherwise. */
+static int hold(const struct block_reader *r, struct block_mask *m, uint64_t off, struct err *err)
 {
-	for (int i = 0; i < 4; i++) {
-		uint8_t *e = m->head + BLOCK_MBR_ENTRIES + 16 * i;
-		uint64_t off = (uint64_t)bytes_le32(e + BLOCK_MBR_START) * sector;
-		int fat = bytes_le32(e + BLOCK_MBR_COUNT) ? is_fat_at(r, off, err) : 0;
+	uint8_t *here = in_ends(r, m, off, SECTOR);
+
+	if (here) {
+		memset(here, 0, SECTOR);
+		return 0;
+	}
+	for (int i = 0; i < m->n_held; i++)
+		if (m->held[i] == off) /* a chain may be a circle */
+			return 0;
+	if (m->n_held == BLOCK_MASK_HELD)
+		return err_set(err, ERR_DISK_TABLE, "more than %d FAT volumes in logical partitions",
+			BLOCK_MASK_HELD);
+	m->held[m->n_held++] = off;
+	return 0;
+}
+
+static int mask_mbr(const struct block_reader *r, struct block_mask *m,
+	const struct block_table *t, struct err *err)
+{
+	for (int i = 0; i < t->n_parts; i++) {
+		const struct block_part *p = &t->parts[i];
+		int fat = is_fat_at(r, p->off, err);
 
 		if (fat < 0)
 			return -1;
-		if (fat || e[BLOCK_MBR_TYPE] == BLOCK_MBR_ESP)
-			e[BLOCK_MBR_TYPE] = 0;
+		if (p->number <= 4 && (fat || p->esp))
+			m->head[BLOCK_MBR_ENTRIES + 16 * (p->number - 1) + BLOCK_MBR_TYPE] = 0;
+		else if (fat && hold(r, m, p->off, err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -153,7 +175,8 @@ int block_mask(const struct block_reader *r, struct block_mask *m, struct err *e
 	struct block_table *t;
 	int status = 0;
 
-	if (m->head_len < 512)
+	m->n_held = 0;
+	if (m->head_len < SECTOR)
 		return 0;
 	t = malloc(sizeof(*t));
 	if (!t)
@@ -162,7 +185,9 @@ int block_mask(const struct block_reader *r, struct block_mask *m, struct err *e
 	if (!status && t->kind == BLOCK_TABLE_GPT)
 		status = mask_gpts(r, m, t, err);
 	else if (!status && t->kind == BLOCK_TABLE_MBR)
-		status = mask_mbr(r, m, t->sector, err);
+		status = mask_mbr(r, m, t, err);
+	else if (!status && block_boots_as_fat(m->head))
+		status = hold(r, m, 0, err);
 	if (!status && (t->kind != BLOCK_TABLE_NONE || has_boot_code(m->head))) {
 		memset(m->head, 0, BLOCK_MBR_CODE);
 		memcpy(m->head, boot_code, sizeof(boot_code));

@@ -18,6 +18,15 @@ bool block_is_fat(const uint8_t *s)
 		(media == 0xf0 || media >= 0xf8);
 }
 
+bool block_boots_as_fat(const uint8_t *s)
+{
+	uint32_t bytes = bytes_le16(s + 11), cluster = s[13], media = s[21];
+
+	return bytes >= 512 && bytes <= 32768 && !(bytes & (bytes - 1)) && cluster &&
+		!(cluster & (cluster - 1)) && bytes_le16(s + 14) && s[16] &&
+		(bytes_le16(s + 19) || bytes_le32(s + 32)) && (media < 2 || media > 0xf7);
+}
+
 /* The second copy is at the last sector, or where the first says (a disk that grew). */
 static int second_gpt(const struct block_reader *r, uint32_t sector, uint64_t lba,
 	struct block_gpt *ret)

@@ -59,6 +59,7 @@ static void make_fat(uint64_t off)
 	uint8_t *s = disk + off;
 
 	memcpy(s, "\xeb\x3c\x90mkfs.fat\0\2\4\1\0\2", 17);
+	s[19] = s[20] = 16;
 	s[21] = 0xf8;
 	s[510] = 0x55;
 	s[511] = 0xaa;
@@ -204,11 +205,14 @@ TEST(no_table)
 }
 
 static uint8_t masked[SIZE];
+static struct block_mask m;
 
 static int mask(struct err *err)
 {
-	struct block_mask m = { masked, HEAD, masked + SIZE - TAIL, TAIL };
 	int r;
+
+	m = (struct block_mask){ .head = masked, .head_len = HEAD, .tail = masked + SIZE - TAIL,
+		.tail_len = TAIL };
 
 	memcpy(masked, disk, SIZE);
 	r = block_mask(&reader, &m, err);
@@ -269,6 +273,28 @@ TEST(mask_none)
 	CHECK(!memcmp(disk, exact, SIZE));
 }
 
+/* EDK2 opens FAT without signature, in logical partitions, and on a disk without a table. */
+TEST(mask_fat)
+{
+	struct err err = ERR_INIT;
+	uint64_t logical = (4096 + 64) * 512;
+
+	make_mbr();
+	make_fat(2048 * 512);
+	disk[2048 * 512 + 510] = disk[2048 * 512] = 0;
+	make_fat(logical);
+	disk[logical + 16] = 7;
+	REQUIRE(mask(&err) == 0);
+	CHECK_U64(disk[446 + 4], 0);
+	/* the chain is a circle: the same partition comes again and again */
+	REQUIRE(m.n_held == 1);
+	CHECK_U64(m.held[0], logical);
+	memset(disk, 0, sizeof(disk));
+	make_fat(0);
+	REQUIRE(mask(&err) == 0);
+	CHECK(bytes_are_zero(disk, SIZE) && !m.n_held);
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(gpt, "a sound GPT is read"),
 	TEST_ENTRY(gpt_crc, "a damaged copy is replaced by the other; both damaged is an error"),
@@ -278,6 +304,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(no_table, "neither emptiness nor a FAT boot sector is a table"),
 	TEST_ENTRY(mask_gpt, "the mask hides ESP and FAT volumes in both copies, and nothing else"),
 	TEST_ENTRY(mask_mbr, "the mask hides the ESP of an MBR"),
+	TEST_ENTRY(mask_fat, "FAT volumes that EDK2 would find otherwise are held back"),
 	TEST_ENTRY(mask_none, "a file system in sector 0 is left alone"),
 };
 TEST_MAIN(tests)

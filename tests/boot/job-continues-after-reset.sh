@@ -27,7 +27,7 @@ vm_kill boot
 scripts/read-result "$dir/volume.raw" >"$dir/result.json"
 [ "$(jq -r '"\(.verdict) \(.touched)"' "$dir/result.json")" = 'running true' ] ||
 	fail "the volume says $(cat "$dir/result.json")"
-[ "$(head -c 1048576 "$dir/target.raw" | tr -d '\0' | wc -c)" = 0 ] || fail "the target may boot"
+[ "$(head -c 4096 "$dir/target.raw" | tr -d '\0' | wc -c)" = 0 ] || fail "the target may boot"
 
 qemu_new "$dir"
 qemu_machine 192

@@ -147,10 +147,10 @@ static bool same_files(const char *a, const char *b)
 	return same;
 }
 
-/* Whether the first MiB, or all of it, of a file is zeroes. */
+/* Whether there is nothing that firmware starts from: no boot sector, no partition table. */
 static bool head_is_zero(const char *name)
 {
-	static char head[MIB];
+	static char head[4096];
 	int fd = open(in_dir(name), O_RDONLY);
 	bool zero = fd >= 0 && fdio_pread(fd, head, sizeof(head), 0) == 0;
 

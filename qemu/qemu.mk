@@ -6,7 +6,11 @@ DEMO_NEEDS := deps image worker controller
 
 guests: deps ## the test guests, BIOS and UEFI, in the cache
 	$(Q)for g in $(GUESTS); do for f in bios uefi; do qemu/guests/build $$g --firmware $$f; done; done
-demo: $(DEMO_NEEDS) ## a real server moves from VMware hardware to KVM and boots (FIRMWARE=uefi)
-	$(Q)qemu/migrate $(if $(FIRMWARE),--firmware $(FIRMWARE)) $(DEMO)
+# The guest is made beside the image: one waits for an archive and an emulator, the other compiles.
+demo: deps ## a real server moves from VMware hardware to KVM and boots (FIRMWARE=uefi)
+	$(Q)qemu/guests/build debian12 --firmware $(or $(FIRMWARE),bios) >/dev/null & guest=$$!; \
+	$(MAKE) --no-print-directory $(filter-out deps,$(DEMO_NEEDS)) || { kill $$guest; exit 1; }; \
+	wait $$guest; \
+	qemu/migrate --firmware $(or $(FIRMWARE),bios) $(DEMO)
 
 .PHONY: guests demo

@@ -104,8 +104,9 @@ preflight()
 		'{version: 1, migration: "preflight", mode: "full", source: {url: $url, psk: $psk},
 		drives: [{source: "sda", target: {device: $file}}], prepare: false, finish: "poweroff"}' \
 		>"$demo/probe.json"
-	code=$(build/worker/worker run --job "$demo/probe.json" 2>"$demo/probe.log" | jq -r .code) || :
-	[ "$code" = DISK_NOT_FOUND ] || die "source: $(tail -n 1 "$demo/probe.log")"
+	build/worker/worker run --job "$demo/probe.json" >"$demo/probe.result" 2>"$demo/probe.log" || :
+	code=$(jq -r .code "$demo/probe.result")
+	[ "$code" = DISK_NOT_FOUND ] || die "source: $code: $(jq -r .err.text "$demo/probe.result")"
 	rm "$demo/probe.json"
 	source_size=$(guest_ssh 'blockdev --getsize64 /dev/sda')
 	target_size=$((source_size + (64 << 20)))

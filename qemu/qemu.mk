@@ -9,7 +9,7 @@ guests: deps ## the test guests, BIOS and UEFI, in the cache
 # The guest is made beside the image: one waits for an archive and an emulator, the other compiles.
 demo: deps ## a real server moves from VMware hardware to KVM and boots (FIRMWARE=uefi)
 	$(Q)qemu/guests/build debian12 --firmware $(or $(FIRMWARE),bios) >/dev/null & guest=$$!; \
-	$(MAKE) --no-print-directory $(filter-out deps,$(DEMO_NEEDS)) || { kill $$guest; exit 1; }; \
+	$${MAKE:-make} --no-print-directory $(filter-out deps,$(DEMO_NEEDS)) || { kill $$guest; exit 1; }; \
 	wait $$guest; \
 	qemu/migrate --firmware $(or $(FIRMWARE),bios) $(DEMO)
 

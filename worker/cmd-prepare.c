@@ -11,39 +11,17 @@
 #include <yyjson.h>
 
 #include "base/cleanup.h"
-#include "base/fdio.h"
 #include "commands.h"
 #include "guest/guest.h"
 
-#define MAX_KEYS 16
 #define MAX_NICS 16
-#define KEY_MAX 8192
 
 struct request {
 	struct guest_options opt;
 	bool json, quiet;
-	const char *keys[MAX_KEYS + 1];
-	int n_keys;
 	struct guest_nic nics[MAX_NICS];
 	char work[64];
 };
-
-static int add_key(struct request *q, const char *path, struct err *err)
-{
-	char *text;
-	size_t len;
-
-	if (q->n_keys == MAX_KEYS)
-		return err_set(err, ERR_USAGE, "more than %d keys", MAX_KEYS);
-	if (fdio_read_file(path, KEY_MAX, &text, &len, err) < 0)
-		return -1;
-	/* a passphrase ends at the newline that editors add */
-	if (len && text[len - 1] == '\n')
-		text[len - 1] = '\0';
-	q->keys[q->n_keys++] = text;
-	q->opt.keys = q->keys;
-	return 0;
-}
 
 /* MAC or MAC=OLD_MAC */
 static int add_nic(struct request *q, const char *text, struct err *err)
@@ -165,7 +143,7 @@ static void leave(struct request *q)
 
 static int usage(const char *name)
 {
-	fprintf(stderr, "usage: worker %s%s [--json] [--key FILE] [--nic MAC[=OLD]] [--root DEVICE] "
+	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"DISK...\n", name, strcmp(name, "prepare") ? "" :
 		" [--dry-run|--undo] [--keep-tools] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
@@ -198,8 +176,10 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 			q->opt.root = optarg;
 		if (c == 'T' && !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
 			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds", optarg);
-		if ((c == 'k' && add_key(q, optarg, err) < 0) ||
-			(c == 'n' && add_nic(q, optarg, err) < 0))
+		if (c == 'k')
+			return err_set(err, ERR_PREP_UNSUPPORTED, "--key: this version opens no encrypted "
+				"volumes");
+		if (c == 'n' && add_nic(q, optarg, err) < 0)
 			return -1;
 	}
 	if (optind == argc)
@@ -228,10 +208,6 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 	if (err.code)
 		fprintf(stderr, "worker %s: %s: %s\n(%s)\n", argv[0], err_name(err.code), err.text,
 			err_hint(err.code));
-	for (int i = 0; i < q.n_keys; i++) {
-		explicit_bzero((char *)q.keys[i], strlen(q.keys[i]));
-		free((char *)q.keys[i]);
-	}
 	leave(&q);
 	return err_exit_status(err.code);
 }

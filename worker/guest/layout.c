@@ -209,8 +209,18 @@ static int look_at(struct guest *g, struct guest_vol *v, const char *at, struct 
 	return fs_unmount(at, err);
 }
 
+/* A volume that holds volumes: LVM2_member, linux_raid_member, crypto_LUKS, BitLocker, ... */
+static const struct guest_vol *find_container(const struct guest *g)
+{
+	for (int i = 0; i < g->n_vols; i++)
+		if (!strcmp(g->vols[i].fs.usage, "raid") || !strcmp(g->vols[i].fs.usage, "crypto"))
+			return &g->vols[i];
+	return NULL;
+}
+
 int guest_find_roots(struct guest *g, struct err *err)
 {
+	const struct guest_vol *container;
 	int n = 0;
 
 	g->root_vol = -1;
@@ -230,6 +240,10 @@ int guest_find_roots(struct guest *g, struct err *err)
 		if (g->opt->root ? guest_find_vol(g, g->opt->root) == i : g->root_vol < 0)
 			g->root_vol = i;
 	}
+	if (!n && (container = find_container(g)))
+		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds %s, which this version does not "
+			"open, and no other volume holds a system", container->fs.dev,
+			container->fs.type);
 	if (!n)
 		return err_set(err, ERR_PREP_NO_SYSTEM, "no root file system on %d volume%s",
 			g->n_vols, g->n_vols == 1 ? "" : "s");

@@ -21,9 +21,25 @@ int copy_account_init(struct copy_job *job, struct err *err)
 	job->left = calloc(job->n_units + 1, sizeof(*job->left));
 	job->done_units = calloc(1, job->bitmap_bytes + 1);
 	job->durable_units = calloc(1, job->bitmap_bytes + 1);
-	if (!job->left || !job->done_units || !job->durable_units)
+	job->bad_units = calloc(1, job->bitmap_bytes + 1);
+	if (!job->left || !job->done_units || !job->durable_units || !job->bad_units)
 		return err_set(err, ERR_NOMEM, "account for %zu units: out of memory",
 			job->n_units);
+	copy_account_reset(job);
+	return 0;
+}
+
+void copy_account_reset(struct copy_job *job)
+{
+	pthread_mutex_lock(&job->lock);
+	/* A barrier under way would bring back what is taken away here. */
+	while (job->in_barrier)
+		pthread_cond_wait(&job->cond, &job->lock);
+	memset(job->done_units, 0, job->bitmap_bytes);
+	memset(job->durable_units, 0, job->bitmap_bytes);
+	memset(job->bad_units, 0, job->bitmap_bytes);
+	job->done = job->flushed = job->unflushed = 0;
+	job->data = job->zero = job->equal = job->bad = 0;
 	for (size_t u = 0; u < job->n_units; u++) {
 		uint64_t end = (uint64_t)(u + 1) * COPY_UNIT;
 
@@ -35,7 +51,15 @@ int copy_account_init(struct copy_job *job, struct err *err)
 		if (!job->left[0])
 			job->done_units[0] |= 1;
 	}
-	return 0;
+	pthread_mutex_unlock(&job->lock);
+}
+
+bool copy_account_complete(const struct copy_job *job)
+{
+	for (size_t u = 0; u < job->n_units; u++)
+		if (job->left[u])
+			return false;
+	return true;
 }
 
 void copy_account_free(struct copy_job *job)
@@ -43,6 +67,7 @@ void copy_account_free(struct copy_job *job)
 	free(job->left);
 	free(job->done_units);
 	free(job->durable_units);
+	free(job->bad_units);
 }
 
 void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_kind kind)
@@ -53,7 +78,11 @@ void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_ki
 	if (job->mode != COPY_MODE_COPY)
 		return;
 	job->left[unit] -= (uint32_t)len;
-	if (!job->left[unit])
+	/* A unit with unreadable ranges stays out of the journals: the next run tries them again, and
+	 * lists them again when it fails. */
+	if (kind == COPY_BAD)
+		job->bad_units[unit / 8] |= (uint8_t)(1u << unit % 8);
+	if (!job->left[unit] && !(job->bad_units[unit / 8] >> unit % 8 & 1))
 		job->done_units[unit / 8] |= (uint8_t)(1u << unit % 8);
 	job->done += len;
 	if (kind == COPY_DATA)
@@ -77,9 +106,17 @@ void copy_set_durable(struct copy_job *job, const uint8_t *units)
 
 static int journals(struct copy_job *job, const uint8_t *units, struct err *err)
 {
+	uint8_t *all = malloc(copy_journal_bytes(job));
+	int r;
+
+	if (!all)
+		return err_set(err, ERR_NOMEM, "journal: out of memory");
 	/* The source is told by a thread that owns a channel. */
 	job->commit_pending = true;
-	return copy_journal_save(job, units, err);
+	copy_journal_fill(job, units, all);
+	r = copy_journal_save(job, all, err);
+	free(all);
+	return r;
 }
 
 int copy_barrier(struct copy_job *job, struct err *err)
@@ -91,12 +128,23 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	if (!units)
 		return err_set(err, ERR_NOMEM, "barrier: out of memory");
 	pthread_mutex_lock(&job->lock);
+	if (job->flush_failed) {
+		pthread_mutex_unlock(&job->lock);
+		free(units);
+		return err_set(err, ERR_DISK_IO, "%s: an earlier flush failed",
+			sink_name(job->dst));
+	}
+	job->in_barrier = true;
 	memcpy(units, job->done_units, job->bitmap_bytes);
 	done = job->done;
 	job->unflushed = 0;
 	pthread_mutex_unlock(&job->lock);
 	r = sink_flush(job->dst, err);
-	if (!r) {
+	if (r < 0) {
+		pthread_mutex_lock(&job->lock);
+		job->flush_failed = true;
+		pthread_mutex_unlock(&job->lock);
+	} else {
 		pthread_mutex_lock(&job->lock);
 		for (size_t i = 0; i < job->bitmap_bytes; i++)
 			job->durable_units[i] |= units[i];
@@ -106,6 +154,10 @@ int copy_barrier(struct copy_job *job, struct err *err)
 		pthread_mutex_unlock(&job->lock);
 		r = journals(job, units, err);
 	}
+	pthread_mutex_lock(&job->lock);
+	job->in_barrier = false;
+	pthread_cond_broadcast(&job->cond);
+	pthread_mutex_unlock(&job->lock);
 	free(units);
 	return r;
 }

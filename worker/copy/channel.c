@@ -208,8 +208,13 @@ static int fill(struct copy_slot *slot, struct err *err)
 			copy_pool_take(job, (uint32_t)p.len) : NULL;
 		if (!q) {
 			p.not_before_ms = clock_now_ms() + WAIT_MS;
+			if (copy_plan_again(job, &p) < 0) {
+				err_set(err, ERR_NOMEM, "put a range back: out of memory");
+				copy_fail_locked(job, err);
+				return -2;
+			}
 			job->outstanding--;
-			return copy_plan_again(job, &p) < 0 ? -2 : 0;
+			return 0;
 		}
 		q->piece = p;
 		if (send_request(slot, q, err) < 0)
@@ -248,14 +253,20 @@ static int tell_source(struct copy_slot *slot, struct err *err)
 
 	if (!atomic_exchange(&job->commit_pending, false))
 		return 0;
-	units = malloc(job->bitmap_bytes + 1);
+	units = malloc(copy_journal_bytes(job));
 	if (!units)
 		return err_set(err, ERR_NOMEM, "journal: out of memory");
 	pthread_mutex_lock(&job->lock);
-	memcpy(units, job->durable_units, job->bitmap_bytes);
+	copy_journal_fill(job, job->durable_units, units);
 	pthread_mutex_unlock(&job->lock);
-	r = source_commit(slot->chan, units, job->bitmap_bytes, err);
+	r = source_commit(slot->chan, units, copy_journal_bytes(job), err);
 	free(units);
+	if (r < 0 && err->code == ERR_SRC_READ) {
+		/* It answered: the connection is in order, its journal is not. */
+		log_warn("%s keeps no journal: %s", source_name(job->src), err->text);
+		err_clear(err);
+		return 0;
+	}
 	return r;
 }
 

@@ -62,6 +62,7 @@ struct copy_slot {
 	uint8_t *scratch;         /* COPY_SCRATCH bytes, aligned */
 };
 #define COPY_SCRATCH (256u << 10)
+#define COPY_MARK 16               /* bytes of the number that ties journals to a target */
 
 struct copy_root;
 
@@ -112,8 +113,10 @@ struct copy_job {
 
 	/* account.c */
 	uint32_t *left;           /* per unit: bytes not handled yet */
-	uint8_t *done_units, *durable_units; /* bitmaps */
+	uint8_t *done_units, *durable_units, *bad_units; /* bitmaps */
 	size_t n_units, bitmap_bytes;
+	bool flush_failed;        /* the kernel tells of lost writes once: nothing counts after */
+	bool in_barrier;
 	uint64_t done, flushed, unflushed;
 	uint64_t data, zero, equal, bad;
 	uint64_t last_byte_ms;
@@ -121,6 +124,10 @@ struct copy_job {
 	_Atomic uint64_t retries;
 	FILE *bad_file;
 	struct copy_root *root;
+
+	/* mark.c */
+	uint8_t mark[COPY_MARK];
+	bool mark_found;          /* the target carries it from an earlier run */
 
 	/* run.c */
 	struct copy_slot slots[COPY_MAX_SLOTS];
@@ -151,6 +158,10 @@ bool copy_pool_allowed(struct copy_job *job, uint32_t len);
 /* account.c */
 int copy_account_init(struct copy_job *job, struct err *err);
 void copy_account_free(struct copy_job *job);
+/* Nothing is done or durable any more. Waits for a barrier under way; takes the lock. */
+void copy_account_reset(struct copy_job *job);
+/* Whether every byte of the drive behind the head was handled. */
+bool copy_account_complete(const struct copy_job *job);
 void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_kind kind);
 bool copy_unit_durable(const struct copy_job *job, uint64_t off);
 void copy_set_durable(struct copy_job *job, const uint8_t *units);
@@ -158,7 +169,19 @@ void copy_set_durable(struct copy_job *job, const uint8_t *units);
 int copy_barrier(struct copy_job *job, struct err *err);
 void *copy_flusher(void *job);
 
-/* journal.c: the local file */
+/* mark.c: read before the head is cleared, written after */
+int copy_mark_read(struct copy_job *job, struct err *err);
+int copy_mark_write(struct copy_job *job, struct err *err);
+
+/* journal.c: what a journal holds is the bitmap of units and the target's mark */
+static inline size_t copy_journal_bytes(const struct copy_job *job)
+{
+	return job->bitmap_bytes + COPY_MARK;
+}
+void copy_journal_fill(const struct copy_job *job, const uint8_t *units, uint8_t *ret);
+/* Whether a journal of copy_journal_bytes is of this target. */
+bool copy_journal_fits(const struct copy_job *job, const uint8_t *journal);
+/* the local file; units are copy_journal_bytes here */
 int copy_journal_load(struct copy_job *job, uint8_t *units, size_t *ret_bytes, struct err *err);
 int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err);
 

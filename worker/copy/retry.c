@@ -41,8 +41,11 @@ static int give_up(struct copy_job *job, const struct copy_req *q, struct err *e
 	if (sink_zero(job->dst, q->r.off, q->r.len, err) < 0)
 		return -1;
 	pthread_mutex_lock(&job->lock);
-	fprintf(job->bad_file, "%" PRIu64 " %" PRIu32 "\n", q->r.off, q->r.len);
-	fflush(job->bad_file);
+	if (fprintf(job->bad_file, "%" PRIu64 " %" PRIu32 "\n", q->r.off, q->r.len) < 0 ||
+		fflush(job->bad_file)) {
+		pthread_mutex_unlock(&job->lock);
+		return err_sys(err, ERR_DISK_FULL, "write %s", job->opt->bad_ranges);
+	}
 	copy_account(job, q->r.off, q->r.len, COPY_BAD);
 	copy_root_break(job->root);
 	pthread_mutex_unlock(&job->lock);

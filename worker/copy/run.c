@@ -135,17 +135,38 @@ static int pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 		*err = job->err;
 		return -1;
 	}
+	if (mode == COPY_MODE_COPY && !copy_account_complete(job))
+		return err_set(err, ERR_INTERNAL, "%s: the pass ended with ranges left over",
+			sink_name(job->dst));
 	return 0;
 }
 
-static void drop_durable(struct copy_job *job)
+/* Tells the journal at the source, over a connection that is at rest. A missing one costs only
+ * time later. */
+static void tell_source(struct copy_job *job)
 {
-	struct err ignored = ERR_INIT;
+	uint8_t *all = malloc(copy_journal_bytes(job));
+	struct err why = ERR_INIT;
 
-	copy_account_free(job);
-	job->done = job->flushed = job->data = job->zero = job->equal = 0;
-	if (copy_account_init(job, &ignored) < 0)
-		copy_fail(job, &ignored);
+	for (unsigned i = 0; all && i < job->n_slots; i++) {
+		if (!job->slots[i].chan || job->slots[i].in_flight)
+			continue;
+		copy_journal_fill(job, job->durable_units, all);
+		if (!source_commit(job->slots[i].chan, all, copy_journal_bytes(job), &why))
+			break;
+		log_info("%s: journal: %s", source_name(job->src), why.text);
+	}
+	free(all);
+}
+
+/* What was taken for durable is not what the source has. The journals must not say so either:
+ * the target gets a new mark, which ends every journal of it, also one that cannot be reached. */
+static int drop_durable(struct copy_job *job, struct err *err)
+{
+	copy_account_reset(job);
+	for (unsigned i = 0; i < COPY_MARK; i++)
+		job->mark[i] = (uint8_t)~job->mark[i];
+	return copy_mark_write(job, err) < 0 ? -1 : sink_flush(job->dst, err);
 }
 
 static int read_journal(struct copy_job *job, uint8_t *units, size_t *ret_bytes,
@@ -157,7 +178,7 @@ static int read_journal(struct copy_job *job, uint8_t *units, size_t *ret_bytes,
 		return *ret_bytes ? 0 : -1;
 	/* A source that is away now is not the end: the hashes of the target say the same. */
 	if (source_chan_open(job->src, &slot->chan, err) < 0 ||
-		source_resume(slot->chan, units, job->bitmap_bytes, ret_bytes, err) < 0) {
+		source_resume(slot->chan, units, copy_journal_bytes(job), ret_bytes, err) < 0) {
 		log_info("no journal from %s: %s", source_name(job->src), err->text);
 		source_chan_close(slot->chan);
 		slot->chan = NULL;
@@ -170,14 +191,17 @@ static int read_journal(struct copy_job *job, uint8_t *units, size_t *ret_bytes,
 /* Believes the journal as far as samples of the target confirm it. */
 static int resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 {
-	uint8_t *units = calloc(1, job->bitmap_bytes + 1);
+	uint8_t *units = calloc(1, copy_journal_bytes(job));
 	size_t bytes = 0, n = 0;
 	int r = 0;
 
 	if (!units)
 		return err_set(err, ERR_NOMEM, "resume: out of memory");
 	r = read_journal(job, units, &bytes, err);
-	if (!r && bytes == job->bitmap_bytes) {
+	if (!r && bytes == copy_journal_bytes(job) && !copy_journal_fits(job, units))
+		log_info("%s: the journal is of another target; everything is compared",
+			sink_name(job->dst));
+	else if (!r && bytes == copy_journal_bytes(job)) {
 		copy_set_durable(job, units);
 		for (size_t u = 0; u < job->n_units; u++)
 			n += units[u / 8] >> (u % 8) & 1;
@@ -188,7 +212,7 @@ static int resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 			log_warn("%s: is not what the journal says (byte %" PRIu64
 				"); everything is compared", sink_name(job->dst),
 				job->first_difference);
-			drop_durable(job);
+			r = drop_durable(job, err);
 		}
 	}
 	free(units);
@@ -203,7 +227,8 @@ static int copy_all(struct copy_job *job, struct copy_pace *pace, struct err *er
 		return 0;
 	log_warn("%s: the change tracker missed a change; everything is compared",
 		source_name(job->src));
-	drop_durable(job);
+	if (drop_durable(job, err) < 0)
+		return -1;
 	job->distrust = true;
 	copy_root_free(job->root);
 	job->root = copy_root_new(job->size);
@@ -223,6 +248,8 @@ static int verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
 		return -1;
 	if (!job->differences)
 		return 0;
+	if (drop_durable(job, err) < 0)
+		return -1;
 	return err_set(err, ERR_VERIFY_HASH,
 		"%s: %u leaves of 64 KiB differ from the source, the first at byte %" PRIu64,
 		sink_name(job->dst), job->differences, job->first_difference);
@@ -236,22 +263,13 @@ static void close_channels(struct copy_job *job)
 	}
 }
 
-/* The last barrier, also after a cancel: what was written counts for the next run. The journal of
- * the source is told over a connection that still works; a missing one costs only time later. */
+/* The last barrier, also after a cancel: what was written counts for the next run. */
 static int last_barrier(struct copy_job *job, struct err *err)
 {
-	struct err why = ERR_INIT;
-
 	job->phase = "flush";
 	if (copy_barrier(job, err) < 0)
 		return -1;
-	for (unsigned i = 0; i < job->n_slots; i++) {
-		if (!job->slots[i].chan || job->slots[i].in_flight)
-			continue;
-		if (!source_commit(job->slots[i].chan, job->durable_units, job->bitmap_bytes, &why))
-			return 0;
-		log_info("%s: journal: %s", source_name(job->src), why.text);
-	}
+	tell_source(job);
 	return 0;
 }
 
@@ -274,6 +292,11 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 	pthread_cond_broadcast(&job->cond);
 	pthread_mutex_unlock(&job->lock);
 	pthread_join(flusher, NULL);
+	/* A flush beside the end of the pass may have failed: that is no copy. */
+	if (!r && job->failed) {
+		*err = job->err;
+		r = -1;
+	}
 	if (last_barrier(job, r ? &last : err) < 0)
 		return -1;
 	return r;

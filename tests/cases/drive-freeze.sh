@@ -14,6 +14,8 @@ cleanup_fn 'losetup -d "$loop"'
 mkdir "$work/mnt"
 mount "$loop" "$work/mnt"
 cleanup_fn 'wait_for 10 umount "$work/mnt"'
+# Should what is tested here fail, this machine must not keep it.
+cleanup_fn 'fsfreeze -u "$work/mnt" 2>"$work/fsfreeze.out"'
 head -c 8M /dev/urandom >"$work/mnt/data"
 start writer bash -c 'while :; do date >>"$1/log"; sync "$1/log"; sleep 0.02; done' - "$work/mnt"
 wait_for 10 test -s "$work/mnt/log"
@@ -49,6 +51,16 @@ reader read sda "$work/dst"
 is_still || fail "not frozen before the kill"
 stop server -KILL
 wait_for 5 moves
+
+# A connection that hangs (its machine was reset) does not keep what the job's next run lets go.
+up --grace 60
+start hanging "$top/tests/cases/drive-second-reader.py" "$port" hang sda
+wait_for 5 is_still
+reader diff sda "$work/dst" >"$work/diff"
+wait_for 5 moves
+kill -0 "${started[hanging]}" || fail "the hanging connection ended"
+stop hanging
+stop server
 
 # Ended in order.
 up --grace 60

@@ -5,9 +5,11 @@
 Usage: drive-second-reader.py PORT list
        drive-second-reader.py PORT read DRIVE OUT     copies a drive, checking every leaf
        drive-second-reader.py PORT diff DRIVE OLD     prints the leaves that differ from OLD
+       drive-second-reader.py PORT hang DRIVE         reads a sector and says nothing any more
 Plain connections only. Python's own xxhash and lz4 modules, nothing of this repository.
 """
 import os
+import signal
 import socket
 import struct
 import sys
@@ -149,6 +151,9 @@ def main():
                     out.seek(at)
                     out.write(b"".join(client.take(n, reply)))
         return
+    if verb == "hang":
+        client.ask(7, 9, disk=disk, raw=512)
+        signal.pause()
     changed = []
     with open(sys.argv[4], "rb") as old:
         for at in range(0, size, client.max_read):

@@ -240,7 +240,7 @@ static int handle(struct serve_conn *c, const struct serve_request *q, struct er
 	case PROTO_RESUME:
 		return journal(c, q, err);
 	case PROTO_THAW:
-		serve_session_release(c->serve, c->session);
+		serve_session_release(c->serve, c->session, false);
 		return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 	case PROTO_FREEZE:
 		return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
@@ -257,7 +257,7 @@ static int complete(struct serve_conn *c, struct err *err)
 {
 	struct proto_frame f = { .type = PROTO_DONE, .id = c->bye_id };
 
-	serve_session_release(c->serve, c->session);
+	serve_session_release(c->serve, c->session, true);
 	if (c->session->job[0])
 		serve_journal_drop(c->serve->journal, c->session->job);
 	log_info("%s: job \"%s\" has everything", net_name(c->stream), c->session->job);

@@ -136,8 +136,9 @@ void serve_session_leave(struct serve *s, struct serve_session *v);
 int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
 /* After content was read: whether it was still all the while. */
 bool serve_session_intact(struct serve *s, struct serve_session *v);
-/* The client has all it wants: what it still reads may change meanwhile. */
-void serve_session_release(struct serve *s, struct serve_session *v);
+/* The client has all it wants: what it still reads may change meanwhile. whole_job: the same for
+ * all its sessions, also those that a worker left behind whose machine was reset. */
+void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job);
 void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
 
 /* conn.c */

@@ -183,16 +183,22 @@ bool serve_session_intact(struct serve *s, struct serve_session *v)
 	return released || (holding && serve_freezer_intact(s->freezer, epoch));
 }
 
-void serve_session_release(struct serve *s, struct serve_session *v)
+void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job)
 {
-	bool holding;
+	unsigned holding = 0;
 
 	pthread_mutex_lock(&s->lock);
-	holding = v->holding;
-	v->holding = false;
-	v->released = true;
+	for (unsigned i = 0; i < SERVE_MAX_SESSIONS; i++) {
+		struct serve_session *other = &s->sessions[i];
+
+		if (other != v && (!whole_job || !v->job[0] || strcmp(other->job, v->job)))
+			continue;
+		holding += other->holding;
+		other->holding = false;
+		other->released = true;
+	}
 	pthread_mutex_unlock(&s->lock);
-	if (holding)
+	while (holding--)
 		serve_freezer_release(s->freezer, false);
 }
 

@@ -23,14 +23,15 @@
 
 struct drive {
 	char host[256], wanted[64];
-	uint16_t port, disk;
-	bool tls;
+	uint16_t port;
+	bool tls, known;          /* known: it was open once, so the source is what it should be */
 	struct net_psk psk;
 	struct proto_hello hello; /* the same for all connections: one session */
 };
 
 struct drive_chan {
 	struct stream *stream;
+	uint16_t disk;            /* number of the drive at this server process */
 	struct proto_welcome welcome;
 	struct source_req *slots[IN_FLIGHT]; /* request id = slot + 1 + IN_FLIGHT * round */
 	uint32_t ids[IN_FLIGHT];
@@ -299,6 +300,54 @@ static int connect_stream(struct source *s, struct drive_chan *d, struct err *er
 	return 0;
 }
 
+/* Asks for the drives and finds ours by its name: numbers are of one server process only. */
+static int find_drive(struct source_chan *c, struct proto_disk *ret, struct err *err)
+{
+	struct drive *v = c->src->priv;
+	struct drive_chan *d = c->priv;
+	struct proto_frame reply, f = { .type = PROTO_DISKS };
+	const uint8_t *p;
+	size_t left;
+	int r;
+
+	if (ask(c, &f, NULL, PROTO_DISK_LIST, &reply, err) < 0)
+		return -1;
+	p = d->payload;
+	left = reply.len;
+	while ((r = proto_next_disk(&p, &left, ret, err)) > 0)
+		if (!strcmp(ret->name, v->wanted))
+			break;
+	if (!r)
+		return err_set(err, ERR_SRC_NO_DRIVE, "%s: no drive \"%s\" there", c->src->name,
+			v->wanted);
+	if (r < 0)
+		return -1;
+	d->disk = ret->id;
+	return 0;
+}
+
+/* A connection to a server that was there before: it may have been started anew. */
+static int find_again(struct source_chan *c, struct err *err)
+{
+	struct proto_disk k;
+
+	if (find_drive(c, &k, err) < 0)
+		return -1;
+	if (k.size != c->src->info.size)
+		return err_set(err, ERR_SRC_SIZE, "%s: has %" PRIu64 " bytes now, had %" PRIu64,
+			c->src->name, k.size, c->src->info.size);
+	return 0;
+}
+
+/* Whoever accepts a connection and ends it without a word (a forwarder whose server is away) is
+ * no answer. From a source that was open before, it means: gone for now. */
+static bool away_for_now(const struct drive *v, const struct drive_chan *d,
+	const struct err *err)
+{
+	return v->known && !d->heard_ms &&
+		(err->code == ERR_SRC_EOF || (err->code == ERR_SRC_TLS && err->sys));
+}
+
 static int drive_chan_open(struct source_chan *c, struct err *err)
 {
 	struct source *s = c->src;
@@ -311,17 +360,22 @@ static int drive_chan_open(struct source_chan *c, struct err *err)
 	if (!d || !(d->payload = malloc(PROTO_MAX_PAYLOAD)) ||
 		!(d->scratch = malloc(PROTO_MAX_READ)))
 		return err_set(err, ERR_NOMEM, "%s: out of memory", s->name);
-	if (connect_stream(s, d, err) < 0)
+	if (connect_stream(s, d, err) < 0) {
+		if (away_for_now(v, d, err))
+			err->code = ERR_SRC_EOF;
 		return -1;
+	}
 	f.len = (uint32_t)proto_put_hello(hello, sizeof(hello), &v->hello);
 	if (ask(c, &f, hello, PROTO_WELCOME, &reply, err) < 0)
-		return err->code == ERR_SRC_EOF && !d->heard_ms
+		return err->code == ERR_SRC_EOF && !d->heard_ms && !v->known
 			? err_set(err, ERR_SRC_PROTO, "%s: no answer to the greeting; is it a "
 				"source-server, and does it expect TLS?", s->name)
 			: -1;
 	if (proto_get_welcome(d->payload, reply.len, &d->welcome, err) < 0)
 		return err_wrap(err, "%s", s->name);
 	net_set_timeout(d->stream, SILENT_MS);
+	if (v->known && find_again(c, err) < 0)
+		return -1;
 	if (!s->opt.bandwidth)
 		return 0;
 	f = (struct proto_frame){ .type = PROTO_LIMIT, .off = s->opt.bandwidth };
@@ -362,10 +416,9 @@ static unsigned drive_room(const struct source_chan *c, uint32_t len)
 
 static int drive_submit(struct source_chan *c, struct source_req *r, struct err *err)
 {
-	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
 	bool diff = r->verb == SOURCE_READ_IF_DIFF;
-	struct proto_frame f = { .type = diff ? PROTO_READ_IF_DIFF : PROTO_READ, .disk = v->disk,
+	struct proto_frame f = { .type = diff ? PROTO_READ_IF_DIFF : PROTO_READ, .disk = d->disk,
 		.off = r->off, .raw = r->len,
 		.len = diff ? proto_leaves(r->len) * PROTO_HASH_LEN : 0 };
 	unsigned slot;
@@ -433,10 +486,9 @@ static int drive_reap(struct source_chan *c, unsigned timeout_ms, struct source_
 static int drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
 {
-	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
 	uint64_t units = (len + 4095) / 4096;
-	struct proto_frame reply, f = { .type = PROTO_EXTENTS, .disk = v->disk, .off = off,
+	struct proto_frame reply, f = { .type = PROTO_EXTENTS, .disk = d->disk, .off = off,
 		.raw = units < UINT32_MAX ? (uint32_t)units : 0 };
 	struct proto_extent *list = (void *)d->scratch; /* 64 KiB, too much for a stack */
 	size_t n;
@@ -461,13 +513,12 @@ static int drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 static int drive_hashes(struct source_chan *c, uint64_t off, uint64_t len,
 	struct source_hash *ret, struct err *err)
 {
-	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
 
 	while (len) {
 		uint32_t part = len < PROTO_MAX_HASH ? (uint32_t)len : PROTO_MAX_HASH;
 		struct proto_frame reply,
-			f = { .type = PROTO_HASH, .disk = v->disk, .off = off, .raw = part };
+			f = { .type = PROTO_HASH, .disk = d->disk, .off = off, .raw = part };
 		unsigned n = proto_leaves(part);
 
 		if (ask(c, &f, NULL, PROTO_HASH_LIST, &reply, err) < 0)
@@ -487,9 +538,9 @@ static int drive_hashes(struct source_chan *c, uint64_t off, uint64_t len,
 static int drive_commit(struct source_chan *c, const uint8_t *units, size_t bytes,
 	struct err *err)
 {
-	struct drive *v = c->src->priv;
+	struct drive_chan *d = c->priv;
 	struct proto_frame reply,
-		f = { .type = PROTO_COMMIT, .disk = v->disk, .len = (uint32_t)bytes };
+		f = { .type = PROTO_COMMIT, .disk = d->disk, .len = (uint32_t)bytes };
 
 	if (bytes > PROTO_MAX_PAYLOAD)
 		return 0; /* 64 PiB: no journal, the hashes serve */
@@ -499,9 +550,8 @@ static int drive_commit(struct source_chan *c, const uint8_t *units, size_t byte
 static int drive_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
 	struct err *err)
 {
-	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
-	struct proto_frame reply, f = { .type = PROTO_RESUME, .disk = v->disk };
+	struct proto_frame reply, f = { .type = PROTO_RESUME, .disk = d->disk };
 
 	if (ask(c, &f, NULL, PROTO_JOURNAL, &reply, err) < 0)
 		return -1;
@@ -510,29 +560,15 @@ static int drive_resume(struct source_chan *c, uint8_t *units, size_t bytes, siz
 	return 0;
 }
 
-/* Asks for the drives and finds ours. */
 static int learn(struct source *s, struct err *err)
 {
-	struct drive *v = s->priv;
 	struct source_chan c = { .src = s };
-	struct proto_frame reply, f = { .type = PROTO_DISKS };
+	struct drive *v = s->priv;
 	struct proto_disk k;
-	const uint8_t *p;
-	size_t left;
 	int r = -1;
 
-	if (drive_chan_open(&c, err) < 0 || ask(&c, &f, NULL, PROTO_DISK_LIST, &reply, err) < 0)
+	if (drive_chan_open(&c, err) < 0 || find_drive(&c, &k, err) < 0)
 		goto out;
-	p = ((struct drive_chan *)c.priv)->payload;
-	left = reply.len;
-	while ((r = proto_next_disk(&p, &left, &k, err)) > 0)
-		if (!strcmp(k.name, v->wanted))
-			break;
-	if (!r)
-		r = err_set(err, ERR_SRC_NO_DRIVE, "%s: no drive \"%s\" there", s->name, v->wanted);
-	if (r < 0)
-		goto out;
-	v->disk = k.id;
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
 		.max_channels = ((struct drive_chan *)c.priv)->welcome.max_connections,
 		.extents = k.extents, .rotational = k.rotational };
@@ -540,6 +576,7 @@ static int learn(struct source *s, struct err *err)
 	snprintf(s->info.model, sizeof(s->info.model), "%s", k.model);
 	snprintf(s->info.generation, sizeof(s->info.generation), "%s", k.generation);
 	snprintf(s->info.consistency, sizeof(s->info.consistency), "%s", k.consistency);
+	v->known = true;
 	r = 0;
 out:
 	drive_chan_close(&c);

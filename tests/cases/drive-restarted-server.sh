@@ -3,6 +3,7 @@
 # source-server is killed in the middle of a copy and comes back behind a forwarder that accepts
 # connections all the while, with its drives in another order: the copy goes on by itself and ends
 # with the right drive.
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 requires socat jq cmp
 

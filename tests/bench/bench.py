@@ -86,7 +86,7 @@ def one_run(lab, r, side):
         dst = os.path.join(lab.disk, "dst.img")
     lab.fresh(r["fresh"], dst)
     if r.get("kill"):
-        whole = lab.run_side(side, dst)["wire"]
+        whole = lab.run_side({**side, "server": side["whole"]}, dst)["wire"]
         lab.fresh(r["fresh"], dst)
         use = kill_half_way(lab, side, dst, whole)
     elif r.get("budget"):
@@ -162,6 +162,8 @@ def table(results):
         for name, u in m.items():
             ratio = f"{m['ours']['wall'] / u['wall']:.2f}" if "ours" in m and name != "ours" else ""
             verdict = judge(r, u, peers) if name == "ours" else ""
+            if r.get("kill"):
+                ratio = ""  # the sides run at different rates; bytes count here
             if u["status"]:
                 ratio, verdict = "", f"exits {u['status']}"
             elif name != "ours" and "share_again" in u:

@@ -113,13 +113,15 @@ class Lab:
         os.mkdir(self.path("state"))
         programs = os.environ.get("TW_PROGRAMS", os.path.join(TOP, "build/worker"))
         self.names = {
-            "worker": os.path.join(programs, "worker"),
-            "server": os.path.join(programs, "source-server"),
+            "worker": self.path("worker"), "server": self.path("source-server"),
             "src": self.path("src.img"), "changed": self.path("changed.img"),
             "pattern": self.path("pattern.img"), "dst": self.path("dst.img"),
             "keys": self.path("keys.psk"), "dir": self.dir,
         }
         self.count = 0
+        # Copies: a build beside a long run changes nothing.
+        for program in ("worker", "source-server"):
+            shutil.copy(os.path.join(programs, program), self.path(program))
 
     def path(self, name):
         return os.path.join(self.dir, name)

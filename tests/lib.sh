@@ -172,3 +172,12 @@ make_target()
 	printf 'old data' | dd of="$work/target.raw" bs=1k seek=100 conv=notrunc status=none
 	cp --sparse=always "$work/target.raw" "$work/target.before"
 }
+
+# head_held FILE: whether the first MiB of an unfinished target is still held back, so that nothing
+# can start from it: zeroes, but for the block that carries the copy's mark.
+head_held()
+{
+	cmp -s -n 4096 "$1" /dev/zero && cmp -s -i 8192:0 -n 1040384 "$1" /dev/zero &&
+		{ cmp -s -i 4096:0 -n 4096 "$1" /dev/zero ||
+			[ "$(dd if="$1" bs=4096 skip=1 count=1 status=none | head -c 17)" = "target-worker cop" ]; }
+}

@@ -43,7 +43,7 @@ NBDCOPY = ["nbdcopy", "--flush", nbd(NBDKIT), "{dst}"]
 RSYNC = {"name": "rsync", "client": ["rsync", "-I", "--no-whole-file", "--inplace",
                                      "--block-size=65536", "--stats", "{changed}", "{dst}"]}
 LZ4_PEER = {
-    "name": "dd|lz4|nc",
+    "name": "dd, lz4, nc",
     "server": (LZ4, "dd if={src} bs=1M | lz4 -1 -B7 -c | nc -l -N 127.0.0.1 10813", True),
     "client": "nc -d 127.0.0.1 10813 | lz4 -dc | "
               "dd of={dst} bs=1M conv=sparse,notrunc iflag=fullblock",

@@ -22,3 +22,13 @@ copy --bad-ranges "$work/bad" "$uri" "$work/dst"
 cp "$work/src" "$work/expected"
 dd if=/dev/zero of="$work/expected" bs=512 seek=8000 count=16 conv=notrunc status=none
 cmp "$work/expected" "$work/dst"
+
+# A journal does not make them forgotten: a second run tries them again and lists them again.
+rm "$work/dst"
+for run in 1 2; do
+	copy --bad-ranges "$work/bad" --resume --journal "$work/j" "$uri" "$work/dst"
+	[ "$(value bytes_bad)" = 8192 ] || fail "run $run: $(value bytes_bad) bad bytes"
+	[ "$(awk '{ s += $2 } END { print s }' "$work/bad")" = 8192 ] || fail "run $run: the list"
+	[ $status = 4 ] || fail "run $run: exit status $status"
+done
+cmp "$work/expected" "$work/dst"

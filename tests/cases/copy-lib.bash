@@ -29,12 +29,14 @@ nbd() {
 	wait_for 10 test -S "$sock"
 }
 come_back() {
-	local pid ended=
-	trap 'ended=1; kill "$pid"' TERM
+	local pid='' ended=
+	trap 'ended=1; [ -z "$pid" ] || kill -9 "$pid" 2>&- || :' TERM
 	while [ -z "$ended" ]; do
 		rm -f "$sock"
 		nbdkit -f -U "$sock" "$@" &
 		pid=$!
+		# The signal may have come before there was a pid to send it to.
+		[ -z "$ended" ] || kill -9 $pid
 		wait $pid || sleep 0.1
 	done
 	wait $pid || return 0

@@ -10,6 +10,7 @@ struct copy_fetcher {
 	struct source *src;
 	struct source_chan *chan; /* NULL until the first read */
 	void *buf;
+	const struct copy_control *ctl; /* ends the wait when cancelled; NULL = never */
 };
 int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off, struct err *err);
 void copy_fetcher_end(struct copy_fetcher *f);

@@ -9,11 +9,17 @@
 
 #define FETCH_TRIES 8
 #define ANSWER_MS 60000
+#define LOOK_MS 250 /* how often a wait looks for a cancel */
 
 void copy_fetcher_end(struct copy_fetcher *f)
 {
 	source_chan_close(f->chan);
 	free(f->buf);
+}
+
+static bool cancelled(const struct copy_fetcher *f)
+{
+	return f->ctl && f->ctl->cancel;
 }
 
 static int fetch_once(struct copy_fetcher *f, struct source_req *r, struct err *err)
@@ -22,9 +28,13 @@ static int fetch_once(struct copy_fetcher *f, struct source_req *r, struct err *
 
 	if (!f->chan && source_chan_open(f->src, &f->chan, err) < 0)
 		return -1;
-	if (source_submit(f->chan, r, err) < 0 ||
-		source_reap(f->chan, ANSWER_MS, &done, err) < 0)
+	if (source_submit(f->chan, r, err) < 0)
 		return -1;
+	for (int ms = 0; !done && ms < ANSWER_MS && !cancelled(f); ms += LOOK_MS)
+		if (source_reap(f->chan, LOOK_MS, &done, err) < 0)
+			return -1;
+	if (!done && cancelled(f))
+		return err_set(err, ERR_CANCELLED, "%s: cancelled", source_name(f->src));
 	if (!done)
 		return err_set(err, ERR_SRC_SLOW, "%s: no answer for %d s", source_name(f->src),
 			ANSWER_MS / 1000);
@@ -42,7 +52,7 @@ static int fetch_piece(struct copy_fetcher *f, struct source_req *r, struct err 
 
 		source_chan_close(f->chan);
 		f->chan = NULL;
-		if (!err_retryable(err->code) || i == FETCH_TRIES)
+		if (!err_retryable(err->code) || i == FETCH_TRIES || cancelled(f))
 			return -1;
 		log_info("%s; again in %d s", err->text, 1 + i);
 		nanosleep(&t, NULL);
@@ -106,7 +116,7 @@ int copy_head_clear(struct copy_job *job, struct err *err)
 
 int copy_head_release(struct copy_job *job, struct err *err)
 {
-	struct copy_fetcher f = { .src = job->src };
+	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl };
 	uint8_t *buf = calloc(2, job->head + 1);
 	int r = -1;
 

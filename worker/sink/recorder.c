@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * record:TARGET[?log=FILE&eio=N&enospc=BYTES&torn=N&slow=MS&flush-eio=N] - for tests: hands on to
+ * record:TARGET[?log=FILE&eio=N&enospc=BYTES&torn=N&flip=N&slow=MS&flush-eio=N] - for tests: hands on to
  * TARGET and writes one line for each operation to FILE ("write OFF LEN", "zero OFF LEN",
  * "flush"), with faults: the Nth write fails with EIO (eio) or after half of it was written
- * (torn), writes beyond BYTES fail with ENOSPC, each flush takes MS, the Nth flush fails.
+ * (torn), or arrives with one bit changed and no error (flip); writes beyond BYTES fail with ENOSPC, each flush takes MS, the Nth flush fails.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +19,7 @@ struct recorder {
 	struct sink *to;
 	FILE *log;
 	pthread_mutex_t lock;
-	uint64_t eio, enospc, torn, slow_ms, flush_eio;
+	uint64_t eio, enospc, torn, flip, slow_ms, flush_eio;
 	_Atomic uint64_t writes, flushes;
 };
 
@@ -44,6 +44,8 @@ static int parse(struct recorder *r, char *text, struct err *err)
 			r->enospc = strtoull(value, NULL, 10);
 		} else if (!strcmp(text, "torn")) {
 			r->torn = strtoull(value, NULL, 10);
+		} else if (!strcmp(text, "flip")) {
+			r->flip = strtoull(value, NULL, 10);
 		} else if (!strcmp(text, "slow")) {
 			r->slow_ms = strtoull(value, NULL, 10);
 		} else if (!strcmp(text, "flush-eio")) {
@@ -108,6 +110,13 @@ static int fault(const struct sink *k, int sys, const char *what, uint64_t off,
 		what, off);
 }
 
+static int flip_bit(struct recorder *r, const void *buf, uint64_t off, struct err *err)
+{
+	uint8_t byte = *(const uint8_t *)buf ^ 0x10;
+
+	return sink_write(r->to, &byte, 1, off, err);
+}
+
 static int recorder_write(struct sink *k, const void *buf, size_t len, uint64_t off,
 	struct err *err)
 {
@@ -124,7 +133,9 @@ static int recorder_write(struct sink *k, const void *buf, size_t len, uint64_t 
 			return -1;
 		return fault(k, EIO, "torn write", off, err);
 	}
-	return sink_write(r->to, buf, len, off, err);
+	if (sink_write(r->to, buf, len, off, err) < 0)
+		return -1;
+	return r->flip && n == r->flip ? flip_bit(r, buf, off, err) : 0;
 }
 
 static int recorder_read(struct sink *k, void *buf, size_t len, uint64_t off,

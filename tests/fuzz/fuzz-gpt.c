@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct block_table t;
 	struct block_reader r = { .read = read_disk, .size = SIZE };
-	struct block_mask m = { head, 128u << 10, tail, TAIL };
+	struct block_mask m = { .head = head, .head_len = 128u << 10, .tail = tail,
+		.tail_len = TAIL };
 	struct err err = ERR_INIT;
 
 	if (size < 2)

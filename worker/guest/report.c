@@ -194,7 +194,10 @@ static yyjson_mut_val *mounts(struct guest *g)
 		put(g, o, "type", g->vols[g->mounts[i].vol].fs.type);
 		if (g->root.fd >= 0 && !fs_space(&g->root, g->mounts[i].point, &space, &ignored)) {
 			yyjson_mut_obj_add_uint(g->doc, o, "free_bytes", space.free_bytes);
-			yyjson_mut_obj_add_uint(g->doc, o, "free_inodes", space.free_inodes);
+			/* Left out where there is no limit: readers of JSON end at 2^63 - 1. */
+			if (space.free_inodes != UINT64_MAX)
+				yyjson_mut_obj_add_uint(g->doc, o, "free_inodes",
+					space.free_inodes);
 		}
 		yyjson_mut_arr_append(a, o);
 	}

@@ -24,4 +24,6 @@ qemu+=(-drive "if=none,id=bad,file=blkdebug:$dir/fault.conf:$dir/target.raw,form
 	-device virtio-blk-pci,drive=bad,serial=TW0)
 boot_run 300 120 || fail "the machine did not end"
 job_expect failed DISK_IO
-[ "$(head -c 1048576 "$dir/target.raw" | tr -d '\0' | wc -c)" = 0 ] || fail "the target may boot"
+# The held-back first MiB is zeroes but for the block with the copy's mark (copy/mark.c).
+[ "$({ head -c 4096 "$dir/target.raw"; head -c 1048576 "$dir/target.raw" | tail -c +8193; } |
+	tr -d '\0' | wc -c)" = 0 ] || fail "the target may boot"

@@ -23,6 +23,34 @@ good "$uri" "$work/dst"
 cmp "$work/src" "$work/dst"
 stop nbdkit
 
+# A server that still counts connections which are closed denies the drive to the next ones: it has
+# been seen once, so that is waited for. A drive that is never there again ends the copy.
+deny() {
+	echo 0 >"$work/opens"
+	cat >"$work/plugin" <<-END
+		case \$1 in
+		open)	n=\$(flock $work/opens sh -c 'n=\$((\$(cat $work/opens) + 1)); echo \$n >$work/opens; echo \$n')
+			[ \$n -eq 1 ] || [ \$n -gt $1 ] || { echo "EBUSY denied" >&2; exit 1; } ;;
+		get_size) stat -c %s $work/small ;;
+		pread) dd if=$work/small iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=64K status=none ;;
+		*) exit 2 ;;
+		esac
+	END
+	chmod +x "$work/plugin"
+	nbd -r sh "$work/plugin"
+}
+make_source "$work/small" 3
+deny 5
+rm -f "$work/dst"
+good "$uri" "$work/dst"
+cmp "$work/small" "$work/dst"
+[ "$(value retries)" -ge 4 ] || fail "no connection was denied"
+stop nbdkit
+deny 1000000
+rm -f "$work/dst"
+bad SRC_NO_DRIVE "$uri" "$work/dst"
+stop nbdkit
+
 # Without the multi-conn flag there is one connection at a time.
 nbd -r --filter=log --filter=multi-conn file "$work/src" multi-conn-mode=disable \
 	logfile="$work/nbd.requests"

@@ -11,6 +11,7 @@
 
 #define BACKOFF_MAX_MS 30000
 #define EXTRA_TRIES 3      /* after these a channel is given up while another works */
+#define ABSENT_TRIES 5     /* about 15 s */
 #define REAP_MS 200
 #define WAIT_MS 20
 
@@ -90,6 +91,14 @@ static void back_off(struct copy_slot *slot)
 		wait_a_little(job, 100);
 }
 
+/* A server that restarts, or has not seen yet that its only client hung up, may deny for a moment a
+ * drive that this run has already opened. */
+static bool passes(const struct copy_slot *slot, const struct err *err)
+{
+	return err_retryable(err->code) ||
+		(err->code == ERR_SRC_NO_DRIVE && slot->failures <= ABSENT_TRIES);
+}
+
 /* With the lock held; released while connecting. -1: this channel ends. */
 static int connect_channel(struct copy_slot *slot)
 {
@@ -120,7 +129,7 @@ static int connect_channel(struct copy_slot *slot)
 	atomic_fetch_add(&job->retries, 1);
 	log_info("%s: connection %u: %s", source_name(job->src), slot->number, err.text);
 	/* Only the first connection has to work: a server may take no more than one. */
-	if (!err_retryable(err.code) && !another_works(slot))
+	if (!passes(slot, &err) && !another_works(slot))
 		copy_fail_locked(job, &err);
 	return job->stop ? -1 : 0;
 }

@@ -43,6 +43,13 @@ static int fetch_once(struct copy_fetcher *f, struct source_req *r, struct err *
 	return r->status;
 }
 
+/* The drive was there when the source was opened: without it the server restarts, or counts a
+ * connection still that is closed already. */
+static bool passes(const struct err *err)
+{
+	return err_retryable(err->code) || err->code == ERR_SRC_NO_DRIVE;
+}
+
 static int fetch_piece(struct copy_fetcher *f, struct source_req *r, struct err *err)
 {
 	int i;
@@ -52,7 +59,7 @@ static int fetch_piece(struct copy_fetcher *f, struct source_req *r, struct err 
 
 		source_chan_close(f->chan);
 		f->chan = NULL;
-		if (!err_retryable(err->code) || i == FETCH_TRIES || cancelled(f))
+		if (!passes(err) || i == FETCH_TRIES || cancelled(f))
 			return -1;
 		log_info("%s; again in %d s", err->text, 1 + i);
 		nanosleep(&t, NULL);

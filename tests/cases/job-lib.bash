@@ -43,6 +43,8 @@ run_job() {
 	timeout 120 "$worker" run --job "$work/job.json" \
 		--result "$work/result.json" >"$work/run.log" 2>&1 || status=$?
 	[ -s "$work/result.json" ] || fail "no result"
+	# A mount point or folder of a preparation that stays in RAM.
+	! grep 'remove .*Directory not empty' "$work/run.log" || fail "something was left behind"
 }
 
 # expect VERDICT CODE EXIT-STATUS: of the last run; a failure has a sentence and a hint, and says

@@ -142,6 +142,9 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 		*err = late;
 		result = -1;
 	}
+	/* The caller removes work_dir, and says so when it is not empty: a mount that stayed. */
+	if (*g->at)
+		rmdir(g->at);
 	guest_close_disks(g);
 	free_guest(g);
 	if (!result && report && report->failed)

@@ -26,50 +26,46 @@ struct kind {
 	int (*stop)(const char *name); /* 0 or an errno */
 };
 
-static int stop_loop(const char *name)
+/* One request to a device; 0 or an errno. */
+static int ask(const char *path, int flags, int request, void *arg)
 {
-	char path[64];
-	int fd, sys;
+	int fd = open(path, flags | O_CLOEXEC), sys;
 
-	snprintf(path, sizeof(path), "/dev/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
-	sys = ioctl(fd, LOOP_CLR_FD, 0) < 0 ? errno : 0;
+	sys = ioctl(fd, request, arg) < 0 ? errno : 0;
 	close(fd);
 	return sys;
+}
+
+static int ask_node(const char *name, int request)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	return ask(path, O_RDONLY, request, NULL);
+}
+
+static int stop_loop(const char *name)
+{
+	return ask_node(name, LOOP_CLR_FD);
 }
 
 static int stop_dm(const char *name)
 {
 	struct dm_ioctl io = { .version = { DM_VERSION_MAJOR, 0, 0 }, .data_size = sizeof(io) };
 	char path[96];
-	int fd, sys;
 
 	snprintf(path, sizeof(path), "/sys/block/%s/dm/name", name);
 	if (file_read(path, io.name, sizeof(io.name)) < 0)
 		return errno;
 	io.name[strcspn(io.name, "\n")] = '\0';
-	fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	sys = ioctl(fd, DM_DEV_REMOVE, &io) < 0 ? errno : 0;
-	close(fd);
-	return sys;
+	return ask("/dev/mapper/control", O_RDWR, (int)DM_DEV_REMOVE, &io);
 }
 
 static int stop_md(const char *name)
 {
-	char path[64];
-	int fd, sys;
-
-	snprintf(path, sizeof(path), "/dev/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	sys = ioctl(fd, STOP_ARRAY, NULL) < 0 ? errno : 0;
-	close(fd);
-	return sys;
+	return ask_node(name, STOP_ARRAY);
 }
 
 static const struct kind kinds[] = {

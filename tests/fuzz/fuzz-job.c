@@ -17,6 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (job_parse((const char *)data, size, &j, &err) < 0) {
 		if (err.code == ERR_NONE || !*err.text || j)
 			abort();
+		j = job_parse_contact((const char *)data, size);
+		if (j && (!*j->migration || !j->controller.present || j->n_drives ||
+				 j->n_nets > JOB_MAX_NETS))
+			abort();
+		job_free(j);
 		return 0;
 	}
 	if (!*j->migration || j->n_drives < 1 || j->n_drives > JOB_MAX_DRIVES ||

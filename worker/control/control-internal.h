@@ -155,7 +155,7 @@ struct control {
 	const struct job *job;
 	const _Atomic bool *cancel;
 	char boot_id[37], nonce[33], url[512];
-	unsigned register_window_s, backoff_max_s, request_timeout_s;
+	unsigned backoff_max_s, request_timeout_s;
 	struct control_http *sender_http, *poller_http, *register_http;
 	pthread_t sender, poller;
 	bool sender_started, poller_started;

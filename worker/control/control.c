@@ -14,7 +14,6 @@
 #include "base/log.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
-#define REGISTER_WINDOW_S 600
 #define BACKOFF_MAX_S 60
 #define REQUEST_TIMEOUT_S 30
 #define LAST_EVENTS_MS 2000
@@ -106,7 +105,6 @@ int control_open(const struct job *job, const struct control_options *opt,
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	c->register_window_s = opt->register_window_s ? opt->register_window_s : REGISTER_WINDOW_S;
 	c->backoff_max_s = opt->backoff_max_s ? opt->backoff_max_s : BACKOFF_MAX_S;
 	c->request_timeout_s = opt->request_timeout_s ? opt->request_timeout_s : REQUEST_TIMEOUT_S;
 	c->cancel = opt->cancel;
@@ -174,18 +172,22 @@ static int enter(struct control *c, uint64_t until, struct err *err)
 	return -1;
 }
 
-static int port_announce(void *ctx, const char *facts_json, struct err *err)
+static int port_announce(void *ctx, const char *facts_json, unsigned window_s, struct err *err)
 {
 	struct control *c = ctx;
 
 	if (c->sender_started)
 		return 0;
+	if (c->fatal.code != ERR_NONE) {
+		*err = c->fatal;
+		return -1;
+	}
 	free(c->facts);
 	c->facts = strdup(facts_json);
 	if (!c->facts)
 		return err_set(err, ERR_NOMEM, "facts for the controller");
 	control_clean_json(c->facts);
-	if (enter(c, clock_now_ms() + c->register_window_s * 1000ull, err) < 0)
+	if (enter(c, clock_now_ms() + window_s * 1000ull, err) < 0)
 		return -1;
 	log_info("registered with the controller %s as %s", c->url, c->reg.worker_id);
 	return 0;

@@ -20,7 +20,6 @@ struct control;
 /* Zero or NULL members mean the default. */
 struct control_options {
 	const char *boot_id;         /* default: /proc/sys/kernel/random/boot_id */
-	unsigned register_window_s;  /* how long announce tries: 600 */
 	unsigned backoff_max_s;      /* longest pause between two tries: 60 */
 	unsigned request_timeout_s;  /* one request, without the long poll's wait: 30 */
 	/* Once true, announce returns CANCELLED within a second and report after at most 3 s more. */
@@ -35,9 +34,9 @@ int control_open(const struct job *job, const struct control_options *opt,
 /*
  * Fills every member of a port. Besides what job.h says:
  * announce  facts is a JSON object; token, boot id and migration are added here. Fails with
- *           CTL_PIN, CTL_AUTH, CTL_GONE or CTL_PROTO at once, with CTL_UNREACHABLE when the
- *           register window has passed. May block that long: say so to the watchdog.
- * event     may be called before announce; the events then go out first.
+ *           CTL_PIN, CTL_AUTH, CTL_GONE or CTL_PROTO at once and for good, with CTL_UNREACHABLE
+ *           when the window has passed. May block that long: say so to the watchdog.
+ * event     may be called before announce; the events then go out first, with their own times.
  * command   never returns JOB_CMD_COLLECT_LOGS: logs are collected and sent here. Commands of
  *           local origin have an id that starts with ".": a pause or throttle that an earlier
  *           process had taken, and one JOB_CMD_CANCEL when the controller has closed the

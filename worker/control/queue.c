@@ -43,9 +43,11 @@ static struct control_event *make(const struct job_event *in)
 		e->has_progress = true;
 		e->progress = *in->progress;
 	}
-	e->monotonic_ms = clock_now_ms();
+	e->monotonic_ms = in->at_ms ? in->at_ms : clock_now_ms();
 	clock_gettime(CLOCK_REALTIME, &now);
 	e->time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	if (in->at_ms)
+		e->time_ms -= (int64_t)(clock_now_ms() - in->at_ms);
 	e->text = in->text ? strdup(in->text) : NULL;
 	e->err = in->err ? malloc(sizeof(*e->err)) : NULL;
 	if ((in->text && !e->text) || (in->err && !e->err)) {

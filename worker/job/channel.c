@@ -86,11 +86,13 @@ static int take(struct candidate *c, enum job_channel ch, struct job_found *ret,
 		job_free(j);
 		rc = -1;
 	}
+	ret->channel = ch;
+	if (rc < 0)
+		ret->contact = job_parse_contact(c->text, c->len);
 	candidate_free(c);
 	if (rc < 0)
 		return err_wrap(err, "%s", names[ch]);
 	ret->job = j;
-	ret->channel = ch;
 	return 0;
 }
 

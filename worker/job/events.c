@@ -151,6 +151,8 @@ void job_emit(struct job_runner *r, const struct job_event *e)
 	}
 	if (r->port.event)
 		r->port.event(r->port.ctx, e);
+	else if (!r->has_port)
+		job_early_keep(&r->early, e);
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -163,6 +163,7 @@ int job_cmdline_parse(const char *text, struct job_cmdline *ret, struct err *err
 enum job_channel { JOB_CH_FILE, JOB_CH_SMBIOS, JOB_CH_MEDIUM, JOB_CH_VOLUME, JOB_CH_CMDLINE };
 struct job_found {
 	struct job *job;
+	struct job *contact; /* whom to tell that the document is refused; job is NULL then */
 	enum job_channel channel;
 	bool has_medium;
 	struct job_medium medium; /* of the boot volume, for the result */
@@ -181,6 +182,22 @@ int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 
 /* initlink.c: messages to init; nothing when fd is -1 */
 void job_init_send(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* early.c: events from before there was a port. Not locked here. */
+#define JOB_MAX_EARLY 64
+struct job_early_event {
+	struct job_event e; /* its pointers are those below */
+	char *text, *step;
+	struct err *err;
+};
+struct job_early {
+	struct job_early_event list[JOB_MAX_EARLY];
+	int n;
+	unsigned lost; /* more came, or there was no memory */
+};
+void job_early_keep(struct job_early *q, const struct job_event *e);
+void job_early_send(struct job_early *q, const struct job_port *port); /* and forgets them */
+void job_early_free(struct job_early *q);
 
 #define JOB_N_STATES (JOB_HELD + 1)
 
@@ -201,8 +218,12 @@ struct job_runner {
 	const struct job_env *env;
 	struct job_found found;
 	struct job *job;           /* found.job */
-	struct job_port port;
-	bool registered;
+	struct job_port port;      /* set once, under lock */
+	bool has_port;
+	struct job_early early;    /* under lock */
+	_Atomic bool registered;
+	bool online;               /* network and registration have worked */
+	bool linked;               /* an adapter came up, or the network is not ours */
 	struct job_disk *disks;
 	int n_disks;
 	struct job_run_drive drives[JOB_MAX_DRIVES];

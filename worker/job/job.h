@@ -65,6 +65,7 @@ struct job {
 		char url[512], token[512];
 		char pins[JOB_MAX_PINS][64]; /* base64 of the SHA-256 of the SPKI */
 		int n_pins;
+		unsigned register_window_s; /* how long the registration is tried */
 	} controller;
 	struct net_config nets[JOB_MAX_NETS];
 	int n_nets;
@@ -99,6 +100,10 @@ struct job {
 
 /* Parses and checks a whole document. Errors name the key: CFG_INVALID "drives[1].target: ...". */
 int job_parse(const char *text, size_t len, struct job **ret, struct err *err);
+/* What a refused document tells about whom to report that to: migration, mode, controller, network
+ * and report_deadline_s, with defaults for all else. NULL when the first or the controller is
+ * wrong itself. */
+struct job *job_parse_contact(const char *text, size_t len);
 void job_free(struct job *j); /* wipes secrets */
 
 /* What happened, as handed to the port, the console and the machine channel. */
@@ -111,6 +116,7 @@ struct job_event {
 	int drive;             /* index, -1 = none */
 	const struct copy_progress *progress; /* may be NULL */
 	unsigned attempt;
+	uint64_t at_ms; /* monotonic clock; 0 = now */
 };
 
 enum job_verb {
@@ -128,9 +134,9 @@ struct job_command {
  * threads and must not block longer than said. */
 struct job_port {
 	void *ctx;
-	/* Registers with the facts as JSON; blocks until accepted or hopeless (register window
-	 * 600 s). */
-	int (*announce)(void *ctx, const char *facts_json, struct err *err);
+	/* Registers with the facts as JSON; blocks until accepted or hopeless, at most window_s. May
+	 * be called again after CTL_UNREACHABLE. */
+	int (*announce)(void *ctx, const char *facts_json, unsigned window_s, struct err *err);
 	/* Queues an event; never blocks, never loses state changes and errors. */
 	void (*event)(void *ctx, const struct job_event *e);
 	/* The next command, JOB_CMD_NONE if there is none; never blocks. */

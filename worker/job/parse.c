@@ -48,6 +48,8 @@ static const struct job_key controller_keys[] = {
 	{ "url", job_read_string, JOB_FIELD(job, controller.url), .min = 1, .required = true },
 	{ "token", job_read_string, JOB_FIELD(job, controller.token), .min = 1, .required = true },
 	{ "pins", read_pins, JOB_FIELD(job, controller.pins), .required = true },
+	{ "register_window_s", job_read_unsigned, JOB_FIELD(job, controller.register_window_s),
+		.min = 1, .max = 86400 },
 	{ .name = NULL },
 };
 
@@ -215,6 +217,7 @@ static void set_defaults(struct job *j)
 	strcpy(j->prepare.guest, "auto");
 	j->verify = COPY_VERIFY_SAMPLE;
 	j->report_deadline_s = 1800;
+	j->controller.register_window_s = 600;
 }
 
 static int fail_syntax(const char *text, size_t len, const yyjson_read_err *e, struct err *err)
@@ -260,6 +263,47 @@ int job_parse(const char *text, size_t len, struct job **ret, struct err *err)
 	}
 	*ret = j;
 	return 0;
+}
+
+/* A key that is wrong itself keeps its default. */
+static bool read_one(yyjson_val *root, const char *name, struct job *j)
+{
+	struct err none = ERR_INIT;
+	struct job_reader r = { .err = &none };
+	yyjson_val *v = yyjson_obj_get(root, name);
+	const struct job_key *k = job_keys;
+
+	while (strcmp(k->name, name))
+		k++;
+	job_read_push_key(&r, name);
+	return v && k->read(&r, v, k, (char *)j + k->offset) == 0;
+}
+
+struct job *job_parse_contact(const char *text, size_t len)
+{
+	struct job *j = len <= JOB_MAX_BYTES ? calloc(1, sizeof(*j)) : NULL;
+	yyjson_doc *doc;
+	yyjson_val *root;
+
+	if (!j)
+		return NULL;
+	set_defaults(j);
+	/* As in job_parse, the text is only read. */
+	doc = yyjson_read_opts((char *)(uintptr_t)text, len, 0, &job_read_wiping_alc, NULL);
+	root = yyjson_doc_get_root(doc);
+	if (!read_one(root, "migration", j) || !read_one(root, "controller", j)) {
+		yyjson_doc_free(doc);
+		job_free(j);
+		return NULL;
+	}
+	read_one(root, "mode", j);
+	read_one(root, "report_deadline_s", j);
+	if (!read_one(root, "network", j)) {
+		memset(j->nets, 0, sizeof(j->nets));
+		j->n_nets = 0;
+	}
+	yyjson_doc_free(doc);
+	return j;
 }
 
 static void wipe_text(char *s)

@@ -13,8 +13,6 @@
 #include "base/log.h"
 #include "job/job-internal.h"
 
-#define REGISTER_S 600
-
 static enum job_state state_of(const struct job_runner *r)
 {
 	return (enum job_state)atomic_load(&r->state);
@@ -61,25 +59,47 @@ static int stage_config(struct job_runner *r, struct job_cmdline *cmdline, struc
 	return job_find_url(r->env, cmdline, &r->found, err);
 }
 
-static int stage_register(struct job_runner *r, struct err *err)
+/* Opens the way to the controller, without a packet yet: what has happened until now waits there,
+ * too. */
+static int open_port(struct job_runner *r, struct err *err)
 {
-	CLEANUP_FREE char *facts = NULL;
+	struct job_port port = { .ctx = NULL };
+	unsigned lost;
 
 	if (!r->job->controller.present || !r->env->open_port)
 		return 0;
-	job_set_state(r, JOB_REGISTER, r->job->controller.url);
-	job_quiet(r, REGISTER_S + 60);
-	if (r->env->open_port(r->env->ctx, r->job, &r->port, err) < 0)
+	if (r->env->open_port(r->env->ctx, r->job, &port, err) < 0)
 		return -1;
-	if (!r->port.announce)
-		return 0;
-	facts = job_facts(r);
+	pthread_mutex_lock(&r->lock);
+	lost = r->early.lost;
+	job_early_send(&r->early, &port);
+	r->port = port;
+	r->has_port = true;
+	pthread_mutex_unlock(&r->lock);
+	if (lost)
+		job_warn(r, "%u events of the start were not kept for the controller", lost);
+	return 0;
+}
+
+static int announce(struct job_runner *r, unsigned window_s, struct err *err)
+{
+	CLEANUP_FREE char *facts = job_facts(r);
+
 	if (!facts)
 		return err_set(err, ERR_NOMEM, "no memory to describe this machine");
-	if (r->port.announce(r->port.ctx, facts, err) < 0)
+	job_quiet(r, window_s + 60);
+	if (r->port.announce(r->port.ctx, facts, window_s, err) < 0)
 		return -1;
-	r->registered = true;
+	atomic_store(&r->registered, true);
 	return 0;
+}
+
+static int stage_register(struct job_runner *r, struct err *err)
+{
+	if (!r->port.announce)
+		return 0;
+	job_set_state(r, JOB_REGISTER, r->job->controller.url);
+	return announce(r, r->job->controller.register_window_s, err);
 }
 
 /* What is done once per worker process. */
@@ -88,26 +108,38 @@ static int begin(struct job_runner *r, struct err *err)
 	struct job_cmdline cmdline = { .n_pins = 0 };
 	char text[300];
 
+	r->linked = !r->env->network;
 	if (stage_config(r, &cmdline, err) < 0)
 		return -1;
 	r->job = r->found.job;
+	if (open_port(r, err) < 0)
+		return -1;
 	atomic_store(&r->ctl.bandwidth, r->job->bandwidth);
 	snprintf(text, sizeof(text), "migration %s, mode %s, %d drives, job from %s",
 		r->job->migration, job_mode_name(r->job->mode), r->job->n_drives,
 		job_channel_name(r->found.channel));
 	job_step(r, "config", true, text);
 	look_for_earlier_run(r);
-	if (r->env->network && r->found.channel != JOB_CH_CMDLINE) {
-		/* Preparing disks in place needs nobody else. */
-		if (r->job->mode != JOB_PREPARE || r->job->controller.present || r->job->n_nets) {
-			job_set_state(r, JOB_NET, NULL);
-			if (job_stage_net(r, err) < 0)
-				return -1;
-		}
+	return 0;
+}
+
+/* Network and registration, until both have worked once. */
+static int go_online(struct job_runner *r, struct err *err)
+{
+	/* Preparing disks in place needs nobody else. */
+	bool needed = r->job->mode != JOB_PREPARE || r->job->controller.present || r->job->n_nets;
+
+	if (r->online)
+		return 0;
+	if (r->env->network && needed && r->found.channel != JOB_CH_CMDLINE) {
+		job_set_state(r, JOB_NET, NULL);
+		if (job_stage_net(r, err) < 0)
+			return -1;
 	}
-	if (job_cancelled(r, err) < 0)
+	if (job_cancelled(r, err) < 0 || stage_register(r, err) < 0)
 		return -1;
-	return stage_register(r, err);
+	r->online = true;
+	return 0;
 }
 
 /* Says on the worker's volume that targets are about to be written. Where that cannot be said, an
@@ -195,6 +227,28 @@ static enum job_finish planned_finish(const struct job_runner *r, enum job_state
 	return end == JOB_OFF ? r->job->finish : r->job->on_error;
 }
 
+/* Offers the result until the deadline, also when the registration failed before. */
+static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
+	enum job_finish *ret_then, struct err *err)
+{
+	uint64_t now = clock_now_ms(), end = now + deadline_s * 1000ull;
+
+	if (!atomic_load(&r->registered)) {
+		/* A refused document has not come to its network. */
+		if (!r->linked && r->found.contact && job_stage_net(r, err) < 0)
+			return -1;
+		if (!r->linked)
+			return err_set(err, ERR_CTL_UNREACHABLE, "no network adapter is up");
+		if (!deadline_s)
+			return err_set(err, ERR_CTL_UNREACHABLE, "not registered");
+		if (announce(r, deadline_s, err) < 0)
+			return -1;
+		now = clock_now_ms();
+		deadline_s = now < end ? (unsigned)((end - now + 999) / 1000) : 1;
+	}
+	return r->port.report(r->port.ctx, text, deadline_s, ret_then, err);
+}
+
 /* Tells everybody how it ended. What cannot be told does not change how it ended. */
 static enum job_finish report(struct job_runner *r, enum job_state end)
 {
@@ -215,9 +269,9 @@ static enum job_finish report(struct job_runner *r, enum job_state end)
 		job_warn(r, "the result cannot be kept here: %s", err.text);
 	if (!r->env->image && !r->env->result_file)
 		fputs(text, stdout);
-	if (r->registered && r->port.report) {
+	if (r->port.announce && r->port.report) {
 		err_clear(&err);
-		done = r->port.report(r->port.ctx, text, deadline, &then, &err) == 0;
+		done = offer(r, text, deadline, &then, &err) == 0;
 		if (!done)
 			job_warn(r, "the controller has not taken the result: %s", err.text);
 		free(text);
@@ -251,6 +305,15 @@ static void next_attempt(struct job_runner *r)
 	atomic_store(&r->ctl.pause, false);
 }
 
+static void take_contact(struct job_runner *r)
+{
+	struct err err = ERR_INIT;
+
+	r->job = r->found.contact;
+	if (open_port(r, &err) < 0)
+		log_warn("REPORT %s", err.text);
+}
+
 /* Everything between the start of the watcher and its end. */
 static enum job_finish live(struct job_runner *r)
 {
@@ -261,12 +324,17 @@ static enum job_finish live(struct job_runner *r)
 
 	for (;;) {
 		if (rc == 0)
+			rc = go_online(r, &err);
+		if (rc == 0)
 			rc = attempt(r, &err);
 		if (rc < 0)
 			fail(r, &err);
+		/* A refused document is still reported to the controller that it names. */
+		if (!r->job && r->found.contact)
+			take_contact(r);
 		end = rc == 0 ? JOB_OFF : err.code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 		then = report(r, end);
-		if (then != JOB_HOLD || !r->registered)
+		if (then != JOB_HOLD || !atomic_load(&r->registered) || !r->found.job)
 			break;
 		if (!hold(r)) {
 			then = JOB_POWEROFF;
@@ -287,6 +355,8 @@ static void runner_free(struct job_runner *r)
 		close(r->machine_fd);
 	strbuf_free(&r->prepare);
 	job_free(r->found.job);
+	job_free(r->found.contact);
+	job_early_free(&r->early);
 	free(r->disks);
 	pthread_mutex_destroy(&r->lock);
 	free(r);

@@ -28,6 +28,7 @@ static int bring_up(struct job_runner *r, const struct net_config *c, struct err
 	job_quiet(r, (c->timeout_s ? c->timeout_s : NET_TIMEOUT_S) + 30);
 	if (net_bring_up(c, NET_TIMEOUT_S, &l, err) < 0)
 		return -1;
+	r->linked = true;
 	log_info("NET %s %s (%s): %s%s%s", l.name, l.mac, l.driver, l.ipv4,
 		*l.ipv4 && *l.ipv6 ? ", " : "", l.ipv6);
 	job_init_send(r->env->init_fd, "status NET: %s %s", l.name, *l.ipv4 ? l.ipv4 : l.ipv6);

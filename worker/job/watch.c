@@ -123,7 +123,7 @@ static void *watch(void *arg)
 			job_enter_cancelling(r, "by signal");
 			atomic_store(&r->released, true);
 		}
-		if (r->registered && r->port.command)
+		if (atomic_load(&r->registered) && r->port.command)
 			take_command(r);
 		if (may_be_quiet(r, now) && now - allowed_ms > ALLOW_EVERY_MS) {
 			allowed_ms = now;

@@ -18,6 +18,7 @@
 static struct job job; /* only the controller section is looked at */
 static struct control *control;
 static struct job_port port;
+static unsigned window_s = 600;
 static enum job_state state = JOB_REGISTER;
 static _Atomic bool cancel;
 
@@ -53,8 +54,8 @@ static void do_announce(char *args)
 	struct err err = ERR_INIT;
 
 	(void)args;
-	answer(port.announce(port.ctx, "{\"firmware\":\"bios\",\"disks\":[],\"nics\":[]}", &err),
-		&err);
+	answer(port.announce(port.ctx, "{\"firmware\":\"bios\",\"disks\":[],\"nics\":[]}", window_s,
+		       &err), &err);
 }
 
 static void do_state(char *args)
@@ -232,7 +233,7 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--boot-id"))
 			opt.boot_id = v;
 		else if (!strcmp(argv[i], "--window"))
-			opt.register_window_s = (unsigned)strtoul(v, NULL, 10);
+			window_s = (unsigned)strtoul(v, NULL, 10);
 		else if (!strcmp(argv[i], "--backoff"))
 			opt.backoff_max_s = (unsigned)strtoul(v, NULL, 10);
 		else if (!strcmp(argv[i], "--timeout"))

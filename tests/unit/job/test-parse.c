@@ -360,7 +360,40 @@ TEST(drive_uris)
 	CHECK_STR(uri_of("pattern:", "1048576?zero=3"), "pattern:1048576?zero=3");
 }
 
+#define BOSS "\"migration\":\"m-7\",\"controller\":{\"url\":\"https://c/v1\",\"token\":\"t\"," \
+	"\"pins\":[\"sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}"
+
+static struct job *contact_of(const char *text)
+{
+	struct err err = ERR_INIT;
+	struct job *j = NULL;
+
+	CHECK(job_parse(text, strlen(text), &j, &err) == -1 && !j);
+	return job_parse_contact(text, strlen(text));
+}
+
+TEST(contact)
+{
+	struct job *j = contact_of("{\"drives\":7,\"network\":[{\"mac\":\"52:54:00:12:34:56\","
+		"\"dhcp\":true}],\"report_deadline_s\":9,\"finish\":\"hold\"," BOSS "}");
+
+	REQUIRE(j);
+	CHECK_STR(j->migration, "m-7");
+	CHECK_STR(j->controller.url, "https://c/v1");
+	CHECK(j->controller.present && j->controller.n_pins == 1 && j->n_nets == 1);
+	CHECK(j->report_deadline_s == 9 && j->finish == JOB_POWEROFF && !j->n_drives);
+	job_free(j);
+	j = contact_of("{\"network\":[{\"mac\":\"52:54:00:12:34:56\",\"dhcp\":true},{}]," BOSS "}");
+	REQUIRE(j);
+	CHECK(j->n_nets == 0 && !*j->nets[0].mac);
+	job_free(j);
+	CHECK(!contact_of("{\"migration\":\"m\"}"));
+	CHECK(!contact_of("{\"migration\":\"m\",\"controller\":{\"url\":\"https://c\"}}"));
+	CHECK(!contact_of("[" BOSS "]") && !contact_of("") && !contact_of("[]") && !contact_of("7"));
+}
+
 static const struct test tests[] = {
+	TEST_ENTRY(contact, "a refused document says whom to tell"),
 	TEST_ENTRY(drive_uris, "the drive's name gets its place in source.url"),
 	TEST_ENTRY(every_key, "every key of a whole document arrives in its field"),
 	TEST_ENTRY(defaults, "keys left out have the documented values"),

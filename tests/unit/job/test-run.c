@@ -26,6 +26,7 @@ static struct {
 	enum job_verb verb;
 	uint64_t bandwidth;
 	bool given, answered, announced, refuse;
+	int absent; /* so many announcements find nobody */
 	struct err answer;
 	char *result;
 	int reports;
@@ -36,11 +37,14 @@ static struct {
 	bool due;
 } ctl;
 
-static int announce(void *ctx, const char *facts, struct err *err)
+static int announce(void *ctx, const char *facts, unsigned window_s, struct err *err)
 {
 	(void)ctx;
+	CHECK(window_s == 600 || window_s == 1800);
 	CHECK(strstr(facts, "\"firmware\":") && strstr(facts, "\"disks\":"));
 	ctl.announced = true;
+	if (ctl.absent && ctl.absent--)
+		return err_set(err, ERR_CTL_UNREACHABLE, "controller: no answer");
 	return ctl.refuse ? err_set(err, ERR_CTL_AUTH, "controller: token refused") : 0;
 }
 
@@ -87,7 +91,7 @@ static int report(void *ctx, const char *result, unsigned deadline_s, enum job_f
 {
 	(void)ctx;
 	(void)err;
-	CHECK(deadline_s == 1800);
+	CHECK(deadline_s == 1800 || deadline_s == 1799);
 	free(ctl.result);
 	ctl.result = strdup(result);
 	ctl.reports++;
@@ -230,7 +234,9 @@ TEST(two_drives)
 	CHECK(same_files("a", "ta"));
 	CHECK(same_files("b", "tb"));
 	CHECK(ctl.announced && ctl.reports == 1);
-	CHECK(strstr(ctl.states, "READY COPY ") && strstr(ctl.states, "VERIFY "));
+	/* What was before the port was opened has come, too, and first. */
+	CHECK(!strncmp(ctl.states, "BOOT CONFIG REGISTER READY COPY ", 32));
+	CHECK(strstr(ctl.states, "VERIFY "));
 	CHECK(strstr(ctl.states, "PREPARE COMMIT REPORT OFF "));
 	REQUIRE(ctl.result);
 	CHECK(strstr(ctl.result, "\"verdict\":\"success\"") && strstr(ctl.result, "\"code\":\"NONE\""));
@@ -272,6 +278,44 @@ TEST(refused_by_controller)
 	CHECK(run(TWO_DRIVES(CONTROLLER), NULL) == 3);
 	CHECK(!exists("ta") && ctl.reports == 0);
 	CHECK(strstr(result(), "\"code\":\"CTL_AUTH\"") && !strstr(result(), "\"t\""));
+}
+
+/* The registration fails at first; the result is offered all the same. */
+TEST(result_after_failed_announce)
+{
+	clean();
+	ctl.absent = 1;
+	make_file("a", MIB, 1);
+	make_file("b", MIB, 1);
+	CHECK(run(TWO_DRIVES(CONTROLLER), NULL) == 3);
+	CHECK(!exists("ta") && ctl.reports == 1);
+	CHECK(strstr(ctl.states, "REGISTER FAILED REPORT OFF "));
+	REQUIRE(ctl.result);
+	CHECK(strstr(ctl.result, "\"code\":\"CTL_UNREACHABLE\""));
+	CHECK(strstr(result(), "\"acknowledged\":true"));
+}
+
+/* A document that is refused is reported to the controller it names. */
+TEST(bad_job_is_reported)
+{
+	clean();
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"delta\",\"x\":1" CONTROLLER "}",
+		NULL) == 2);
+	CHECK(ctl.announced && ctl.reports == 1);
+	CHECK_STR(ctl.states, "BOOT CONFIG FAILED REPORT OFF ");
+	REQUIRE(ctl.result);
+	CHECK(strstr(ctl.result, "\"code\":\"CFG_INVALID\"") && strstr(ctl.result, "x: unknown key"));
+	CHECK(strstr(ctl.result, "\"migration\":\"m\"") && strstr(ctl.result, "\"mode\":\"delta\""));
+	/* It is no job: a controller that says hold cannot make it one. */
+	new_controller();
+	ctl.then = JOB_HOLD;
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\"" CONTROLLER "}", NULL) == 2);
+	CHECK_STR(ctl.states, "BOOT CONFIG FAILED REPORT HOLD ");
+	/* Nobody is told by half an address. */
+	new_controller();
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"controller\":{\"url\":\"https://c\"}}",
+		NULL) == 2);
+	CHECK(!ctl.announced);
 }
 
 TEST(cancelled_then_continued)
@@ -454,6 +498,7 @@ TEST(commit_or_cancel)
 	CHECK(job_enter_commit(r, &err) == 0);
 	CHECK(!job_enter_cancelling(r, "test"));
 	CHECK(!atomic_load(&r->ctl.cancel) && atomic_load(&r->state) == JOB_COMMIT);
+	job_early_free(&r->early);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -468,6 +513,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(second_source_missing, "a fault of the second drive leaves the first untouched"),
 	TEST_ENTRY(bad_job, "a bad job fails in CONFIG with its key"),
 	TEST_ENTRY(refused_by_controller, "no registration, no write, no secret in the result"),
+	TEST_ENTRY(result_after_failed_announce, "a result is offered when nobody was there at first"),
+	TEST_ENTRY(bad_job_is_reported, "a refused document is reported to its controller"),
 	TEST_ENTRY(cancelled_then_continued, "cancel keeps data; the same job continues"),
 	TEST_ENTRY(stopped_by_signal, "a signal cancels in order"),
 	TEST_ENTRY(paused, "pause and resume by command"),

@@ -17,7 +17,7 @@ image: $(IMAGE)/manifest.json $(IMAGE)/target-worker.iso ## the bootable image i
 
 # Remade only when the programs change, not whenever the parts were looked at.
 IMAGE_PROGRAMS := $(addprefix $(IMAGE_PARTS)/,bin/busybox share/busybox/links sbin/lvm \
-	sbin/dmsetup sbin/mdadm)
+	sbin/dmsetup sbin/mdadm sbin/cryptsetup)
 $(IMAGE_PROGRAMS): | build/parts/musl.stamp
 
 $(IMAGE)/init: $(INIT_SRC) initramfs/init-internal.h scripts/image.mk | build/parts/musl.stamp

@@ -57,3 +57,38 @@ expect() {
 	[ "$2" = NONE ] || expect_code "$2"
 	! grep -q "${psk#*:}" "$work/result.json" "$work/run.log" || fail "a secret was printed"
 }
+
+# boss: a controller; jobs made by boss_job are its own.
+boss() {
+	controller=$top/build/controller/controller
+	boss_port=$(free_port)
+	: >"$work/boss.log"
+	start boss "$controller" serve --state "$work/boss" --listen "127.0.0.1:$boss_port"
+	wait_for 20 grep -q '^pin ' "$work/boss.log"
+	n_jobs=0
+}
+
+# boss_job [FILTER]: the job in $work/job.json becomes a new migration of the controller's, and is
+# changed by a jq filter then.
+boss_job() {
+	n_jobs=$((n_jobs + 1))
+	"$controller" job new --state "$work/boss" --template "$work/job.json" \
+		--migration "m-$n_jobs" --url "https://127.0.0.1:$boss_port/v1" >"$work/new.json"
+	jq "${1:-.}" "$work/new.json" >"$work/job.json"
+}
+
+# told CODE: the controller has the worker's result with this code, its sentence and hint, and the
+# same failure as an event; result.json says that it was acknowledged.
+told() {
+	"$controller" wait --state "$work/boss" "m-$n_jobs" --for result --timeout 5 >"$work/told.json" ||
+		fail "the controller has no result of m-$n_jobs"
+	[ "$(jq -r .code "$work/told.json")" = "$1" ] ||
+		fail "the controller was told $(jq -c '{verdict, err}' "$work/told.json"), not $1"
+	[ "$(jq -c .err "$work/told.json")" = "$(jq -c .err "$work/result.json")" ] ||
+		fail "controller and result.json were told different things"
+	[ "$(jq .acknowledged "$work/result.json")" = true ] || fail "not acknowledged"
+	"$controller" events --state "$work/boss" "m-$n_jobs" >"$work/events"
+	jq -es --arg code "$1" '[.[].event | select(.type == "tw.error.v1").data.err] | last |
+		.code == $code and (.text | length > 0) and (.hint | length > 0)' \
+		"$work/events" >"$work/jq.log" || fail "the controller has no event of $1"
+}

@@ -82,3 +82,25 @@ ip link set peer down
 net 30 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"timeout_s\": 1}]"
 expect failed NET_NO_LINK 3
 grep -q 'no carrier' "$work/run.log" || fail "the carrier is not named"
+ip link set peer up
+down
+
+# One adapter of two gets no answer: the other one is up, and the controller is told.
+mac2=52:54:00:00:00:02
+ip link add eth1 address $mac2 type veth peer name peer1
+ip link set peer1 up
+boss
+cat >"$work/job.json" <<-END
+	{"version": 1, "migration": "m-1", "mode": "full", "network": [
+	 {"mac": "$mac", "address": "10.9.0.5/24"}, {"mac": "$mac2", "dhcp": true, "timeout_s": 4}],
+	 "source": {"url": "nbd://10.9.0.1:5994"}, "prepare": false,
+	 "drives": [{"source": "a", "target": {"device": "/tmp/target"}}]}
+END
+boss_job
+cp "$work/job.json" "$root/tmp/job.json"
+status=0
+timeout 60 chroot "$root" /bin/worker run --network --job /tmp/job.json \
+	--result /tmp/result.json >"$work/run.log" 2>&1 || status=$?
+cp "$root/tmp/result.json" "$work/result.json"
+expect failed NET_DHCP 3
+told NET_DHCP

@@ -2,6 +2,7 @@
 #include "control/control-internal.h"
 #include "tests/unit/test.h"
 
+#include <stdlib.h>
 #include <yyjson.h>
 
 static void add(struct control_queue *q, const char *type, const char *text, int drive,
@@ -112,6 +113,21 @@ TEST(numbers_have_no_gaps)
 	control_queue_free(&q);
 }
 
+TEST(own_times)
+{
+	struct control_queue q = { .n = 0 };
+	struct job_event e = { .type = "state", .state = JOB_BOOT, .drive = -1, .at_ms = 1 };
+
+	control_queue_add(&q, &e);
+	e.at_ms = 0;
+	control_queue_add(&q, &e);
+	CHECK_U64(q.head->monotonic_ms, 1);
+	CHECK(q.tail->monotonic_ms > 1);
+	/* The wall clock goes as far back as the monotonic one. */
+	CHECK(llabs(q.tail->time_ms - q.head->time_ms - (int64_t)(q.tail->monotonic_ms - 1)) < 5000);
+	control_queue_free(&q);
+}
+
 static void clean(const char *src, size_t max, const char *want)
 {
 	char out[64];
@@ -192,6 +208,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(states_are_kept, "steps are dropped in a flood, state changes never"),
 	TEST_ENTRY(failures_are_counted, "the same failure again is counted, not queued"),
 	TEST_ENTRY(numbers_have_no_gaps, "sequences have no gaps"),
+	TEST_ENTRY(own_times, "an event that was kept has the time at which it happened"),
 	TEST_ENTRY(text_is_cleaned, "text becomes valid UTF-8 without control characters"),
 	TEST_ENTRY(events_are_json, "hostile text in an error still makes valid JSON"),
 	TEST_ENTRY(back_off_grows_and_obeys, "back-off with jitter, Retry-After, limits"),

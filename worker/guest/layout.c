@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 
-static int add_vol(struct guest *g, const char *node, int disk, int part, struct err *err)
+int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct err *err)
 {
 	struct guest_vol *v = &g->vols[g->n_vols];
 
@@ -24,6 +24,7 @@ static int add_vol(struct guest *g, const char *node, int disk, int part, struct
 	memset(v, 0, sizeof(*v));
 	v->disk = disk;
 	v->part = part;
+	v->layer = -1;
 	v->found = fs_probe(node, &v->fs, err);
 	if (v->found == FS_UNREADABLE)
 		return err_wrap(err, "inspect");
@@ -101,12 +102,29 @@ static void forget_partitions(const struct guest_disk *d)
 	}
 }
 
+static int add_listed(struct guest *g, const char *node, int disk, const struct part_list *list,
+	struct err *err)
+{
+	char path[64];
+
+	if (!list->n)
+		return guest_add_vol(g, node, disk, 0, err);
+	for (int want = 1; want <= FS_MAX_PARTS; want++) /* in the order of their numbers */
+		for (int i = 0; i < list->n; i++) {
+			if (list->number[i] != want)
+				continue;
+			snprintf(path, sizeof(path), "/dev/%s", list->name[i]);
+			if (guest_add_vol(g, path, disk, want, err) < 0)
+				return -1;
+		}
+	return 0;
+}
+
 static int add_partitions(struct guest *g, int disk, struct err *err)
 {
 	struct guest_disk *d = &g->disks[disk];
 	CLEANUP_FREE struct part_list *list = calloc(1, sizeof(*list));
 	CLEANUP_FREE struct fs_table *table = calloc(1, sizeof(*table));
-	char path[64];
 
 	if (!list || !table)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", d->node);
@@ -116,17 +134,16 @@ static int add_partitions(struct guest *g, int disk, struct err *err)
 	if (!list->n && d->loop.fd >= 0 && table->n && (tell_kernel(d, table, err) < 0 ||
 		list_partitions(d->node, list, err) < 0))
 		return -1;
-	if (!list->n)
-		return add_vol(g, d->node, disk, 0, err);
-	for (int want = 1; want <= FS_MAX_PARTS; want++) /* in the order of their numbers */
-		for (int i = 0; i < list->n; i++) {
-			if (list->number[i] != want)
-				continue;
-			snprintf(path, sizeof(path), "/dev/%s", list->name[i]);
-			if (add_vol(g, path, disk, want, err) < 0)
-				return -1;
-		}
-	return 0;
+	return add_listed(g, d->node, disk, list, err);
+}
+
+int guest_add_volumes(struct guest *g, const char *node, int disk, struct err *err)
+{
+	CLEANUP_FREE struct part_list *list = calloc(1, sizeof(*list));
+
+	if (!list)
+		return err_set(err, ERR_NOMEM, "%s: out of memory", node);
+	return list_partitions(node, list, err) < 0 ? -1 : add_listed(g, node, disk, list, err);
 }
 
 int guest_open_disks(struct guest *g, struct err *err)
@@ -168,89 +185,4 @@ void guest_close_disks(struct guest *g)
 		if (block_loop_detach(&g->disks[i].loop, &err) < 0)
 			guest_report_warn(g, "%s", err.text);
 	}
-}
-
-/* A root has /etc, programs, and says what it is or what it mounts. */
-static bool is_root(const struct fs_root *r)
-{
-	struct stat st;
-
-	return fs_is_dir(r, "/etc") && (!fs_lstat(r, "/bin", &st) || fs_is_dir(r, "/usr")) &&
-		(fs_is_file(r, "/etc/os-release") || fs_is_file(r, "/usr/lib/os-release") ||
-		fs_is_file(r, "/etc/fstab") || fs_is_file(r, "/etc/hosts"));
-}
-
-static void name_root(const struct fs_root *r, char *ret, size_t size)
-{
-	CLEANUP_FREE char *text = NULL;
-	struct err ignored = ERR_INIT; /* a root without a name is a root */
-	size_t len;
-
-	snprintf(ret, size, "Linux");
-	if (!fs_read(r, "/etc/os-release", GUEST_TEXT_MAX, &text, &len, &ignored))
-		guest_shell_value(text, "PRETTY_NAME", ret, size);
-}
-
-static int look_at(struct guest *g, struct guest_vol *v, const char *at, struct err *err)
-{
-	struct fs_root r;
-
-	if (fs_mount(v->fs.dev, v->fs.type, at, false, NULL, err) < 0) {
-		guest_report_warn(g, "%s", err->text);
-		err_clear(err);
-		return 0;
-	}
-	if (fs_root_open(&r, at, err) == 0) {
-		v->is_root = is_root(&r);
-		if (v->is_root)
-			name_root(&r, v->os, sizeof(v->os));
-		fs_root_close(&r);
-	}
-	return fs_unmount(at, err);
-}
-
-/* A volume that holds volumes: LVM2_member, linux_raid_member, crypto_LUKS, BitLocker, ... */
-static const struct guest_vol *find_container(const struct guest *g)
-{
-	for (int i = 0; i < g->n_vols; i++)
-		if (!strcmp(g->vols[i].fs.usage, "raid") || !strcmp(g->vols[i].fs.usage, "crypto"))
-			return &g->vols[i];
-	return NULL;
-}
-
-int guest_find_roots(struct guest *g, struct err *err)
-{
-	const struct guest_vol *container;
-	int n = 0;
-
-	g->root_vol = -1;
-	for (int i = 0; i < g->n_vols; i++) {
-		struct guest_vol *v = &g->vols[i];
-
-		if (v->found != FS_FOUND || !fs_mountable(v->fs.type) || !strcmp(v->fs.type, "vfat") ||
-			!strcmp(v->fs.type, "iso9660"))
-			continue;
-		if (look_at(g, v, g->at, err) < 0)
-			return -1;
-		if (g->opt->tick)
-			g->opt->tick(g->opt->ctx);
-		if (!v->is_root)
-			continue;
-		n++;
-		if (g->opt->root ? guest_find_vol(g, g->opt->root) == i : g->root_vol < 0)
-			g->root_vol = i;
-	}
-	if (!n && (container = find_container(g)))
-		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds %s, which this version does not "
-			"open, and no other volume holds a system", container->fs.dev,
-			container->fs.type);
-	if (!n)
-		return err_set(err, ERR_PREP_NO_SYSTEM, "no root file system on %d volume%s",
-			g->n_vols, g->n_vols == 1 ? "" : "s");
-	if (g->root_vol < 0)
-		return err_set(err, ERR_PREP_NO_SYSTEM, "%s is not one of the %d systems found",
-			g->opt->root, n);
-	if (n > 1 && !g->opt->root)
-		return err_set(err, ERR_PREP_MULTI_SYSTEM, "%d systems were found", n);
-	return 0;
 }

@@ -19,11 +19,19 @@ struct guest_nic {
 	char old_mac[18];  /* of the source's adapter it replaces; "" = the same */
 };
 
+/* The key of an encrypted volume, named by UUID or device, or of whichever it opens. */
+struct guest_key {
+	const char *device, *uuid; /* NULL or "" = not named that way */
+	const void *secret;
+	size_t len;
+};
+
 struct guest_options {
 	enum guest_action action;
 	const char *const *disks;  /* paths, boot disk first; NULL-terminated */
-	const char *const *keys;   /* passphrases for encrypted volumes; NULL or NULL-terminated */
-	const char *root;          /* root device chosen by the operator; NULL = decide */
+	const struct guest_key *keys; /* tried in this order */
+	int n_keys;
+	const char *root;          /* root chosen by the operator, "DEVICE[,subvol=NAME]"; NULL = decide */
 	const char *firmware;      /* of the target VM: "bios" or "uefi" */
 	const struct guest_nic *nics;
 	int n_nics;

@@ -67,6 +67,7 @@ void job_read_pop(struct job_reader *r, size_t mark);
 extern const yyjson_alc job_read_wiping_alc;
 
 /* parse-drives.c, parse-prepare.c: parts of the document; all as job_key.read */
+int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
 int job_read_drives(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
 int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
 int job_read_extensions(struct job_reader *r, yyjson_val *v, const struct job_key *k,
@@ -126,6 +127,10 @@ int job_disks(const char *sys_root, const char *dev_root, struct job_disk *ret, 
 int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
 	const struct job_disk *const *taken, int n_taken, const struct job_disk **ret,
 	struct err *err);
+
+/* The only disk that is meant, whatever is on it: for reading. DISK_NOT_FOUND, DISK_AMBIGUOUS. */
+int job_map_find(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
+	const struct job_disk **ret, struct err *err);
 
 /* medium.c: the volume we booted from, and attached config volumes */
 struct job_medium {
@@ -229,6 +234,7 @@ struct job_runner {
 	struct job_run_drive drives[JOB_MAX_DRIVES];
 	struct copy_control ctl;   /* cancel is for every stage, not only for the copy */
 	struct strbuf prepare;     /* guest/'s report */
+	char virtio_win[256];      /* device node or path of virtio-win's drivers, "" = none */
 	bool resume;               /* an earlier attempt has written to these targets */
 	bool touched;              /* a target has been written in this run */
 	unsigned attempt;

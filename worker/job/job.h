@@ -57,6 +57,13 @@ struct job_extension {
 	bool fatal;
 };
 
+/* Of encrypted volumes of the guest: of the one that is named, or of whichever it opens. */
+struct job_disk_key {
+	char device[256], uuid[64]; /* "" = not named that way */
+	char *secret;
+	size_t len;
+};
+
 struct job {
 	char migration[128];
 	enum job_mode mode;
@@ -87,8 +94,10 @@ struct job {
 		unsigned tool_timeout_s; /* 0 = guest/'s default */
 		struct guest_nic nics[JOB_MAX_NETS];
 		int n_nics;
-		char *keys[JOB_MAX_KEYS];
+		struct job_disk_key keys[JOB_MAX_KEYS];
 		int n_keys;
+		bool has_virtio_win;
+		struct job_target virtio_win; /* disk with virtio-win's drivers; never size_exact */
 	} prepare;
 	struct job_extension extensions[JOB_MAX_EXTENSIONS];
 	int n_extensions;

@@ -109,9 +109,8 @@ static int check(const struct job_disk *d, uint64_t size, const struct job_disk 
 	return 0;
 }
 
-int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
-	const struct job_disk *const *taken, int n_taken, const struct job_disk **ret,
-	struct err *err)
+int job_map_find(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
+	const struct job_disk **ret, struct err *err)
 {
 	const struct job_disk *found = NULL;
 	char what[300];
@@ -129,6 +128,20 @@ int job_map(const struct job_target *t, uint64_t size, const struct job_disk *di
 	if (!found)
 		return err_set(err, ERR_DISK_NOT_FOUND, "no disk with %s (%d disks looked at)",
 			what, n);
+	*ret = found;
+	return 0;
+}
+
+int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
+	const struct job_disk *const *taken, int n_taken, const struct job_disk **ret,
+	struct err *err)
+{
+	const struct job_disk *found = NULL;
+	char what[300];
+
+	if (job_map_find(t, size, disks, n, &found, err) < 0)
+		return -1;
+	describe(t, size, what);
 	if (check(found, size, taken, n_taken, err) < 0)
 		return err_wrap(err, "%s", what);
 	*ret = found;

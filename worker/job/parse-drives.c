@@ -26,7 +26,7 @@ static const struct job_key target_keys[] = {
 	{ .name = NULL },
 };
 
-static int read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
 {
 	struct job_target *t = field;
 
@@ -43,7 +43,7 @@ static int read_target(struct job_reader *r, yyjson_val *v, const struct job_key
 
 static const struct job_key drive_keys[] = {
 	{ "source", job_read_string, JOB_FIELD(job_drive, source), .min = 1 },
-	{ "target", read_target, JOB_FIELD(job_drive, target), .required = true },
+	{ "target", job_read_target, JOB_FIELD(job_drive, target), .required = true },
 	{ "target_state", job_read_enum, JOB_FIELD(job_drive, target_state), .names = states },
 	{ "target_zero", job_read_bool, JOB_FIELD(job_drive, target_zero) },
 	{ .name = NULL },

@@ -5,6 +5,8 @@
 
 #include "job/job-internal.h"
 
+#define MAX_SECRET 8192 /* characters of one key */
+
 /* {"MAC at the source": "MAC of the target VM"} */
 static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
 {
@@ -35,13 +37,60 @@ static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_ke
 	return 0;
 }
 
+static int read_secret(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job_disk_key *d = (struct job_disk_key *)((char *)field - k->offset);
+
+	(void)k;
+	if (d->secret)
+		return job_read_fail(r, "only one of key and key_base64 is allowed");
+	if (job_read_text(r, v, &(struct job_key){ .min = 1, .max = MAX_SECRET }, &d->secret) < 0)
+		return -1;
+	d->len = strlen(d->secret);
+	return 0;
+}
+
+/* A key file of any bytes. Decoded it is shorter: it fits in the place of its text. */
+static int read_base64(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job_disk_key *d = (struct job_disk_key *)((char *)field - k->offset);
+	char raw[MAX_SECRET + 4];
+	size_t len = 0;
+	int rc = 0;
+
+	if (read_secret(r, v, k, field) < 0)
+		return -1;
+	if (job_base64_decode(d->secret, d->len, raw, &len) < 0 || !len)
+		rc = job_read_fail(r, "is not base64");
+	explicit_bzero(d->secret, d->len);
+	memcpy(d->secret, raw, len);
+	explicit_bzero(raw, sizeof(raw));
+	d->len = len;
+	return rc;
+}
+
+static const struct job_key disk_key_keys[] = {
+	{ "device", job_read_string, JOB_FIELD(job_disk_key, device), .min = 1 },
+	{ "uuid", job_read_string, JOB_FIELD(job_disk_key, uuid), .min = 1 },
+	{ "key", read_secret, JOB_FIELD(job_disk_key, secret) },
+	{ "key_base64", read_base64, JOB_FIELD(job_disk_key, secret) },
+	{ .name = NULL },
+};
+
+/* A passphrase for any volume, or an object that says more. */
 static int read_disk_key(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
 {
 	struct job *j = ctx;
+	struct job_disk_key *d = &j->prepare.keys[i];
 
 	j->prepare.n_keys = (int)i + 1;
-	return job_read_text(r, v, &(struct job_key){ .min = 1, .max = 4096 },
-		&j->prepare.keys[i]);
+	if (!yyjson_is_obj(v))
+		return read_secret(r, v, &disk_key_keys[2], &d->secret);
+	if (job_read_object(r, v, disk_key_keys, d) < 0)
+		return -1;
+	if (*d->device && *d->uuid)
+		return job_read_fail_key(r, "uuid", "and device exclude each other");
+	return d->secret ? 0 : job_read_fail_key(r, "key", "missing");
 }
 
 static int read_disk_keys(struct job_reader *r, yyjson_val *v, const struct job_key *k,
@@ -52,6 +101,19 @@ static int read_disk_keys(struct job_reader *r, yyjson_val *v, const struct job_
 	return job_read_array(r, v, JOB_MAX_KEYS, read_disk_key, j);
 }
 
+static int read_virtio_win(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
+{
+	struct job *j = (struct job *)((char *)field - k->offset);
+
+	if (job_read_target(r, v, k, field) < 0)
+		return -1;
+	if (j->prepare.virtio_win.size_exact)
+		return job_read_fail_key(r, "size_exact", "says nothing about a disk of drivers");
+	j->prepare.has_virtio_win = true;
+	return 0;
+}
+
 static const struct job_key prepare_keys[] = {
 	{ "guest", job_read_string, JOB_FIELD(job, prepare.guest), .min = 1 },
 	{ "network", read_nic_map, JOB_FIELD(job, prepare.nics) },
@@ -59,6 +121,7 @@ static const struct job_key prepare_keys[] = {
 	{ "dry_run", job_read_bool, JOB_FIELD(job, prepare.dry_run) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
+	{ "virtio_win", read_virtio_win, JOB_FIELD(job, prepare.virtio_win) },
 	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },
 	{ "tool_timeout_s", job_read_unsigned, JOB_FIELD(job, prepare.tool_timeout_s), .min = 10,
 		.max = 86400 },

@@ -321,8 +321,11 @@ void job_free(struct job *j)
 		return;
 	for (i = 0; i < j->n_extensions; i++)
 		wipe_text(j->extensions[i].run);
-	for (i = 0; i < j->prepare.n_keys; i++)
-		wipe_text(j->prepare.keys[i]);
+	for (i = 0; i < j->prepare.n_keys; i++) {
+		if (j->prepare.keys[i].secret)
+			explicit_bzero(j->prepare.keys[i].secret, j->prepare.keys[i].len);
+		free(j->prepare.keys[i].secret);
+	}
 	free(j->provenance_json);
 	explicit_bzero(j, sizeof(*j));
 	free(j);

@@ -161,6 +161,31 @@ static int map_all(struct job_runner *r, struct err *err)
 	}
 }
 
+/* Windows' drivers are only read: a CD drive or a write-protected disk will do. */
+static int map_virtio_win(struct job_runner *r, struct err *err)
+{
+	const struct job_target *t = &r->job->prepare.virtio_win;
+	const struct job_disk *disk;
+	int i;
+
+	*r->virtio_win = '\0';
+	if (!r->job->prepare.has_virtio_win)
+		return 0;
+	if (*t->device && r->env->image)
+		return err_set(err, ERR_CFG_INVALID, "device: only outside the image");
+	if (*t->device && access(t->device, R_OK) < 0)
+		return err_sys(err, ERR_DISK_NOT_FOUND, "%s", t->device);
+	if (!*t->device && job_map_find(t, 0, r->disks, r->n_disks, &disk, err) < 0)
+		return -1;
+	snprintf(r->virtio_win, sizeof(r->virtio_win), "%s", *t->device ? t->device : disk->b.node);
+	for (i = 0; i < r->job->n_drives; i++)
+		if (!strcmp(r->drives[i].target, r->virtio_win))
+			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d]",
+				r->virtio_win, i);
+	log_info("READY virtio-win %s", r->virtio_win);
+	return 0;
+}
+
 static void choose_method(struct job_runner *r, int i)
 {
 	const struct job_drive *jd = &r->job->drives[i];
@@ -178,9 +203,6 @@ int job_preflight(struct job_runner *r, struct err *err)
 	if (r->job->n_extensions)
 		return err_set(err, ERR_CFG_INVALID,
 			"extensions: this worker does not run operators' scripts yet");
-	if (r->job->prepare.n_keys)
-		return err_set(err, ERR_CFG_INVALID,
-			"prepare.keys: this worker does not open encrypted volumes yet");
 	if (r->env->image && check_memory(err) < 0)
 		return -1;
 	for (i = 0; i < r->job->n_drives && r->job->mode != JOB_PREPARE; i++) {
@@ -192,6 +214,8 @@ int job_preflight(struct job_runner *r, struct err *err)
 	}
 	if (map_all(r, err) < 0)
 		return -1;
+	if (map_virtio_win(r, err) < 0)
+		return err_wrap(err, "prepare.virtio_win");
 	for (i = 0; i < r->job->n_drives; i++) {
 		choose_method(r, i);
 		log_info("READY drives[%d] %s -> %s%s", i,

@@ -182,7 +182,8 @@ static int release_heads(struct job_runner *r, struct err *err)
 static int run_guest(struct job_runner *r, struct err *err)
 {
 	const struct job *j = r->job;
-	const char *disks[JOB_MAX_DRIVES + 1] = { NULL }, *keys[JOB_MAX_KEYS + 1] = { NULL };
+	const char *disks[JOB_MAX_DRIVES + 1] = { NULL };
+	struct guest_key keys[JOB_MAX_KEYS];
 	char work_dir[64];
 	struct guest_options opt = {
 		.action = j->prepare.undo      ? GUEST_UNDO
@@ -190,6 +191,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 					       : GUEST_APPLY,
 		.disks = disks,
 		.keys = keys,
+		.n_keys = j->prepare.n_keys,
 		.root = strcmp(j->prepare.guest, "auto") ? j->prepare.guest : NULL,
 		.firmware = job_firmware(),
 		.nics = j->prepare.nics,
@@ -209,12 +211,16 @@ static int run_guest(struct job_runner *r, struct err *err)
 	for (i = 0; i < j->n_drives; i++)
 		disks[i] = r->drives[i].target;
 	for (i = 0; i < j->prepare.n_keys; i++)
-		keys[i] = j->prepare.keys[i];
+		keys[i] = (struct guest_key){ j->prepare.keys[i].device, j->prepare.keys[i].uuid,
+			j->prepare.keys[i].secret, j->prepare.keys[i].len };
 	strcpy(work_dir, r->env->image ? WORK_DIR : WORK_DIR_HOST);
 	if (!mkdtemp(work_dir))
 		return err_sys(err, ERR_INTERNAL, "make %s", work_dir);
 	strbuf_reset(&r->prepare);
 	rc = guest_run(&opt, &r->prepare, err);
+	/* Only Linux gets so far: guest/ names Windows as not supported yet. */
+	if (rc == 0 && *r->virtio_win)
+		job_step(r, "virtio-win", true, "not needed: the guest is not Windows");
 	if (rmdir(work_dir) < 0)
 		log_warn("remove %s: %s", work_dir, strerror(errno));
 	return rc;

@@ -27,7 +27,8 @@ static const char whole[] =
 	" \"verify\": \"full\", \"bandwidth\": \"200M\","
 	" \"prepare\": {\"guest\": \"/dev/sda2\", \"remove_tools\": false, \"nvram\": false,"
 	"   \"network\": {\"00:50:56:00:00:01\": \"52:54:00:12:34:56\"},"
-	"   \"keys\": [\"first\", \"second\"], \"tool_timeout_s\": 120},"
+	"   \"keys\": [\"first\", \"second\", {\"uuid\": \"1-2\", \"key_base64\": \"AAH/\"}],"
+	"   \"virtio_win\": {\"serial\": \"VW\"}, \"tool_timeout_s\": 120},"
 	" \"extensions\": [{\"when\": \"mounted\", \"run\": \"#!/bin/sh\\ntrue\\n\","
 	"   \"fatal\": false}],"
 	" \"finish\": \"hold\", \"on_error\": \"reboot\", \"report_deadline_s\": 60}";
@@ -173,6 +174,17 @@ static const struct {
 	{ FULL ",\"prepare\":{\"network\":{\"52:54:00:12:34:56\":1}}}",
 		"prepare.network.52:54:00:12:34:56: must be a string" },
 	{ FULL ",\"prepare\":{\"keys\":[\"\"]}}", "prepare.keys[0]: must not be empty" },
+	{ FULL ",\"prepare\":{\"keys\":[{\"uuid\":\"x\"}]}}", "prepare.keys[0].key: missing" },
+	{ FULL ",\"prepare\":{\"keys\":[{\"key\":\"x\",\"key_base64\":\"eA==\"}]}}",
+		"prepare.keys[0].key_base64: only one of" },
+	{ FULL ",\"prepare\":{\"keys\":[{\"key_base64\":\"%\"}]}}",
+		"prepare.keys[0].key_base64: is not base64" },
+	{ FULL ",\"prepare\":{\"keys\":[{\"key\":\"x\",\"uuid\":\"u\",\"device\":\"d\"}]}}",
+		"prepare.keys[0].uuid: and device exclude" },
+	{ FULL ",\"prepare\":{\"virtio_win\":{}}}", "prepare.virtio_win: needs exactly one" },
+	{ FULL ",\"prepare\":{\"virtio_win\":{\"size_exact\":true}}}",
+		"prepare.virtio_win.size_exact: says nothing" },
+	{ FULL ",\"prepare\":{\"virtio_win\":\"x\"}}", "prepare.virtio_win: must be an object" },
 	{ FULL ",\"extensions\":[{\"when\":\"never\",\"run\":\"x\"}]}",
 		"extensions[0].when: \"never\" is not one of" },
 	{ FULL ",\"extensions\":[{\"when\":\"mounted\"}]}", "extensions[0].run: missing" },
@@ -225,8 +237,13 @@ TEST(every_key)
 	CHECK(j->prepare.n_nics == 1 && j->prepare.tool_timeout_s == 120);
 	CHECK_STR(j->prepare.nics[0].old_mac, "00:50:56:00:00:01");
 	CHECK_STR(j->prepare.nics[0].mac, "52:54:00:12:34:56");
-	CHECK(j->prepare.n_keys == 2);
-	CHECK_STR(j->prepare.keys[1], "second");
+	CHECK(j->prepare.n_keys == 3);
+	CHECK_STR(j->prepare.keys[1].secret, "second");
+	CHECK(j->prepare.keys[1].len == 6 && !*j->prepare.keys[1].device);
+	CHECK_STR(j->prepare.keys[2].uuid, "1-2");
+	CHECK(j->prepare.keys[2].len == 3 && !memcmp(j->prepare.keys[2].secret, "\0\x01\xff", 3));
+	CHECK(j->prepare.has_virtio_win);
+	CHECK_STR(j->prepare.virtio_win.serial, "VW");
 	CHECK(j->n_extensions == 1 && !j->extensions[0].fatal);
 	CHECK_STR(j->extensions[0].when, "mounted");
 	CHECK_STR(j->extensions[0].run, "#!/bin/sh\ntrue\n");

@@ -466,15 +466,40 @@ TEST(one_target_twice)
 	CHECK(strstr(result(), "a link to nothing") && !exists("ta"));
 }
 
-TEST(keys_are_refused)
+TEST(keys_stay_secret)
 {
 	clean();
 	make_file("a", MIB, 1);
-	make_file("b", MIB, 1);
 	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"source\":{\"url\":\"file:@\"},"
-		  "\"drives\":[{\"source\":\"a\",\"target\":{\"device\":\"@/ta\"}}],"
-		  "\"prepare\":{\"keys\":[\"open sesame\"]}}", NULL) == 2);
-	CHECK(strstr(result(), "prepare.keys") && !strstr(result(), "sesame") && !exists("ta"));
+		  "\"drives\":[{\"source\":\"none\",\"target\":{\"device\":\"@/ta\"}}],"
+		  "\"prepare\":{\"keys\":[\"open sesame\"]}" CONTROLLER "}", NULL) == 4);
+	CHECK(strstr(result(), "SRC_NO_DRIVE") && !strstr(result(), "sesame") && !exists("ta"));
+	CHECK(ctl.result && !strstr(ctl.result, "sesame"));
+}
+
+/* Windows' drivers are looked for before anything is written, and are no target. */
+TEST(virtio_win)
+{
+	static const char job[] = "{\"version\":1,\"migration\":\"m\",\"mode\":\"full\","
+		"\"source\":{\"url\":\"file:@\"},\"drives\":[{\"source\":\"a\","
+		"\"target\":{\"device\":\"@/ta\"}}],\"prepare\":{\"virtio_win\":{\"%s\":\"%s\"}}}";
+	static const char *const cases[][3] = {
+		{ "device", "@/nothing", "DISK_NOT_FOUND" }, { "device", "@/ta", "DISK_BUSY" },
+		{ "serial", "no-such-serial", "DISK_NOT_FOUND" },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		char text[512];
+
+		clean();
+		make_file("a", MIB, 1);
+		if (i == 1)
+			make_file("ta", MIB, 2);
+		snprintf(text, sizeof(text), job, cases[i][0], cases[i][1]);
+		CHECK(run(text, NULL) == 5);
+		CHECK(strstr(result(), cases[i][2]) && strstr(result(), "prepare.virtio_win: "));
+		CHECK(strstr(result(), "\"touched\":false"));
+	}
 }
 
 TEST(commit_or_cancel)
@@ -507,7 +532,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(target_zero_after_reset, "target_zero is not believed after an unknown run"),
 	TEST_ENTRY(retry_forgets, "a second attempt does not inherit results of the first"),
 	TEST_ENTRY(one_target_twice, "two names of one target are found out"),
-	TEST_ENTRY(keys_are_refused, "prepare.keys is refused, not ignored"),
+	TEST_ENTRY(keys_stay_secret, "a key of prepare.keys is in no result"),
+	TEST_ENTRY(virtio_win, "the disk of Windows' drivers is checked first"),
 	TEST_ENTRY(commit_or_cancel, "commit and cancel exclude each other"),
 	TEST_ENTRY(two_drives, "two drives arrive equal; states, result, acknowledgement"),
 	TEST_ENTRY(second_source_missing, "a fault of the second drive leaves the first untouched"),

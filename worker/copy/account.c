@@ -34,7 +34,7 @@ void copy_account_reset(struct copy_job *job)
 	pthread_mutex_lock(&job->lock);
 	/* A barrier under way would bring back what is taken away here. */
 	while (job->in_barrier)
-		pthread_cond_wait(&job->cond, &job->lock);
+		pthread_cond_wait(&job->watch, &job->lock);
 	memset(job->done_units, 0, job->bitmap_bytes);
 	memset(job->durable_units, 0, job->bitmap_bytes);
 	memset(job->bad_units, 0, job->bitmap_bytes);
@@ -156,7 +156,7 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	}
 	pthread_mutex_lock(&job->lock);
 	job->in_barrier = false;
-	pthread_cond_broadcast(&job->cond);
+	pthread_cond_broadcast(&job->watch);
 	pthread_mutex_unlock(&job->lock);
 	free(units);
 	return r;
@@ -190,7 +190,7 @@ void *copy_flusher(void *arg)
 			t.tv_sec++;
 			t.tv_nsec -= 1000000000;
 		}
-		pthread_cond_timedwait(&job->cond, &job->lock, &t);
+		pthread_cond_timedwait(&job->watch, &job->lock, &t);
 	}
 	pthread_mutex_unlock(&job->lock);
 	return NULL;

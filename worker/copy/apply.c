@@ -19,17 +19,15 @@ static enum copy_kind kind_of(const struct source_req *r, uint32_t leaf, uint32_
 	return bytes_are_zero((uint8_t *)r->buf + leaf * SOURCE_LEAF, len) ? COPY_ZERO : COPY_DATA;
 }
 
-static void add_to_root(struct copy_job *job, const struct copy_req *q, uint32_t leaf,
-	uint32_t len, enum copy_kind kind)
+static void hash_for_root(struct copy_job *job, const struct copy_req *q, uint32_t leaf,
+	uint32_t len, enum copy_kind kind, struct source_hash *ret)
 {
-	uint64_t off = q->r.off + leaf * SOURCE_LEAF;
-
 	if (kind == COPY_EQUAL)
-		copy_root_leaf(job->root, off, &q->plain[leaf]);
+		*ret = q->plain[leaf];
 	else if (kind == COPY_ZERO)
-		copy_root_zero(job->root, off, len);
+		copy_root_zero_hash(job->root, len, ret);
 	else
-		copy_root_data(job->root, off, (uint8_t *)q->r.buf + leaf * SOURCE_LEAF, len);
+		copy_leaf_hash((uint8_t *)q->r.buf + leaf * SOURCE_LEAF, len, ret);
 }
 
 static int put(struct copy_job *job, const struct copy_req *q, uint32_t at, uint32_t len,
@@ -43,31 +41,47 @@ static int put(struct copy_job *job, const struct copy_req *q, uint32_t at, uint
 	return 0;
 }
 
-static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
+/* Neighbours of a kind together. */
+static int put_runs(struct copy_job *job, const struct copy_req *q, const enum copy_kind *kinds,
+	struct err *err)
 {
-	uint32_t at = 0, len = q->r.len;
+	for (uint32_t at = 0, end; at < q->r.len; at = end) {
+		enum copy_kind kind = kinds[at / SOURCE_LEAF];
 
-	while (at < len) {
-		enum copy_kind kind = kind_of(&q->r, at / SOURCE_LEAF, smaller(SOURCE_LEAF, len - at));
-		uint32_t end = at;
-
-		do {
-			uint32_t leaf = end / SOURCE_LEAF, n = smaller(SOURCE_LEAF, len - end);
-
-			if (end > at && kind_of(&q->r, leaf, n) != kind)
-				break;
-			add_to_root(job, q, leaf, n, kind);
-			end += n;
-		} while (end < len);
+		end = at;
+		do
+			end += smaller(SOURCE_LEAF, q->r.len - end);
+		while (end < q->r.len && kinds[end / SOURCE_LEAF] == kind);
 		if (put(job, q, at, end - at, kind, err) < 0)
 			return -1;
-		pthread_mutex_lock(&job->lock);
-		copy_account(job, q->r.off + at, end - at, kind);
-		if (q->piece.sample && kind != COPY_EQUAL)
-			job->differences++;
-		pthread_mutex_unlock(&job->lock);
-		at = end;
 	}
+	return 0;
+}
+
+static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
+{
+	struct source_hash hashes[SOURCE_MAX_LEAVES];
+	enum copy_kind kinds[SOURCE_MAX_LEAVES];
+	uint32_t n = 0, sums[COPY_BAD] = { 0 }, len = q->r.len, unequal = 0;
+
+	for (uint32_t at = 0; at < len; at += SOURCE_LEAF, n++) {
+		uint32_t part = smaller(SOURCE_LEAF, len - at);
+
+		kinds[n] = kind_of(&q->r, n, part);
+		hash_for_root(job, q, n, part, kinds[n], &hashes[n]);
+		sums[kinds[n]] += part;
+		unequal += kinds[n] != COPY_EQUAL;
+	}
+	if (put_runs(job, q, kinds, err) < 0)
+		return -1;
+	copy_root_leaves(job->root, q->r.off, len, hashes);
+	pthread_mutex_lock(&job->lock);
+	for (unsigned kind = 0; kind < COPY_BAD; kind++)
+		if (sums[kind])
+			copy_account(job, q->r.off, sums[kind], (enum copy_kind)kind);
+	if (q->piece.sample)
+		job->differences += unequal;
+	pthread_mutex_unlock(&job->lock);
 	return 0;
 }
 
@@ -109,9 +123,9 @@ int copy_hash_target(struct copy_job *job, struct copy_req *q, struct err *err)
 			source_hash_leaf(job->src, buf + at, n, &q->r.have[i]);
 		else
 			q->r.have[i] = q->plain[i];
-		if (target_root)
-			copy_root_leaf(job->root, q->r.off + at, &q->plain[i]);
 	}
+	if (target_root)
+		copy_root_leaves(job->root, q->r.off, q->r.len, q->plain);
 	return 0;
 }
 

@@ -189,6 +189,12 @@ static void do_locally(struct copy_slot *slot, const struct copy_piece *p)
 	job->outstanding--;
 }
 
+/* What the next piece may need; in the buffers, a run that long has to be free. */
+static uint32_t largest(const struct copy_job *job)
+{
+	return job->mode == COPY_MODE_COPY && !job->again ? job->request : SOURCE_MAX_REQUEST;
+}
+
 /* Fills the channel. With the lock held. 1 goes on, 0 nothing to ask now, -1 the pass is over for
  * this channel, -2 broken. */
 static int fill(struct copy_slot *slot, struct err *err)
@@ -200,8 +206,8 @@ static int fill(struct copy_slot *slot, struct err *err)
 		struct copy_req *q;
 		int r;
 
-		if (!job->free || !source_room(slot->chan, job->request) ||
-			job->in_use + SOURCE_MAX_REQUEST > job->budget)
+		if (!source_room(slot->chan, job->request) ||
+			!copy_pool_has_room(job, largest(job)))
 			return 0;
 		r = copy_plan_next(slot, &p);
 		if (r == -2)
@@ -340,7 +346,7 @@ void *copy_channel(void *arg)
 	}
 	pthread_mutex_lock(&job->lock);
 	job->running--;
-	pthread_cond_broadcast(&job->cond);
+	pthread_cond_broadcast(&job->watch);
 	pthread_mutex_unlock(&job->lock);
 	return NULL;
 }

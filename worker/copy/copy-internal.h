@@ -17,6 +17,7 @@
 #define COPY_MIN_REQUEST (256u << 10)
 #define COPY_PIECE_MIN 4096u       /* a failing range is split down to this */
 #define COPY_MAX_REQS 128
+#define COPY_BUDGET_MAX (128u << 20)
 #define COPY_MAX_SLOTS 16
 #define COPY_EXTENTS 2048
 
@@ -44,7 +45,6 @@ struct copy_req {
 	struct source_hash plain[SOURCE_MAX_LEAVES]; /* DIFF: leaves of the target, seed 0 */
 	struct copy_slot *owner; /* in flight there; NULL = free or in hands */
 	uint64_t submitted_ns;
-	uint32_t touched;        /* bytes of its buffer that take memory */
 	struct copy_req *next_free;
 };
 
@@ -78,7 +78,8 @@ struct copy_job {
 	bool distrust;            /* a tracker was wrong: look at everything */
 
 	pthread_mutex_t lock;     /* everything below, unless _Atomic */
-	pthread_cond_t cond;
+	pthread_cond_t cond;      /* channels wait for work */
+	pthread_cond_t watch;     /* the watcher and the flusher wait; a barrier has ended */
 	bool stop;                /* failed, cancelled or done: threads end */
 	bool failed;
 	struct err err;           /* of the first failure */
@@ -103,8 +104,10 @@ struct copy_job {
 	/* pool.c */
 	struct copy_req reqs[COPY_MAX_REQS];
 	struct copy_req *free;
-	uint8_t *buffers;
-	uint64_t in_use, touched, budget;
+	uint8_t *mapping, *buffers; /* buffers: aligned within the mapping */
+	size_t mapped;
+	uint64_t budget;          /* bytes */
+	uint64_t used[COPY_BUDGET_MAX / SOURCE_LEAF / 64]; /* a bit per leaf of the buffers */
 	_Atomic uint32_t request; /* size of requests, adaptive */
 	uint32_t request_cap;     /* after EINVAL and the like */
 	uint64_t min_latency_ns, adapt_at_ms, adapt_bytes;
@@ -148,6 +151,7 @@ void copy_plan_free(struct copy_job *job);
 /* pool.c: with the lock held */
 int copy_pool_init(struct copy_job *job, struct err *err);
 void copy_pool_free(struct copy_job *job);
+bool copy_pool_has_room(const struct copy_job *job, uint32_t len);
 struct copy_req *copy_pool_take(struct copy_job *job, uint32_t len);
 void copy_pool_give(struct copy_job *job, struct copy_req *q);
 uint32_t copy_pool_request_size(struct copy_job *job);
@@ -207,9 +211,13 @@ bool copy_cancelled(const struct copy_job *job);
  * is a root that is not computed. */
 struct copy_root *copy_root_new(uint64_t size);
 void copy_root_free(struct copy_root *root);
-void copy_root_leaf(struct copy_root *root, uint64_t off, const struct source_hash *h);
+/* Leaves one after the other from off on, len bytes together. */
+void copy_root_leaves(struct copy_root *root, uint64_t off, uint32_t len,
+	const struct source_hash *h);
 void copy_root_data(struct copy_root *root, uint64_t off, const void *buf, size_t len);
 void copy_root_zero(struct copy_root *root, uint64_t off, uint64_t len);
+/* The hash of a leaf of zeroes, len bytes up to SOURCE_LEAF. */
+void copy_root_zero_hash(const struct copy_root *root, uint32_t len, struct source_hash *ret);
 /* The hash of a leaf with seed 0. */
 void copy_leaf_hash(const void *buf, size_t len, struct source_hash *ret);
 /* From now on it cannot be computed. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests with their buffers, bounded in bytes, and how large and how fast requests may be. The
- * buffers are one mapping: a place costs memory only as far as it was ever used.
+ * buffers are one mapping of as much as the budget allows, cut like a buddy allocator does: a
+ * request has a run of leaves that is a power of two long and begins at a multiple of that. The
+ * lowest free run is taken, so that a copy that needs little memory keeps to little.
  */
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -9,31 +11,42 @@
 #include "base/clock.h"
 #include "copy/copy-internal.h"
 
-#define BUDGET_MAX (32u << 20)
+#define BUDGET_DEFAULT (32u << 20)
 #define BUDGET_MIN (8u << 20)
+#define HUGE_PAGE (2u << 20)
 #define ADAPT_MS 200
 #define REQUESTS_OF_A_LINK 16 /* replication.md 5.1: size = rate x RTT / 16 */
 
+static uint64_t choose_budget(const struct copy_job *job)
+{
+	uint64_t budget = job->opt->memory;
+	struct sysinfo si;
+
+	if (!budget) {
+		budget = BUDGET_DEFAULT;
+		if (!sysinfo(&si) && (uint64_t)si.totalram * si.mem_unit / 6 < budget)
+			budget = (uint64_t)si.totalram * si.mem_unit / 6;
+	}
+	if (budget < BUDGET_MIN)
+		budget = BUDGET_MIN;
+	return budget < COPY_BUDGET_MAX ? budget / HUGE_PAGE * HUGE_PAGE : COPY_BUDGET_MAX;
+}
+
 int copy_pool_init(struct copy_job *job, struct err *err)
 {
-	struct sysinfo si;
-	void *p = mmap(NULL, (size_t)COPY_MAX_REQS * SOURCE_MAX_REQUEST, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p;
 
+	job->budget = choose_budget(job);
+	job->mapped = job->budget + HUGE_PAGE;
+	p = mmap(NULL, job->mapped, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return err_sys(err, ERR_NOMEM, "buffers for the copy");
-	job->buffers = p;
-	job->budget = job->opt->memory;
-	if (!job->budget) {
-		job->budget = BUDGET_MAX;
-		if (!sysinfo(&si) && (uint64_t)si.totalram * si.mem_unit / 6 < job->budget)
-			job->budget = (uint64_t)si.totalram * si.mem_unit / 6;
-	}
-	if (job->budget < BUDGET_MIN)
-		job->budget = BUDGET_MIN;
-	/* Last in, first out: the same few places are used again and again. */
+	job->mapping = p;
+	job->buffers = p + (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+	/* A few hundred page faults less a second; a kernel without them has small pages. */
+	madvise(job->buffers, job->budget, MADV_HUGEPAGE);
 	for (int i = COPY_MAX_REQS - 1; i >= 0; i--) {
-		job->reqs[i].r.buf = job->buffers + (size_t)i * SOURCE_MAX_REQUEST;
 		job->reqs[i].next_free = job->free;
 		job->free = &job->reqs[i];
 	}
@@ -44,35 +57,58 @@ int copy_pool_init(struct copy_job *job, struct err *err)
 
 void copy_pool_free(struct copy_job *job)
 {
-	if (job->buffers)
-		munmap(job->buffers, (size_t)COPY_MAX_REQS * SOURCE_MAX_REQUEST);
+	if (job->mapping)
+		munmap(job->mapping, job->mapped);
+}
+
+/* Leaves that a request of len takes: a power of two, which divides the bits of a word. */
+static unsigned run_of(uint32_t len)
+{
+	unsigned n = 1;
+
+	while (n * SOURCE_LEAF < len)
+		n *= 2;
+	return n;
+}
+
+/* The first leaf of the lowest free run of n; -1 when there is none. */
+static int find_run(const struct copy_job *job, unsigned n)
+{
+	uint64_t mask = (1ull << n) - 1;
+	unsigned leaves = (unsigned)(job->budget / SOURCE_LEAF);
+
+	_Static_assert(SOURCE_MAX_LEAVES < 64, "a run fits a word");
+	for (unsigned i = 0; i < leaves; i += n)
+		if (!(job->used[i / 64] >> i % 64 & mask))
+			return (int)i;
+	return -1;
+}
+
+bool copy_pool_has_room(const struct copy_job *job, uint32_t len)
+{
+	return job->free && find_run(job, run_of(len)) >= 0;
 }
 
 struct copy_req *copy_pool_take(struct copy_job *job, uint32_t len)
 {
+	unsigned n = run_of(len);
+	int at = find_run(job, n);
 	struct copy_req *q = job->free;
 
-	if (!q || job->in_use + len > job->budget)
+	if (!q || at < 0)
 		return NULL;
 	job->free = q->next_free;
-	job->in_use += len;
+	job->used[at / 64] |= ((1ull << n) - 1) << at % 64;
+	q->r.buf = job->buffers + (size_t)at * SOURCE_LEAF;
 	q->r.len = len;
-	if (len > q->touched) {
-		job->touched += len - q->touched;
-		q->touched = len;
-	}
 	return q;
 }
 
 void copy_pool_give(struct copy_job *job, struct copy_req *q)
 {
-	job->in_use -= q->r.len;
-	/* When the size of requests changes, other places are used: the old ones go back. */
-	if (job->touched > job->budget) {
-		madvise(q->r.buf, SOURCE_MAX_REQUEST, MADV_DONTNEED);
-		job->touched -= q->touched;
-		q->touched = 0;
-	}
+	size_t at = (size_t)((uint8_t *)q->r.buf - job->buffers) / SOURCE_LEAF;
+
+	job->used[at / 64] &= ~(((1ull << run_of(q->r.len)) - 1) << at % 64);
 	q->owner = NULL;
 	q->next_free = job->free;
 	job->free = q;

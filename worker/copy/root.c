@@ -94,12 +94,18 @@ static void add(struct copy_root *r, uint64_t off, const struct source_hash *h)
 	unit->leaves = NULL;
 }
 
-void copy_root_leaf(struct copy_root *r, uint64_t off, const struct source_hash *h)
+void copy_root_leaves(struct copy_root *r, uint64_t off, uint32_t len,
+	const struct source_hash *h)
 {
 	if (!r)
 		return;
+	if (off % SOURCE_LEAF || (len % SOURCE_LEAF && off + len != r->size)) {
+		r->broken = true;
+		return;
+	}
 	pthread_mutex_lock(&r->lock);
-	add(r, off, h);
+	for (uint32_t at = 0; at < len; at += SOURCE_LEAF)
+		add(r, off + at, h++);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -108,16 +114,22 @@ void copy_root_data(struct copy_root *r, uint64_t off, const void *buf, size_t l
 	const uint8_t *b = buf;
 
 	for (size_t at = 0; r && at < len; at += SOURCE_LEAF) {
-		size_t n = len - at < SOURCE_LEAF ? len - at : SOURCE_LEAF;
+		uint32_t n = len - at < SOURCE_LEAF ? (uint32_t)(len - at) : SOURCE_LEAF;
 		struct source_hash h;
 
-		if (n < SOURCE_LEAF && off + at + n != r->size) {
-			r->broken = true;
-			return;
-		}
 		copy_leaf_hash(b + at, n, &h);
-		copy_root_leaf(r, off + at, &h);
+		copy_root_leaves(r, off + at, n, &h);
 	}
+}
+
+void copy_root_zero_hash(const struct copy_root *r, uint32_t len, struct source_hash *ret)
+{
+	static const uint8_t zeroes[SOURCE_LEAF];
+
+	if (r && len == SOURCE_LEAF)
+		*ret = r->zero;
+	else
+		copy_leaf_hash(zeroes, len, ret);
 }
 
 void copy_root_zero(struct copy_root *r, uint64_t off, uint64_t len)

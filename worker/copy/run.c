@@ -22,6 +22,7 @@ void copy_fail_locked(struct copy_job *job, const struct err *err)
 		job->err = *err;
 	job->failed = job->stop = true;
 	pthread_cond_broadcast(&job->cond);
+	pthread_cond_broadcast(&job->watch);
 }
 
 void copy_fail(struct copy_job *job, const struct err *err)
@@ -41,7 +42,7 @@ static void watch_wait(struct copy_job *job)
 		t.tv_sec++;
 		t.tv_nsec -= 1000000000;
 	}
-	pthread_cond_timedwait(&job->cond, &job->lock, &t);
+	pthread_cond_timedwait(&job->watch, &job->lock, &t);
 }
 
 static void cancel_channels(struct copy_job *job)
@@ -289,7 +290,7 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 		r = copy_all(job, pace, err);
 	pthread_mutex_lock(&job->lock);
 	job->flusher_stop = true;
-	pthread_cond_broadcast(&job->cond);
+	pthread_cond_broadcast(&job->watch);
 	pthread_mutex_unlock(&job->lock);
 	pthread_join(flusher, NULL);
 	/* A flush beside the end of the pass may have failed: that is no copy. */
@@ -389,6 +390,7 @@ static void release(struct copy_job *job)
 	if (job->bad_file)
 		fclose(job->bad_file);
 	pthread_cond_destroy(&job->cond);
+	pthread_cond_destroy(&job->watch);
 	pthread_mutex_destroy(&job->lock);
 	free(job);
 }
@@ -437,6 +439,7 @@ int copy_run(struct source *src, struct sink *dst, const struct copy_options *op
 	job->phase = "copy";
 	pthread_mutex_init(&job->lock, NULL);
 	pthread_cond_init(&job->cond, NULL);
+	pthread_cond_init(&job->watch, NULL);
 	r = init(job, err);
 	if (!r)
 		r = run(job, err);

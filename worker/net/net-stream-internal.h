@@ -6,11 +6,17 @@
 
 struct net_tls; /* tls.c */
 
+/* A protocol reads its headers in a few small steps: what comes behind them is kept, so that
+ * one system call does. Larger reads go past it, into the caller's memory. */
+#define NET_RX 2048
+
 struct stream {
 	int fd;
 	unsigned timeout_ms;
 	char name[128];
 	struct net_tls *tls;
+	uint32_t rx_at, rx_end; /* received and not yet taken, without TLS */
+	uint8_t rx[NET_RX];
 };
 
 /* stream.c */

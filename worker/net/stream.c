@@ -159,7 +159,7 @@ int net_fd(const struct stream *s)
 
 bool net_pending(const struct stream *s)
 {
-	return s->tls && net_tls_pending(s->tls);
+	return s->rx_at < s->rx_end || (s->tls && net_tls_pending(s->tls));
 }
 
 static int poll_for(struct stream *s, short events, int timeout_ms)
@@ -201,12 +201,11 @@ int net_wait_readable(struct stream *s, unsigned timeout_ms, struct err *err)
 	return n < 0 ? err_sys(err, ERR_NET_IO, "%s: wait", s->name) : n > 0;
 }
 
-int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
+/* At least one byte from the socket; 0 at the end of the stream. */
+static int receive(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
 {
 	ssize_t n;
 
-	if (s->tls)
-		return net_tls_read(s, buf, len, ret_len, err);
 	while ((n = recv(s->fd, buf, len, 0)) < 0) {
 		if (errno == EINTR)
 			continue;
@@ -216,6 +215,28 @@ int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len, stru
 			return -1;
 	}
 	*ret_len = (size_t)n;
+	return 0;
+}
+
+int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
+{
+	size_t n;
+
+	if (s->tls)
+		return net_tls_read(s, buf, len, ret_len, err);
+	if (s->rx_at == s->rx_end) {
+		if (len >= NET_RX)
+			return receive(s, buf, len, ret_len, err);
+		if (receive(s, s->rx, NET_RX, &n, err) < 0)
+			return -1;
+		s->rx_at = 0;
+		s->rx_end = (uint32_t)n;
+	}
+	if (len > s->rx_end - s->rx_at)
+		len = s->rx_end - s->rx_at;
+	memcpy(buf, s->rx + s->rx_at, len);
+	s->rx_at += (uint32_t)len;
+	*ret_len = len;
 	return 0;
 }
 

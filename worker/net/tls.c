@@ -378,6 +378,9 @@ static int start(struct stream *s, const struct net_tls_config *c, bool server, 
 {
 	struct net_tls *t;
 
+	/* Bytes in front of the handshake are not what TLS protects. */
+	if (s->rx_at < s->rx_end)
+		return err_set(err, ERR_SRC_TLS, "%s: data in front of the TLS handshake", s->name);
 	if (psa_crypto_init() != PSA_SUCCESS)
 		return err_set(err, ERR_INTERNAL, "no random numbers for TLS");
 	t = calloc(1, sizeof(*t));

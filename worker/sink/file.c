@@ -49,7 +49,9 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_DISK_NOT_FOUND,
 			"%s is neither a block device nor a file", target);
-	k->info.reads_zero = !st.st_size;
+	/* A file without any data is one hole; a file system that cannot tell says "data". */
+	k->info.reads_zero = !st.st_size ||
+		(lseek(f->fd, 0, SEEK_DATA) < 0 && errno == ENXIO);
 	k->info.size = (uint64_t)st.st_size;
 	k->info.align = BLOCK;
 	f->zeroer = (struct sink_zeroer){ .ways = ways, .granule = BLOCK, .fd = f->fd };

@@ -26,4 +26,3 @@ build/host/control-driver: tests/unit/control/driver.c build/host/control.a buil
 		build/host/obj/job/names.o
 	$(if $(V),,@echo '  LD $@';)$(host_CC) $(CFLAGS_ALL) $(host_CFLAGS) -o $@ $< build/host/control.a \
 		build/host/obj/job/names.o build/host/base.a $(host_LDFLAGS) $(LIBS)
-controller: build/host/control-driver

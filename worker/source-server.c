@@ -13,6 +13,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "capture/capture.h"
 #include "net/net.h"
 #include "proto/proto.h"
 #include "serve/serve.h"
@@ -202,7 +203,9 @@ static void usage(FILE *out)
 	char left[64];
 
 	fputs("usage: source-server --drive NAME=PATH --psk-file FILE [options]\n"
-	      "Serves drives of this machine, read-only, to target-worker.\n", out);
+	      "       source-server inventory [--json] [--root DIR]\n"
+	      "Serves drives of this machine, read-only, to target-worker, or tells what machine it is.\n",
+		out);
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		snprintf(left, sizeof(left), "--%s%s%s", options[i].name,
 			options[i].value ? " " : "", options[i].value ? options[i].value : "");
@@ -311,6 +314,33 @@ static int serve(const struct serve_config *c, struct err *err)
 	return r;
 }
 
+/* source-server inventory [--json] [--root DIR] */
+static int inventory(int argc, char **argv, struct err *err)
+{
+	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
+		{ "root", required_argument, NULL, 'r' }, { NULL, 0, NULL, 0 } };
+	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+	const char *root = "/";
+	bool json = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
+		if (c == 'j')
+			json = true;
+		else if (c == 'r')
+			root = optarg;
+		else
+			return err_set(err, ERR_USAGE, "see source-server --help");
+	}
+	if (optind < argc)
+		return err_set(err, ERR_USAGE, "\"%s\" is not an option", argv[optind]);
+	if (capture_inventory(root, json, &text, err) < 0)
+		return -1;
+	if (fdio_write(STDOUT_FILENO, text.s, text.len) < 0)
+		return err_sys(err, ERR_INTERNAL, "write the inventory");
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct args a = { .c = { .port = PROTO_PORT, .freeze_s = FREEZE_S,
@@ -320,7 +350,10 @@ int main(int argc, char **argv)
 
 	a.c.drives = a.drives;
 	a.c.host = a.host;
-	r = parse(&a, argc, argv, &err);
+	if (argc > 1 && !strcmp(argv[1], "inventory"))
+		r = inventory(argc - 1, argv + 1, &err);
+	else
+		r = parse(&a, argc, argv, &err);
 	if (!r)
 		r = serve(&a.c, &err);
 	for (unsigned i = 0; i < a.n_keys; i++)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
-# AES-256-GCM with AES-NI and CLMUL and a vectorised ChaCha20-Poly1305, for mbedTLS (mbedtls/aead.c).
+# A vectorised ChaCha20-Poly1305 for mbedTLS (mbedtls/aead.c).
 
 part_build()
 {

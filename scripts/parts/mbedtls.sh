@@ -25,7 +25,9 @@ part_build()
 	sed -i -E 's/^(psa_status_t )(mbedtls_psa_aead_(en|de)crypt\()/\1builtin_\2/' \
 		$lib/psa_crypto_aead.c
 	grep -c '^psa_status_t builtin_' $lib/psa_crypto_aead.c | grep -qx 2
-	cp "$RECIPE/aead.c" $lib/psa_aead_sodium.c
+	cp "$RECIPE/aead.c" $lib/psa_aead_fast.c
+	cp "$RECIPE/gcm.c" $lib/aes_gcm_fast.c
+	cp "$RECIPE/gcm.h" $lib/
 	# Most files are empty under our configuration.
 	# shellcheck disable=SC2046  # file names of sources have no spaces
 	cc_archive libmbedcrypto.a $(find $lib -name '*.c' | sort |

@@ -26,6 +26,9 @@ void net_stream_tune(int fd);
 /* Waits for POLLIN or POLLOUT within the stream's timeout; -1 with NET_IO. */
 int net_stream_wait(struct stream *s, short events, struct err *err);
 
+/* suites.c: ends with 0, fastest first on this machine */
+const int *net_tls_suites(bool psk);
+
 /* tls.c: as net_read_some and net_write_some of the layer below. What is written waits for
  * net_tls_flush, or until there is enough of it. */
 int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err);

@@ -262,17 +262,6 @@ static int load_certificates(struct net_tls *t, const struct net_tls_config *c, 
 static int configure(struct net_tls *t, const struct net_tls_config *c, bool server,
 	struct err *err)
 {
-	/* Fastest first. An external key is bound to SHA-256 (RFC 8446, 4.2.11), so that with
-	 * a pre-shared key ChaCha20-Poly1305 is what mbedTLS and libsodium do at full speed. */
-	static const int psk_suites[] = { MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-		MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-		MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
-	static const int cert_suites[] = { MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-		MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-		MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-		MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-		MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
 	bool psk = c->psk || c->psks;
 	int r = mbedtls_ssl_config_defaults(&t->conf,
 		server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
@@ -283,7 +272,7 @@ static int configure(struct net_tls *t, const struct net_tls_config *c, bool ser
 	mbedtls_ssl_conf_rng(&t->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
 	mbedtls_ssl_conf_min_tls_version(&t->conf,
 		c->tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
-	mbedtls_ssl_conf_ciphersuites(&t->conf, psk ? psk_suites : cert_suites);
+	mbedtls_ssl_conf_ciphersuites(&t->conf, net_tls_suites(psk));
 	mbedtls_ssl_conf_tls13_key_exchange_modes(&t->conf,
 		psk ? MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL
 		    : MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);

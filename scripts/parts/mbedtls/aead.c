@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two ciphers that carry the bulk of every connection, AES-256-GCM and ChaCha20-Poly1305, done by
- * libsodium: several times the speed of mbedTLS' own, which works block by block. TLS records
- * come here one at a time through psa_aead_encrypt and psa_aead_decrypt. Everything libsodium
- * does not do (other key, nonce and tag sizes, AES on processors without AES-NI and CLMUL) goes
- * on to mbedTLS' own functions, which the recipe renames to builtin_*.
+ * The two ciphers that carry the bulk of every connection: AES-GCM done by gcm.c and
+ * ChaCha20-Poly1305 by libsodium, several times the speed of mbedTLS' own, which works block by
+ * block. TLS records come here one at a time through psa_aead_encrypt and psa_aead_decrypt. What
+ * these two do not do (other nonce and tag sizes, processors without AES-NI and CLMUL) goes on to
+ * mbedTLS' own functions, which the recipe renames to builtin_*.
  */
 #include <cpuid.h>
 #include <psa/crypto.h>
 #include <sodium.h>
+#include <string.h>
 
-#define KEY_LEN 32
-#define NONCE_LEN 12
-#define TAG_LEN 16
+#include "gcm.h"
+
+#define CHACHA_KEY_LEN 32
+#define NONCE_LEN GCM_NONCE
+#define TAG_LEN GCM_TAG
 
 /* Both functions of mbedTLS' psa_crypto_aead.c have this shape. */
 typedef psa_status_t aead_fn(const psa_key_attributes_t *attributes, const uint8_t *key,
@@ -52,19 +55,28 @@ static enum cipher choose(const psa_key_attributes_t *attributes, psa_algorithm_
 {
 	psa_key_type_t type = psa_get_key_type(attributes);
 
-	if (key_len != KEY_LEN || nonce_len != NONCE_LEN)
+	if (nonce_len != NONCE_LEN)
 		return BUILTIN;
-	if (emulated())
-		return alg == PSA_ALG_CHACHA20_POLY1305 && type == PSA_KEY_TYPE_CHACHA20 ? CHACHA
-											 : BUILTIN;
+	if (alg == PSA_ALG_GCM && type == PSA_KEY_TYPE_AES && (key_len == 16 || key_len == 32))
+		return gcm_usable() && !emulated() ? AES_GCM : BUILTIN;
+	if (alg != PSA_ALG_CHACHA20_POLY1305 || type != PSA_KEY_TYPE_CHACHA20 ||
+	    key_len != CHACHA_KEY_LEN)
+		return BUILTIN;
 	/* May be called any number of times, from any thread. */
-	if (sodium_init() < 0)
-		return BUILTIN;
-	if (alg == PSA_ALG_GCM && type == PSA_KEY_TYPE_AES)
-		return crypto_aead_aes256gcm_is_available() ? AES_GCM : BUILTIN;
-	if (alg == PSA_ALG_CHACHA20_POLY1305 && type == PSA_KEY_TYPE_CHACHA20)
-		return CHACHA;
-	return BUILTIN;
+	return emulated() || sodium_init() >= 0 ? CHACHA : BUILTIN;
+}
+
+static int gcm_decrypt(const struct gcm_job *job)
+{
+	uint8_t tag[TAG_LEN], kept[TAG_LEN];
+
+	/* In place, the output may end where the tag stands, but never covers it. */
+	memcpy(kept, job->in + job->len, TAG_LEN);
+	gcm_crypt(job, 0, tag);
+	if (sodium_memcmp(tag, kept, TAG_LEN) == 0)
+		return 0;
+	sodium_memzero(job->out, job->len);
+	return -1;
 }
 
 psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes, const uint8_t *key,
@@ -73,6 +85,7 @@ psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes, co
 				      const uint8_t *in, size_t in_len, uint8_t *out,
 				      size_t out_size, size_t *out_len)
 {
+	struct gcm_job job = { key, key_len, nonce, ad, ad_len, in, out, in_len };
 	unsigned long long done = 0;
 	int ret;
 
@@ -80,8 +93,9 @@ psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes, co
 	case AES_GCM:
 		if (out_size < TAG_LEN || out_size - TAG_LEN < in_len)
 			return PSA_ERROR_BUFFER_TOO_SMALL;
-		ret = crypto_aead_aes256gcm_encrypt(out, &done, in, in_len, ad, ad_len, NULL,
-						    nonce, key);
+		gcm_crypt(&job, 1, out + in_len);
+		done = in_len + TAG_LEN;
+		ret = 0;
 		break;
 	case CHACHA:
 		if (out_size < TAG_LEN || out_size - TAG_LEN < in_len)
@@ -107,6 +121,7 @@ psa_status_t mbedtls_psa_aead_decrypt(const psa_key_attributes_t *attributes, co
 				      size_t out_size, size_t *out_len)
 {
 	enum cipher cipher = choose(attributes, alg, key_len, nonce_len);
+	struct gcm_job job = { key, key_len, nonce, ad, ad_len, in, out, 0 };
 	unsigned long long done = 0;
 	int ret;
 
@@ -118,13 +133,14 @@ psa_status_t mbedtls_psa_aead_decrypt(const psa_key_attributes_t *attributes, co
 		return PSA_ERROR_INVALID_ARGUMENT;
 	if (out_size < in_len - TAG_LEN)
 		return PSA_ERROR_BUFFER_TOO_SMALL;
-	/* Both check the tag before they write anything. */
-	if (cipher == AES_GCM)
-		ret = crypto_aead_aes256gcm_decrypt(out, &done, NULL, in, in_len, ad, ad_len,
-						    nonce, key);
-	else
+	/* What does not fit its tag is never left in out. */
+	if (cipher == AES_GCM) {
+		done = job.len = in_len - TAG_LEN;
+		ret = gcm_decrypt(&job);
+	} else {
 		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, &done, NULL, in, in_len, ad,
 								ad_len, nonce, key);
+	}
 	if (ret != 0)
 		return PSA_ERROR_INVALID_SIGNATURE;
 	*out_len = done;

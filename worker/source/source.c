@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+#include <xxh_x86dispatch.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -359,6 +359,11 @@ int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *r
 {
 	*ret_bytes = 0;
 	return c->src->ops->resume ? c->src->ops->resume(c, units, bytes, ret_bytes, err) : 0;
+}
+
+int source_begin_anew(struct source *s, struct err *err)
+{
+	return s->ops->begin_anew ? s->ops->begin_anew(s, err) : 0;
 }
 
 int source_finish(struct source *s, struct err *err)

@@ -11,15 +11,22 @@
 #include <yyjson.h>
 
 #include "base/cleanup.h"
+#include "base/fdio.h"
 #include "commands.h"
 #include "guest/guest.h"
 
 #define MAX_NICS 16
+#define MAX_KEYS 16
+#define KEY_MAX (8u << 20) /* as cryptsetup's */
 
 struct request {
 	struct guest_options opt;
 	bool json, quiet;
 	struct guest_nic nics[MAX_NICS];
+	struct guest_key keys[MAX_KEYS];
+	int n_secrets;
+	char *secrets[MAX_KEYS];
+	size_t secret_len[MAX_KEYS];
 	char work[64];
 };
 
@@ -37,6 +44,43 @@ static int add_nic(struct request *q, const char *text, struct err *err)
 		memcpy(nic->old_mac, eq + 1, 17);
 	q->opt.n_nics++;
 	return 0;
+}
+
+static int add_one_key(struct request *q, const char *name, const void *secret, size_t len,
+	struct err *err)
+{
+	struct guest_key *k = &q->keys[q->opt.n_keys];
+
+	if (q->opt.n_keys == MAX_KEYS)
+		return err_set(err, ERR_USAGE, "--key: more than %d keys", MAX_KEYS);
+	*k = (struct guest_key){ .secret = secret, .len = len };
+	if (*name == '/')
+		k->device = name;
+	else
+		k->uuid = name;
+	q->opt.n_keys++;
+	return 0;
+}
+
+/* FILE, DEVICE=FILE or UUID=FILE. A passphrase in a text file ends before the newline; a key file
+ * is what it is: so both are tried. */
+static int add_key(struct request *q, char *text, struct err *err)
+{
+	char *eq = access(text, F_OK) ? strrchr(text, '=') : NULL, *secret;
+	const char *name = eq ? text : "";
+	size_t len;
+
+	if (q->n_secrets == MAX_KEYS)
+		return err_set(err, ERR_USAGE, "--key: more than %d keys", MAX_KEYS);
+	if (fdio_read_file(eq ? eq + 1 : text, KEY_MAX, &secret, &len, err) < 0)
+		return err_wrap(err, "--key");
+	if (eq)
+		*eq = '\0';
+	q->secrets[q->n_secrets] = secret;
+	q->secret_len[q->n_secrets++] = len;
+	if (len && secret[len - 1] == '\n' && add_one_key(q, name, secret, len - 1, err) < 0)
+		return -1;
+	return add_one_key(q, name, secret, len, err);
 }
 
 static void show_step(void *ctx, const char *step, bool done, const char *detail)
@@ -135,6 +179,10 @@ static int isolate(struct request *q, struct err *err)
 
 static void leave(struct request *q)
 {
+	for (int i = 0; i < q->n_secrets; i++) {
+		explicit_bzero(q->secrets[i], q->secret_len[i]);
+		free(q->secrets[i]);
+	}
 	if (!*q->work)
 		return;
 	umount2(q->work, MNT_DETACH);
@@ -144,7 +192,7 @@ static void leave(struct request *q)
 static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
-		"DISK...\n", name, strcmp(name, "prepare") ? "" :
+		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
 		" [--dry-run|--undo] [--keep-tools] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
@@ -176,9 +224,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 			q->opt.root = optarg;
 		if (c == 'T' && !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
 			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds", optarg);
-		if (c == 'k')
-			return err_set(err, ERR_PREP_UNSUPPORTED, "--key: this version opens no encrypted "
-				"volumes");
+		if (c == 'k' && add_key(q, optarg, err) < 0)
+			return -1;
 		if (c == 'n' && add_nic(q, optarg, err) < 0)
 			return -1;
 	}
@@ -195,6 +242,7 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 	struct err err = ERR_INIT;
 
 	q.opt.nics = q.nics;
+	q.opt.keys = q.keys;
 	q.opt.step = show_step;
 	q.opt.ctx = &q;
 	if (parse(&q, argc, argv, &err) < 0) {

@@ -10,14 +10,35 @@ inspect
 is '.facts.os.id == "debian" and .facts.tools == "open-vm-tools" and .facts.firmware == "bios"'
 is '.facts.kernels[0] | .version == "'$kernel'" and .in_initrd == [] and .bootable'
 
-cp "$work/disk" "$work/second"
+# Two systems, and each one's loader starts itself: nothing decides.
+cp "$work/disk" "$work/first"
+sed -i 's#root=/dev/sda1#root=/dev/sdb1#' "$work/tree/boot/grub/grub.cfg"
+uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0003 pack
+mv "$work/disk" "$work/second"
+mv "$work/first" "$work/disk"
 status=0
 "$worker" inspect --json "$work/disk" "$work/second" >"$work/report.json" 2>"$work/prepare.log" || status=$?
 expect PREP_MULTI_SYSTEM 7
+is '.error.text | test("/dev/loop[0-9]+p1 \\(Phony Debian 12\\), /dev/loop[0-9]+p1 \\(Phony Debian 12\\)")'
+is '.facts.systems | length == 2 and ([.[].chosen] == [false, false])'
 is '[.facts.volumes[] | select(.system)] | length == 2'
 "$worker" inspect --json --root /dev/sdb1 "$work/disk" "$work/second" >"$work/report.json" \
 	2>"$work/prepare.log" || fail "--root /dev/sdb1"
-is '.facts.os.id == "debian"'
+is '.facts.os.id == "debian" and [.facts.systems[].chosen] == [false, true]'
+
+# The default entry of the only loader there is decides: the second entry, on the second disk.
+rm "$work/tree/boot/grub/grub.cfg"
+uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0003 pack
+mv "$work/disk" "$work/second"
+tests/data/phony-debian "$work/other"
+grub=$work/other/boot/grub/grub.cfg
+printf 'if [ "$next" ]; then\n\tset default="${next}"\nelse\n\tset default="1"\nfi\n%s\n%s\n' \
+	"$(cat "$grub")" "$(sed 's/Phony/Other/; s#/dev/sda1#/dev/sdb1#' "$grub")" >"$grub.new"
+mv "$grub.new" "$grub"
+tests/data/phony-disk "$work/other" "$work/disk"
+"$worker" inspect --json "$work/disk" "$work/second" >"$work/report.json" 2>"$work/prepare.log" ||
+	fail "the default entry does not decide: $(cat "$work/prepare.log")"
+is '[.facts.systems[].chosen] == [false, true]'
 
 truncate -s 64M "$work/empty"
 status=0

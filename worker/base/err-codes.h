@@ -43,6 +43,7 @@ X(SRC_NO_DRIVE, 4, 0, "the source does not serve that drive; compare drives[].so
 X(SRC_EOF, 4, 1, "the source went away; start it again, the worker continues")
 X(SRC_READ, 4, 1, "the source cannot read these sectors; check its disk, see --bad-ranges")
 X(SRC_SLOW, 4, 1, "no byte came for a long time; check the source's load and the link")
+X(SRC_CHANGED, 4, 1, "the source changed while it was read; run again, everything is compared")
 X(SRC_SIZE, 4, 0, "the source reports an impossible drive size")
 
 X(DISK_NOT_FOUND, 5, 1, "no disk of this VM matches drives[].target; attach it or correct it")
@@ -73,6 +74,9 @@ X(PREP_TOOLS, 7, 0, "the old hypervisor's tools could not be removed; see the lo
 X(PREP_NETWORK, 7, 0, "the guest's network configuration could not be adapted")
 X(PREP_EXTENSION, 7, 0, "an operator's script failed; see its output in the log")
 X(PREP_TIMEOUT, 7, 1, "a guest command took too long and was ended; see its output in the log")
+X(PREP_STACK, 7, 0, "the guest's RAID arrays or volume groups are incomplete or clash; see the text")
+X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")
+X(PREP_HIBERNATED, 7, 0, "shut the guest down on the source, or set prepare.hibernation: discard")
 X(PREP_VERIFY, 7, 0, "the prepared guest would not boot; see the report")
 X(PREP_UNDO, 7, 0, "the changes could not be taken back; copy the guest again")
 

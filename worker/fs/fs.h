@@ -8,6 +8,7 @@
 #ifndef FS_FS_H
 #define FS_FS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,65 @@ int fs_unmount(const char *where, struct err *err);
 /* Waits until no file system holds the device: the last user's mounts go a moment after it. */
 int fs_wait_free(const char *dev, unsigned seconds, struct err *err);
 bool fs_mountable(const char *type); /* the worker knows what to do with this type */
+
+/*
+ * stack.c, stack-md.c, stack-lvm.c, stack-luks.c: volumes that stand on other volumes, opened by
+ * mdadm, lvm and cryptsetup as they lie in the image. The tools see the named devices only. Unless
+ * the stack is writable not one byte of them changes; no array is ever synchronised.
+ */
+enum fs_layer_kind { FS_LAYER_MD, FS_LAYER_LVM, FS_LAYER_LUKS };
+#define FS_STACK_MAX 64
+struct fs_layer {
+	enum fs_layer_kind kind;
+	char name[128];      /* "/dev/md0", a volume group, the name below /dev/mapper */
+	char uuid[64];
+	char detail[64];     /* "raid1, metadata 1.2", "LUKS2" */
+	char problem[200];   /* "1 of 2 members is missing"; "" = none */
+	char *on;            /* devices below it, separated by commas */
+};
+struct fs_stack {
+	struct fs_layer layers[FS_STACK_MAX]; /* bottom first */
+	int n;
+	bool writable;
+	void (*tick)(void *ctx);              /* may be NULL; as cancel */
+	void *ctx;
+	const _Atomic bool *cancel;
+};
+const char *fs_layer_name(enum fs_layer_kind k); /* "md", "lvm", "luks" */
+/* Whether this machine can open the kind: PREP_UNSUPPORTED says what is missing. */
+int fs_stack_able(enum fs_layer_kind k, struct err *err);
+/* Closes everything, top first. Goes on after a failure; err is the first one. */
+int fs_stack_close(struct fs_stack *s, struct err *err);
+
+/* Assembles the members of one array (NULL-terminated). */
+int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
+	struct fs_layer **ret, struct err *err);
+
+#define FS_LVM_MAX 64
+struct fs_lvm_group {
+	char name[128], uuid[64];
+	int missing;         /* physical volumes that are on none of the devices */
+	bool shared;         /* by several hosts: needs their lock manager */
+	bool exported;
+	char system_id[128]; /* owner, "" = none */
+};
+/* The volume groups on the devices. Returns how many, -1 with err. */
+int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group *ret, int max,
+	struct err *err);
+struct fs_lvm_volume {
+	char name[128], node[256]; /* "root", "/dev/mapper/vg-root" */
+	bool snapshot;             /* of another volume: same content, same UUIDs */
+};
+/* Activates a group under its own name and calls each active volume of it. */
+int fs_lvm_open(struct fs_stack *s, const char *const *devs, const struct fs_lvm_group *vg,
+	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx, struct fs_layer **ret,
+	struct err *err);
+
+enum fs_key { FS_KEY_FITS, FS_KEY_WRONG, FS_KEY_FAILED /* err is filled */ };
+enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, const char *name,
+	const void *key, size_t len, struct fs_layer **ret, struct err *err);
+/* Gives an open volume another name below /dev/mapper, also while it is mounted. */
+int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, struct err *err);
 
 /* root.c: paths are absolute within the guest. */
 struct fs_root {

@@ -28,7 +28,7 @@
 
 #define DEFAULT_TIMEOUT_S 900
 #define MAX_FILE (4ull << 30)
-#define MAX_NODES (GUEST_MAX_VOLS + GUEST_MAX_DISKS)
+#define MAX_NODES (2 * GUEST_MAX_VOLS + GUEST_MAX_DISKS)
 
 /* What installing and removing packages and building an initramfs needs, and no more. */
 #define KEEP(c) (1ull << (c))
@@ -37,7 +37,7 @@ static const uint64_t kept_caps = KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEE
 	KEEP(CAP_LINUX_IMMUTABLE) | KEEP(CAP_SYS_CHROOT) | KEEP(CAP_MKNOD) | KEEP(CAP_SETFCAP);
 
 struct node {
-	char path[64];
+	char path[160];
 	mode_t mode;
 	dev_t dev;
 };
@@ -72,6 +72,8 @@ static int make_dev(const struct cell *c)
 
 	if (mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=256k") < 0)
 		return fail("mount /dev");
+	if (mkdir("/dev/mapper", 0755) < 0)
+		return fail("make /dev/mapper");
 	for (int i = 0; i < c->n_nodes; i++)
 		if (mknod(c->nodes[i].path, c->nodes[i].mode, c->nodes[i].dev) < 0 &&
 			errno != EEXIST)
@@ -208,7 +210,7 @@ static void add_node(struct cell *c, const char *path, mode_t mode, dev_t dev)
 	struct node *n = &c->nodes[c->n_nodes];
 
 	if ((size_t)snprintf(n->path, sizeof(n->path), "%s", path) >= sizeof(n->path) ||
-		strchr(path + 5, '/'))
+		strchr(strncmp(path, "/dev/mapper/", 12) ? path + 5 : path + 12, '/'))
 		return;
 	n->mode = mode;
 	n->dev = dev;
@@ -217,12 +219,20 @@ static void add_node(struct cell *c, const char *path, mode_t mode, dev_t dev)
 
 static void add_block(struct cell *c, const char *path)
 {
-	char real[FS_PATH_MAX];
+	char real[FS_PATH_MAX], name[32];
 	struct stat st;
 
-	if (realpath(path, real) && !stat(real, &st) && S_ISBLK(st.st_mode) &&
-		!strncmp(real, "/dev/", 5))
-		add_node(c, real, S_IFBLK | 0600, st.st_rdev);
+	if (!realpath(path, real) || stat(real, &st) || !S_ISBLK(st.st_mode) ||
+		strncmp(real, "/dev/", 5))
+		return;
+	add_node(c, real, S_IFBLK | 0600, st.st_rdev);
+	/* Of device-mapper: by the name of mountinfo and by that of sysfs. */
+	if (strncmp(path, "/dev/mapper/", 12))
+		return;
+	if (strcmp(path, real))
+		add_node(c, path, S_IFBLK | 0600, st.st_rdev);
+	snprintf(name, sizeof(name), "/dev/dm-%u", minor(st.st_rdev));
+	add_node(c, name, S_IFBLK | 0600, st.st_rdev);
 }
 
 static void fill_cell(struct cell *c, struct guest *g)

@@ -43,10 +43,20 @@ struct guest_disk {
 struct guest_vol {
 	struct fs_info fs;
 	enum fs_found found;
-	int disk;            /* index, -1 = stands on several (LVM, md) */
+	int disk;            /* index, -1 = stands on a layer (LVM, md, LUKS) */
 	int part;            /* 0 = the whole disk */
+	int layer;           /* of g->stack that it belongs to, -1 = none */
+	bool tried;          /* a layer on it was opened, or cannot be */
+	bool snapshot;       /* of another volume: never a root */
+	char alias[288];     /* "/dev/vg/root" beside "/dev/mapper/vg-root" */
 	bool is_root;
 	char os[64];         /* of a root */
+};
+#define GUEST_MAX_SYSTEMS 32
+struct guest_system {
+	int vol;
+	char subvol[256];    /* btrfs: below the top, "" = the default one */
+	char os[64];
 };
 struct guest_mount {
 	char point[256];     /* as in fstab */
@@ -150,7 +160,12 @@ struct guest {
 	int n_disks;
 	struct guest_vol vols[GUEST_MAX_VOLS];
 	int n_vols;
+	struct fs_stack stack;
+	struct err locked;   /* why the first layer stayed closed */
+	struct guest_system systems[GUEST_MAX_SYSTEMS];
+	int n_systems;
 	int root_vol;        /* -1 = none */
+	char root_subvol[256];
 	char at[FS_PATH_MAX];
 	struct fs_root root;
 	struct guest_mount mounts[GUEST_MAX_MOUNTS];
@@ -167,10 +182,30 @@ struct guest {
 };
 
 int guest_open_disks(struct guest *g, struct err *err);
+int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct err *err);
+/* The partitions of a device, or the device itself when it has none. */
+int guest_add_volumes(struct guest *g, const char *node, int disk, struct err *err);
+
+/* layers.c */
+int guest_open_layers(struct guest *g, struct err *err);
+/* Encrypted volumes get the names that the root's crypttab gives them. */
+int guest_adopt_names(struct guest *g, struct err *err);
+
+/* systems.c */
 int guest_find_roots(struct guest *g, struct err *err);
+/* default-entry.c: the system that the boot loader starts by default, -1 = undecided. */
+int guest_default_system(struct guest *g, struct err *err);
+
+/* tree.c */
+/* Mounts one volume as the root; guest_unmount takes it away. */
+int guest_mount_root(struct guest *g, int vol, bool writable, struct err *err);
+/* As fs_mount, with all devices of a btrfs. */
+int guest_mount_vol(struct guest *g, int vol, const char *where, bool writable,
+	const char *options, struct err *err);
 int guest_mount_tree(struct guest *g, bool writable, struct err *err);
 int guest_make_writable(struct guest *g, struct err *err);
 int guest_unmount(struct guest *g, struct err *err);
+
 void guest_close_disks(struct guest *g);
 /* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
  * none of the disks has it. */

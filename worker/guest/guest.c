@@ -92,7 +92,11 @@ static int run(struct guest *g, const char **ret_verdict, struct err *err)
 	int result;
 
 	guest_report_step(g, "disks", NULL);
-	if (guest_open_disks(g, err) < 0 || guest_find_roots(g, err) < 0)
+	if (guest_open_disks(g, err) < 0)
+		return -1;
+	guest_report_step(g, "layers", NULL);
+	if (guest_open_layers(g, err) < 0 || guest_find_roots(g, err) < 0 ||
+		guest_adopt_names(g, err) < 0)
 		return -1;
 	guest_report_step(g, "mount", g->vols[g->root_vol].fs.dev);
 	result = guest_mount_tree(g, false, err);
@@ -145,6 +149,11 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 	/* The caller removes work_dir, and says so when it is not empty: a mount that stayed. */
 	if (*g->at)
 		rmdir(g->at);
+	err_clear(&late);
+	if (fs_stack_close(&g->stack, &late) < 0 && !result) {
+		*err = late;
+		result = -1;
+	}
 	guest_close_disks(g);
 	free_guest(g);
 	if (!result && report && report->failed)

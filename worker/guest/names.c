@@ -104,9 +104,12 @@ int guest_find_vol(const struct guest *g, const char *spec)
 		{ "/dev/disk/by-label/", offsetof(struct fs_info, label), false },
 		{ "/dev/disk/by-partuuid/", offsetof(struct fs_info, partuuid), true },
 		{ "/dev/disk/by-partlabel/", offsetof(struct fs_info, partlabel), false },
+		{ "/dev/disk/by-id/dm-name-", offsetof(struct fs_info, dev), false },
 		{ "", offsetof(struct fs_info, dev), false }, /* as this machine calls it */
 	};
 
+	if (!*spec)
+		return -1;
 	for (size_t t = 0; t < sizeof(tags) / sizeof(tags[0]); t++) {
 		size_t n = strlen(tags[t].tag);
 
@@ -117,6 +120,11 @@ int guest_find_vol(const struct guest *g, const char *spec)
 		for (int i = 0; i < g->n_vols; i++) {
 			const char *value = (const char *)&g->vols[i].fs + tags[t].off;
 
+			if (!n && !strcmp(g->vols[i].alias, spec))
+				return i;
+			if (!strncmp(spec, "/dev/disk/by-id/dm-name-", n) &&
+				!strncmp(value, "/dev/mapper/", 12))
+				value += 12;
 			if (*value && !(tags[t].any_case ? strcasecmp(value, spec + n) :
 				strcmp(value, spec + n)))
 				return i;

@@ -180,6 +180,51 @@ static yyjson_mut_val *volumes(struct guest *g)
 	return a;
 }
 
+static yyjson_mut_val *layers(struct guest *g)
+{
+	yyjson_mut_val *a = yyjson_mut_arr(g->doc);
+
+	for (int i = 0; i < g->stack.n; i++) {
+		const struct fs_layer *l = &g->stack.layers[i];
+		yyjson_mut_val *o = yyjson_mut_obj(g->doc), *on = yyjson_mut_arr(g->doc);
+
+		put(g, o, "kind", fs_layer_name(l->kind));
+		put(g, o, "name", l->name);
+		put(g, o, "uuid", l->uuid);
+		put(g, o, "detail", l->detail);
+		if (*l->problem)
+			put(g, o, "problem", l->problem);
+		for (const char *p = l->on; *p; p += strcspn(p, ","), p += *p == ',') {
+			char dev[256];
+
+			snprintf(dev, sizeof(dev), "%.*s", (int)strcspn(p, ","), p);
+			yyjson_mut_arr_append(on, text(g, dev));
+		}
+		yyjson_mut_obj_add_val(g->doc, o, "on", on);
+		yyjson_mut_arr_append(a, o);
+	}
+	return a;
+}
+
+static yyjson_mut_val *systems(struct guest *g)
+{
+	yyjson_mut_val *a = yyjson_mut_arr(g->doc);
+
+	for (int i = 0; i < g->n_systems; i++) {
+		const struct guest_system *s = &g->systems[i];
+		yyjson_mut_val *o = yyjson_mut_obj(g->doc);
+
+		put(g, o, "device", g->vols[s->vol].fs.dev);
+		if (*s->subvol)
+			put(g, o, "subvolume", s->subvol);
+		put(g, o, "name", s->os);
+		yyjson_mut_obj_add_bool(g->doc, o, "chosen", s->vol == g->root_vol &&
+			!strcmp(s->subvol, g->root_subvol));
+		yyjson_mut_arr_append(a, o);
+	}
+	return a;
+}
+
 static yyjson_mut_val *mounts(struct guest *g)
 {
 	yyjson_mut_val *a = yyjson_mut_arr(g->doc);
@@ -240,6 +285,8 @@ static yyjson_mut_val *facts(struct guest *g)
 	yyjson_mut_obj_add_val(g->doc, o, "loader", loader);
 	yyjson_mut_obj_add_val(g->doc, o, "kernels", kernels(g));
 	yyjson_mut_obj_add_val(g->doc, o, "volumes", volumes(g));
+	yyjson_mut_obj_add_val(g->doc, o, "layers", layers(g));
+	yyjson_mut_obj_add_val(g->doc, o, "systems", systems(g));
 	yyjson_mut_obj_add_val(g->doc, o, "mounts", mounts(g));
 	put(g, o, "network_stacks", f->stacks);
 	yyjson_mut_obj_add_val(g->doc, o, "interfaces", interfaces(g));

@@ -11,6 +11,26 @@
 
 #define FREE_S 10 /* until a file system that is unmounted everywhere is gone */
 
+int guest_mount_vol(struct guest *g, int vol, const char *where, bool writable,
+	const char *options, struct err *err)
+{
+	const struct fs_info *fs = &g->vols[vol].fs;
+	char all[400] = "";
+	size_t n = 0;
+
+	/* The kernel has to be told where the rest of a btrfs lies. */
+	for (int i = 0; i < g->n_vols && !strcmp(fs->type, "btrfs"); i++)
+		if (i != vol && !strcmp(g->vols[i].fs.type, "btrfs") &&
+			!strcmp(g->vols[i].fs.uuid, fs->uuid) && n < sizeof(all))
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%sdevice=%s", n ? "," : "",
+				g->vols[i].fs.dev);
+	if (options && *options && n < sizeof(all))
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", n ? "," : "", options);
+	if (n >= sizeof(all))
+		return err_set(err, ERR_PREP_UNSUPPORTED, "%s: too many devices", fs->dev);
+	return fs_mount(fs->dev, fs->type, where, writable, n ? all : NULL, err);
+}
+
 static int mount_one(struct guest *g, int vol, const char *point, const char *options,
 	bool writable, struct err *err)
 {
@@ -32,7 +52,7 @@ static int mount_one(struct guest *g, int vol, const char *point, const char *op
 		if (fs_real(&g->root, point, m->real, sizeof(m->real), err) < 0)
 			return -1;
 	}
-	if (fs_mount(g->vols[vol].fs.dev, g->vols[vol].fs.type, where, writable, options, err) < 0)
+	if (guest_mount_vol(g, vol, where, writable, options, err) < 0)
 		return -1;
 	snprintf(m->point, sizeof(m->point), "%s", point);
 	snprintf(m->options, sizeof(m->options), "%s", options ? options : "");
@@ -76,12 +96,34 @@ static bool vital(const char *point)
 	return false;
 }
 
-static bool mounted_already(const struct guest *g, int vol)
+static bool mounted_already(const struct guest *g, int vol, const char *options)
 {
 	for (int i = 0; i < g->n_mounts; i++)
-		if (g->mounts[i].vol == vol)
+		if (g->mounts[i].vol == vol && (!*options || !strcmp(g->mounts[i].options, options)))
 			return true;
 	return false;
+}
+
+/* Which part of a btrfs a line of fstab means: its subvol= or subvolid=. */
+static void subvolume_of(const struct fstab_entry *e, char *ret, size_t size)
+{
+	const char *p = strstr(e->options, "subvol");
+
+	*ret = '\0';
+	if (strcmp(e->type, "btrfs") || !p || (p > e->options && p[-1] != ','))
+		return;
+	snprintf(ret, size, "%.*s", (int)strcspn(p, ","), p);
+}
+
+int guest_mount_root(struct guest *g, int vol, bool writable, struct err *err)
+{
+	char options[270] = "";
+
+	if (*g->root_subvol)
+		snprintf(options, sizeof(options), "subvol=%s", g->root_subvol);
+	if (mount_one(g, vol, "/", options, writable, err) < 0)
+		return -1;
+	return fs_root_open(&g->root, g->at, err);
 }
 
 int guest_mount_tree(struct guest *g, bool writable, struct err *err)
@@ -93,8 +135,7 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 	if (!w)
 		return err_set(err, ERR_NOMEM, "read fstab: out of memory");
 	w->g = g;
-	if (mount_one(g, g->root_vol, "/", NULL, writable, err) < 0 ||
-		fs_root_open(&g->root, g->at, err) < 0)
+	if (guest_mount_root(g, g->root_vol, writable, err) < 0)
 		return -1;
 	switch (fs_read(&g->root, "/etc/fstab", GUEST_TEXT_MAX, &text, &len, err)) {
 	case -1:
@@ -108,14 +149,17 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 	for (int i = 0; i < w->n; i++) {
 		const struct fstab_entry *e = &w->entries[i];
 		int vol = guest_find_vol(g, e->spec);
+		char options[256];
 
-		if (vol < 0 || !fs_mountable(g->vols[vol].fs.type) || mounted_already(g, vol)) {
+		subvolume_of(e, options, sizeof(options));
+		if (vol < 0 || !fs_mountable(g->vols[vol].fs.type) ||
+			mounted_already(g, vol, options)) {
 			if (vol < 0 && vital(e->point))
 				return err_set(err, ERR_FS_MOUNT, "%s (%s): no such volume on the "
 					"copied drives", e->point, e->spec);
 			continue;
 		}
-		if (mount_one(g, vol, e->point, NULL, writable, err) < 0) {
+		if (mount_one(g, vol, e->point, options, writable, err) < 0) {
 			if (vital(e->point))
 				return -1;
 			guest_report_warn(g, "%s", err->text);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Encrypted volumes (LUKS1, LUKS2). cryptsetup reads the key from a file that exists in memory
+ * only, by the name it has below our /proc: it is on no command line and in no file system.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fdio.h"
+#include "fs/fs-internal.h"
+
+/* Exit statuses of cryptsetup(8). */
+#define WRONG_KEY 2
+#define NO_MEMORY 3
+
+static int key_file(const void *key, size_t len, struct err *err)
+{
+	int fd = memfd_create("key", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, ERR_NOMEM, "hold a key");
+	if (fdio_write(fd, key, len) < 0) {
+		err_sys(err, ERR_NOMEM, "hold a key");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, const char *name,
+	const void *key, size_t len, struct fs_layer **ret, struct err *err)
+{
+	const char *devs[] = { dev, NULL };
+	char path[64], last[256];
+	CLEANUP_CLOSE int fd = key_file(key, len, err);
+	const char *argv[] = { STACK_CRYPTSETUP, "open", "--type", "luks", "--batch-mode",
+		"--disable-keyring", "--disable-locks", "--tries", "1", "--key-file", path, dev, name,
+		s->writable ? NULL : "--readonly", NULL };
+	struct fs_layer *l;
+	int status;
+
+	if (fd < 0)
+		return FS_KEY_FAILED;
+	l = stack_new(s, FS_LAYER_LUKS, devs, err);
+	if (!l)
+		return FS_KEY_FAILED;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
+	status = stack_run(s, argv, NULL, NULL, last, err);
+	if (!status) {
+		snprintf(l->name, sizeof(l->name), "%s", name);
+		snprintf(l->uuid, sizeof(l->uuid), "%s", uuid);
+		snprintf(l->detail, sizeof(l->detail), "LUKS");
+		stack_added(s);
+		*ret = l;
+		return FS_KEY_FITS;
+	}
+	stack_drop(l);
+	if (status == WRONG_KEY)
+		return FS_KEY_WRONG;
+	if (status == NO_MEMORY)
+		err_set(err, ERR_NOMEM, "%s: not enough memory for its key derivation: %s", dev, last);
+	else if (status > 0)
+		err_set(err, ERR_PREP_STACK, "%s: %s", dev, last);
+	return FS_KEY_FAILED;
+}
+
+int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, struct err *err)
+{
+	const char *argv[] = { STACK_DMSETUP, "rename", l->name, name, NULL };
+	char last[256];
+	int status = stack_run(s, argv, NULL, NULL, last, err);
+
+	if (status > 0)
+		err_set(err, ERR_PREP_STACK, "call %s %s: %s", l->name, name, last);
+	if (status)
+		return -1;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	return 0;
+}
+
+int stack_luks_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
+{
+	const char *argv[] = { STACK_CRYPTSETUP, "close", l->name, NULL };
+	char last[256];
+	int status = stack_run(s, argv, NULL, NULL, last, err);
+
+	if (status > 0)
+		return err_set(err, ERR_DISK_BUSY, "close %s: %s", l->name, last);
+	return status;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kinds of layers have in common: running their tools, and the way down. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "fs/fs-internal.h"
+
+#define TOOL_S 120
+
+static const struct {
+	const char *name, *tool, *needs, *needs_what;
+	int (*close)(struct fs_stack *s, struct fs_layer *l, struct err *err);
+} kinds[] = {
+	[FS_LAYER_MD] = { "md", STACK_MDADM, "/proc/mdstat", "RAID (md)", stack_md_close },
+	[FS_LAYER_LVM] = { "lvm", STACK_LVM, "/dev/mapper/control", "device-mapper",
+		stack_lvm_close },
+	[FS_LAYER_LUKS] = { "luks", STACK_CRYPTSETUP, "/dev/mapper/control", "device-mapper",
+		stack_luks_close },
+};
+
+const char *fs_layer_name(enum fs_layer_kind k)
+{
+	return kinds[k].name;
+}
+
+int fs_stack_able(enum fs_layer_kind k, struct err *err)
+{
+	/* The node of device-mapper may be there without the driver: only opening tells. */
+	CLEANUP_CLOSE int fd = open(kinds[k].needs, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, ERR_PREP_UNSUPPORTED, "this machine's kernel has no %s",
+			kinds[k].needs_what);
+	if (access(kinds[k].tool, X_OK) < 0)
+		return err_set(err, ERR_PREP_UNSUPPORTED, "this machine has no %s", kinds[k].tool);
+	return 0;
+}
+
+struct call {
+	struct fs_stack *s;
+	void (*line)(void *ctx, const char *line);
+	void *ctx;
+};
+
+static void on_line(void *arg, const char *line)
+{
+	const struct call *c = arg;
+
+	log_debug("stack: %s", line);
+	if (c->line)
+		c->line(c->ctx, line);
+}
+
+static void on_tick(void *arg)
+{
+	const struct call *c = arg;
+
+	if (c->s->tick)
+		c->s->tick(c->s->ctx);
+}
+
+int stack_run(struct fs_stack *s, const char *const *argv,
+	void (*line)(void *ctx, const char *line), void *ctx, char last[256], struct err *err)
+{
+	/* No lvm.conf of the machine, and no complaint about descriptors of the worker. */
+	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+		"LVM_SYSTEM_DIR=", "LVM_SUPPRESS_FD_WARNINGS=1", NULL };
+	struct call c = { s, line, ctx };
+	struct spawn_result result;
+	struct spawn sp = { .argv = argv, .env = env, .timeout_s = TOOL_S, .cancel = s->cancel,
+		.line = on_line, .tick = on_tick, .ctx = &c };
+
+	if (spawn_run(&sp, &result, err) < 0)
+		return -1;
+	if (last)
+		memcpy(last, result.last_line, sizeof(result.last_line));
+	return result.status;
+}
+
+struct fs_layer *stack_new(struct fs_stack *s, enum fs_layer_kind k, const char *const *devs,
+	struct err *err)
+{
+	struct fs_layer *l = &s->layers[s->n];
+	struct strbuf on = STRBUF_INIT;
+
+	if (s->n == FS_STACK_MAX) {
+		err_set(err, ERR_PREP_UNSUPPORTED, "more than %d arrays, volume groups and encrypted "
+			"volumes", FS_STACK_MAX);
+		return NULL;
+	}
+	memset(l, 0, sizeof(*l));
+	l->kind = k;
+	for (int i = 0; devs[i]; i++) {
+		strbuf_str(&on, i ? "," : "");
+		strbuf_str(&on, devs[i]);
+	}
+	if (on.failed || !on.s) {
+		strbuf_free(&on);
+		err_set(err, ERR_NOMEM, "open a volume: out of memory");
+		return NULL;
+	}
+	l->on = on.s;
+	return l;
+}
+
+void stack_added(struct fs_stack *s)
+{
+	s->n++;
+}
+
+void stack_drop(struct fs_layer *l)
+{
+	free(l->on);
+	l->on = NULL;
+}
+
+int fs_stack_close(struct fs_stack *s, struct err *err)
+{
+	static const _Atomic bool never;
+	struct err more = ERR_INIT; /* the first one counts */
+	int result = 0;
+
+	s->cancel = &never; /* what was opened is closed, whoever gave up */
+	while (s->n) {
+		struct fs_layer *l = &s->layers[--s->n];
+
+		if (kinds[l->kind].close(s, l, result ? &more : err) < 0)
+			result = -1;
+		free(l->on);
+		l->on = NULL;
+	}
+	return result;
+}

@@ -47,20 +47,18 @@ static size_t welcome(uint8_t *out)
 static void *serve(void *arg)
 {
 	struct proto_disk d = { .size = SIZE, .sector = 512, .physical = 512, .extents = true,
-		.name = "sda" };
+		.name = "sda", .state = "still" };
 	struct err err = ERR_INIT;
 	struct stream *s;
 
 	while (!net_accept(listener, &s, &err)) {
 		static uint8_t out[2048], in[4096], list[512];
+		struct proto_frame f = { .type = PROTO_DISK_LIST, .id = 0x80000001u };
 		size_t n = welcome(out);
 
-		if (++connections % 2) { /* the first one learns the drives */
-			struct proto_frame f = { .type = PROTO_DISK_LIST, .id = 0x80000001u };
-
-			f.len = (uint32_t)proto_put_disk(list, sizeof(list), &d);
-			n += put(out + n, &f, list);
-		}
+		f.len = (uint32_t)proto_put_disk(list, sizeof(list), &d);
+		n += put(out + n, &f, list);
+		connections++; /* the first one learns the drives */
 		net_set_timeout(s, 5000);
 		net_write(s, out, n, &err);
 		if (connections % 2 == 0)

@@ -128,6 +128,9 @@ static int connect_channel(struct copy_slot *slot)
 	slot->failures++;
 	atomic_fetch_add(&job->retries, 1);
 	log_info("%s: connection %u: %s", source_name(job->src), slot->number, err.text);
+	/* Not one byte of the other content: run.c begins anew. */
+	if (err.code == ERR_SRC_CHANGED)
+		copy_fail_locked(job, &err);
 	/* Only the first connection has to work: a server may take no more than one. */
 	if (!passes(slot, &err) && !another_works(slot))
 		copy_fail_locked(job, &err);

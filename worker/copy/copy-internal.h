@@ -136,6 +136,7 @@ struct copy_job {
 	struct copy_slot slots[COPY_MAX_SLOTS];
 	unsigned n_slots, running; /* threads of this pass */
 	bool flusher_stop;
+	unsigned anew;            /* how often the source changed under the copy */
 	const char *phase;
 };
 

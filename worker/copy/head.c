@@ -47,7 +47,8 @@ static int fetch_once(struct copy_fetcher *f, struct source_req *r, struct err *
  * connection still that is closed already. */
 static bool passes(const struct err *err)
 {
-	return err_retryable(err->code) || err->code == ERR_SRC_NO_DRIVE;
+	return (err_retryable(err->code) && err->code != ERR_SRC_CHANGED) ||
+		err->code == ERR_SRC_NO_DRIVE;
 }
 
 static int fetch_piece(struct copy_fetcher *f, struct source_req *r, struct err *err)

@@ -183,7 +183,7 @@ static int fetch(struct copy_slot *slot)
 	if (r < 0) {
 		slot->failures++;
 		log_info("%s: %s", source_name(job->src), err.text);
-		if (!err_retryable(err.code))
+		if (!err_retryable(err.code) || err.code == ERR_SRC_CHANGED)
 			copy_fail_locked(job, &err);
 		return -1;
 	}

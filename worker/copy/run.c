@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #define CHANNELS 4
 #define STALL_S 600
 #define WATCH_MS 50
+#define ANEW_MAX 3    /* comparisons with a source that changed, in one run */
 #define DRAIN_MS 1000 /* what is on the way may still arrive after a cancel */
 
 void copy_fail_locked(struct copy_job *job, const struct err *err)
@@ -284,7 +286,7 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 		*err = start;
 		return -1;
 	}
-	if (job->opt->resume)
+	if (job->opt->resume && !job->anew)
 		r = resume(job, pace, err);
 	if (!r)
 		r = copy_all(job, pace, err);
@@ -303,6 +305,49 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 	return r;
 }
 
+/* The source is not what was copied so far: none of that counts, and all is compared. */
+static int begin_anew(struct copy_job *job, struct err *err)
+{
+	if (job->anew == ANEW_MAX)
+		return -1;
+	job->anew++;
+	log_warn("%s; everything is compared again", err->text);
+	err_clear(err);
+	err_clear(&job->err);
+	copy_plan_free(job);
+	for (unsigned i = 0; i < job->n_slots; i++) {
+		job->slots[i].failures = 0;
+		job->slots[i].given_up = false;
+	}
+	job->stop = job->failed = job->flusher_stop = false;
+	job->delta = job->distrust = true;
+	job->known_zero = false;
+	copy_root_free(job->root);
+	job->root = copy_root_new(job->size);
+	if (job->bad_file && (fflush(job->bad_file) || ftruncate(fileno(job->bad_file), 0) < 0))
+		return err_sys(err, ERR_DISK_IO, "empty %s", job->opt->bad_ranges);
+	if (job->bad_file)
+		rewind(job->bad_file);
+	return source_begin_anew(job->src, err) < 0 ? -1 : drop_durable(job, err);
+}
+
+static int copy_and_verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
+{
+	int r = flush_beside(job, pace, err);
+
+	if (!r)
+		r = verify(job, pace, err);
+	close_channels(job);
+	if (r < 0 || job->opt->keep_head_back)
+		return r;
+	job->phase = "head";
+	if (copy_head_release(job, err) < 0)
+		return -1;
+	job->done = job->flushed = job->size;
+	job->data += job->head;
+	return 0;
+}
+
 static int run(struct copy_job *job, struct err *err)
 {
 	struct copy_pace pace = { .rate = 0 };
@@ -310,18 +355,9 @@ static int run(struct copy_job *job, struct err *err)
 
 	if (copy_head_clear(job, err) < 0)
 		return -1;
-	r = flush_beside(job, &pace, err);
-	if (!r)
-		r = verify(job, &pace, err);
-	close_channels(job);
-	if (!r && !job->opt->keep_head_back) {
-		job->phase = "head";
-		r = copy_head_release(job, err);
-		if (!r) {
-			job->done = job->flushed = job->size;
-			job->data += job->head;
-		}
-	}
+	do
+		r = copy_and_verify(job, &pace, err);
+	while (r < 0 && err->code == ERR_SRC_CHANGED && !begin_anew(job, err));
 	/* The last report says where the copy stands, whatever pass came last. */
 	job->mode = COPY_MODE_COPY;
 	copy_pace_tell(job, &pace, true);

@@ -29,7 +29,7 @@
 enum proto_type {
 	PROTO_HELLO = 1,      /* c: versions, limits, session */
 	PROTO_WELCOME = 2,
-	PROTO_DISKS = 3,      /* c */
+	PROTO_DISKS = 3,      /* c: raw = 1: the client is going to read, hold still first */
 	PROTO_DISK_LIST = 4,
 	PROTO_EXTENTS = 5,    /* c: off, raw = length in units of 4 KiB (0 = to the end) */
 	PROTO_EXTENT_LIST = 6,
@@ -106,6 +106,7 @@ struct proto_disk {
 	uint32_t sector, physical;
 	bool rotational, extents;
 	char name[64], serial[64], model[64], generation[40], consistency[16];
+	char state[40]; /* names the content that the session reads */
 };
 struct proto_extent {
 	uint64_t len;

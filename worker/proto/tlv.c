@@ -13,7 +13,7 @@ enum {
 	F_VERSIONS = 1, F_SESSION = 2, F_SEED = 3, F_FEATURES = 4, F_CREDIT = 5, F_JOB = 6,
 	F_BUILD = 7, F_VERSION = 8, F_MAX_READ = 9, F_MAX_CONNECTIONS = 10,
 	F_DISK = 32, F_ID = 33, F_SIZE = 34, F_SECTORS = 35, F_DISK_FLAGS = 36, F_NAME = 37,
-	F_SERIAL = 38, F_MODEL = 39, F_GENERATION = 40, F_CONSISTENCY = 41,
+	F_SERIAL = 38, F_MODEL = 39, F_GENERATION = 40, F_CONSISTENCY = 41, F_STATE = 42,
 };
 enum { DISK_ROTATIONAL = 1, DISK_EXTENTS = 2 };
 
@@ -262,6 +262,7 @@ size_t proto_put_disk(uint8_t *out, size_t size, const struct proto_disk *d)
 	put_str(&w, F_MODEL, d->model);
 	put_str(&w, F_GENERATION, d->generation);
 	put_str(&w, F_CONSISTENCY, d->consistency);
+	put(&w, F_STATE | MUST, d->state, strlen(d->state));
 	if (w.full)
 		return 0;
 	bytes_put_le16(out, F_DISK);
@@ -304,6 +305,8 @@ static int disk_field(const struct field *f, struct proto_disk *d, struct err *e
 		return get_str(f, d->generation, sizeof(d->generation));
 	case F_CONSISTENCY:
 		return get_str(f, d->consistency, sizeof(d->consistency));
+	case F_STATE:
+		return get_str(f, d->state, sizeof(d->state));
 	default:
 		return unknown(f, err);
 	}

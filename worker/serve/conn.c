@@ -143,12 +143,13 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 		struct serve_drive *d = &s->drives[i];
 		struct proto_disk k = { .id = (uint16_t)i, .size = d->dev.size,
 			.sector = d->dev.sector, .physical = d->dev.sector,
-			.rotational = d->rotational, .extents = !d->dev.device };
+			.rotational = d->rotational, .extents = !d->dev.device || d->unused };
 
 		memcpy(k.name, d->name, sizeof(k.name));
 		memcpy(k.serial, d->serial, sizeof(k.serial));
 		memcpy(k.model, d->model, sizeof(k.model));
 		serve_generation(s, c->session, i, k.generation);
+		serve_state(s, c->session, i, k.state);
 		snprintf(k.consistency, sizeof(k.consistency), "%s", s->freezer ? "fs" : "crash");
 		len += proto_put_disk(c->out + len, PROTO_MAX_PAYLOAD - len, &k);
 	}
@@ -167,7 +168,9 @@ static int extents(struct serve_conn *c, const struct proto_frame *f, struct err
 	left = d->dev.size - f->off;
 	if (!len || len > left)
 		len = left;
-	if (serve_drive_extents(d, f->off, len, list, PROTO_MAX_EXTENTS, &n) < 0)
+	if (d->unused && serve_session_holds(c->serve, c->session))
+		serve_unused_extents(d, f->off, len, list, PROTO_MAX_EXTENTS, &n);
+	else if (serve_drive_extents(d, f->off, len, list, PROTO_MAX_EXTENTS, &n) < 0)
 		list[0] = (struct proto_extent){ .len = len }; /* cannot tell: all data */
 	return reply(c, f, PROTO_EXTENT_LIST, c->out,
 		proto_put_extents(c->out, PROTO_MAX_PAYLOAD, list, n), err);
@@ -205,9 +208,11 @@ static bool sound(const struct serve_conn *c, const struct serve_request *q)
 		f->len == proto_leaves(f->raw) * PROTO_HASH_LEN;
 }
 
-static bool of_content(enum proto_type type)
+static bool of_content(const struct proto_frame *f)
 {
-	return type == PROTO_EXTENTS || type == PROTO_READ || type == PROTO_READ_IF_DIFF ||
+	enum proto_type type = f->type;
+
+	return (type == PROTO_DISKS && f->raw) || type == PROTO_EXTENTS || type == PROTO_READ || type == PROTO_READ_IF_DIFF ||
 		type == PROTO_HASH || type == PROTO_COMMIT || type == PROTO_RESUME ||
 		type == PROTO_FREEZE;
 }
@@ -221,7 +226,7 @@ static int handle(struct serve_conn *c, const struct serve_request *q, struct er
 		return serve_conn_error(c, &q->f, ECANCELED, "cancelled", err);
 	if (q->f.disk >= c->serve->n_drives)
 		return serve_conn_error(c, &q->f, ENODEV, "no such drive", err);
-	if (of_content(type) && serve_session_hold(c->serve, c->session, &failed) < 0)
+	if (of_content(&q->f) && serve_session_hold(c->serve, c->session, &failed) < 0)
 		return serve_conn_error(c, &q->f, failed.sys ? failed.sys : ESTALE, failed.text,
 			err);
 	switch (type) {

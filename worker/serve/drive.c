@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -65,6 +66,8 @@ int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *re
 
 void serve_drive_close(struct serve_drive *d)
 {
+	free((void *)d->unused);
+	d->unused = NULL;
 	block_close(&d->dev);
 }
 
@@ -155,33 +158,51 @@ static uint64_t mix(uint64_t h, const char *text)
 	return h;
 }
 
+/* What a device is: its number and its counters may be those of another one before. */
+static size_t identity(dev_t dev, char *ret, size_t size)
+{
+	/* Of disks and of partitions; a snapshot that is made anew has another dm/uuid. */
+	static const char *const names[] = { "diskseq", "../diskseq", "dm/uuid",
+		"loop/backing_file", "../loop/backing_file" };
+	char text[160], boot[64] = "";
+	size_t n;
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (f) {
+		if (!fgets(boot, sizeof(boot), f))
+			boot[0] = '\0';
+		fclose(f);
+	}
+	n = (size_t)snprintf(ret, size, "%.40s %u:%u", boot, major(dev), minor(dev));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && n < size; i++) {
+		attribute(dev, names[i], text, sizeof(text));
+		n += (size_t)snprintf(ret + n, size - n, " %s", text);
+	}
+	return n < size ? n : size - 1;
+}
+
 /* A file changes its times. A device counts the sectors written to it since the machine started,
  * which is where boot_id comes in. */
 void serve_drive_generation(const struct serve_drive *d, char ret[40])
 {
-	char text[256] = "", boot[64] = "";
+	char text[1024] = "", counters[256];
 	struct stat st;
-	FILE *f;
 
 	if (d->dev.device) {
 		unsigned long long v[17] = { 0 };
+		size_t n = identity(d->device, text, sizeof(text));
 
-		attribute(d->device, "stat", text, sizeof(text));
-		sscanf(text, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
+		attribute(d->device, "stat", counters, sizeof(counters));
+		sscanf(counters, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
 			"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7], &v[8],
 			&v[9], &v[10], &v[11], &v[12], &v[13]);
-		f = fopen("/proc/sys/kernel/random/boot_id", "re");
-		if (f) {
-			if (!fgets(boot, sizeof(boot), f))
-				boot[0] = '\0';
-			fclose(f);
-		}
 		/* Fields 5 and 7 of stat: writes and sectors written; 12 and 14: discards. */
-		snprintf(text, sizeof(text), "%.40s %u:%u %llu %llu %llu %llu", boot,
-			major(d->device), minor(d->device), v[4], v[6], v[11], v[13]);
+		snprintf(text + n, sizeof(text) - n, " %llu %llu %llu %llu", v[4], v[6], v[11],
+			v[13]);
 	} else if (!fstat(d->dev.fd, &st)) {
-		snprintf(text, sizeof(text), "%ju %ju %jd.%09ld %jd.%09ld", (uintmax_t)st.st_ino,
-			(uintmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+		snprintf(text, sizeof(text), "%ju %ju %ju %jd.%09ld %jd.%09ld",
+			(uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_size,
+			(intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
 			(intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 	}
 	snprintf(ret, 40, "%016" PRIx64 "%016" PRIx64, mix(0xcbf29ce484222325u, text),

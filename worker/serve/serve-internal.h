@@ -24,6 +24,7 @@ struct serve_drive {
 	dev_t device;          /* of a block device, else of the file's file system */
 	bool rotational;
 	char serial[64], model[64];
+	_Atomic uint64_t *unused; /* unused.c; NULL = everything is read */
 };
 int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
 	struct err *err);
@@ -35,8 +36,22 @@ int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t le
 /* Data and holes of [off, off + len); -1 with errno when the file cannot tell. */
 int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 	struct proto_extent *ret, size_t max, size_t *ret_n);
-/* A text that changes whenever the content may have changed. */
+/* A text that changes whenever the content may have changed, over restarts of this program. */
 void serve_drive_generation(const struct serve_drive *d, char ret[40]);
+
+/* unused.c: what no file system uses is served as zeroes and not read. A bit for each PROTO_LEAF of
+ * a drive, counted from its start. It is true for who holds the file systems since they froze. */
+int serve_unused_new(struct serve_drive *d, struct err *err);
+struct serve_mount;
+/* Notes the free space of frozen file systems; begin forgets what was noted. */
+void serve_unused_begin(struct serve_drive *drives, unsigned n);
+void serve_unused_add(struct serve_drive *drives, unsigned n, const struct serve_mount *m);
+void serve_unused_report(const struct serve_drive *drives, unsigned n);
+/* As serve_drive_read and serve_drive_extents. */
+int serve_unused_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t len,
+	uint8_t **ret_data);
+void serve_unused_extents(const struct serve_drive *d, uint64_t off, uint64_t len,
+	struct proto_extent *ret, size_t max, size_t *ret_n);
 
 /* limit.c: token bucket */
 struct serve_limit {
@@ -64,7 +79,7 @@ int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mount
 /* freeze.c */
 struct serve_freezer;
 /* *ret is NULL when nothing is mounted from the drives. Forks the watchdog. */
-int serve_freezer_new(const struct serve_drive *drives, unsigned n, unsigned limit_s,
+int serve_freezer_new(struct serve_drive *drives, unsigned n, unsigned limit_s,
 	unsigned grace_s, struct serve_freezer **ret, struct err *err);
 void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
 /* Freezes if nobody did yet; *ret_epoch names this time of stillness. */
@@ -104,6 +119,7 @@ struct serve_session {
 	bool holding;         /* counted by the freezer */
 	bool released;        /* the client said that it has everything */
 	uint64_t epoch;       /* of the freezer, 0 = not held yet */
+	uint64_t base[SERVE_MAX_DRIVES]; /* generations at its beginning, without a freezer */
 	struct serve_limit limit; /* what the client asked for */
 	char job[128];
 };
@@ -134,12 +150,16 @@ struct serve_session *serve_session_join(struct serve *s, const struct proto_hel
 void serve_session_leave(struct serve *s, struct serve_session *v);
 /* Before content is read: freezes when that is needed. -1 when it cannot be vouched for. */
 int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
+/* Whether the session reads the state that it holds, not what the drive is by now. */
+bool serve_session_holds(struct serve *s, struct serve_session *v);
 /* After content was read: whether it was still all the while. */
 bool serve_session_intact(struct serve *s, struct serve_session *v);
 /* The client has all it wants: what it still reads may change meanwhile. whole_job: the same for
  * all its sessions, also those that a worker left behind whose machine was reset. */
 void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job);
 void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
+/* Names the content that the session reads: as PROTOCOL.md, section 6 says. */
+void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
 
 /* conn.c */
 #define SERVE_QUEUE 192  /* requests waiting on a connection */

@@ -42,6 +42,9 @@ static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 		return err_set(err, ERR_USAGE, "no pre-shared key, and plain is not allowed");
 	if (open_drives(s, c, err) < 0 || serve_journal_open(c->state_dir, &s->journal, err) < 0)
 		return -1;
+	for (unsigned i = 0; c->freeze_s && !c->all_blocks && i < s->n_drives; i++)
+		if (serve_unused_new(&s->drives[i], err) < 0)
+			return -1;
 	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c->freeze_s, c->grace_s,
 				   &s->freezer, err) < 0)
 		return -1;
@@ -106,6 +109,27 @@ static struct serve_session *find_session(struct serve *s, const uint8_t *id)
 	return place;
 }
 
+static uint64_t number_of(const char *text)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3u; /* FNV-1a */
+	return h;
+}
+
+/* A session without stillness is served the drives as they are; what it says they are must not
+ * move, or no copy of a drive in use would ever end. */
+static void note_base(struct serve *s, struct serve_session *v)
+{
+	char text[40];
+
+	for (unsigned i = 0; !s->freezer && i < s->n_drives; i++) {
+		serve_drive_generation(&s->drives[i], text);
+		v->base[i] = number_of(text);
+	}
+}
+
 struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h)
 {
 	struct serve_session *v;
@@ -116,6 +140,7 @@ struct serve_session *serve_session_join(struct serve *s, const struct proto_hel
 		memcpy(v->id, h->session, sizeof(v->id));
 		memcpy(v->job, h->job, sizeof(v->job));
 		serve_limit_init(&v->limit, 0);
+		note_base(s, v);
 	}
 	if (v && v->connections >= SERVE_MAX_PER_SESSION)
 		v = NULL;
@@ -168,6 +193,16 @@ int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err
 	return status;
 }
 
+bool serve_session_holds(struct serve *s, struct serve_session *v)
+{
+	bool holds;
+
+	pthread_mutex_lock(&s->lock);
+	holds = v->holding;
+	pthread_mutex_unlock(&s->lock);
+	return holds;
+}
+
 bool serve_session_intact(struct serve *s, struct serve_session *v)
 {
 	uint64_t epoch;
@@ -216,6 +251,15 @@ void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, 
 		memcpy(ret, s->generations[drive], sizeof(s->generations[drive]));
 	}
 	pthread_mutex_unlock(&s->lock);
+}
+
+void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char ret[40])
+{
+	bool fixed = !s->freezer && !v->released;
+	char text[40];
+
+	serve_generation(s, v, drive, text);
+	snprintf(ret, 40, "%016llx", (unsigned long long)(fixed ? v->base[drive] : number_of(text)));
 }
 
 static void *conn_thread(void *arg)

@@ -2,6 +2,7 @@
 /* tws:// and tw://: the client end of the drive protocol (proto/PROTOCOL.md). */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,9 @@ struct drive {
 	bool tls, known;          /* known: it was open once, so the source is what it should be */
 	struct net_psk psk;
 	struct proto_hello hello; /* the same for all connections: one session */
+	pthread_mutex_t lock;     /* what follows */
+	char state[40];           /* what all connections that read must find */
+	bool has_state;
 };
 
 struct drive_chan {
@@ -110,6 +114,8 @@ static int server_error(struct source_chan *c, const struct proto_frame *f, stru
 
 	err_set(err, ERR_SRC_READ, "%s", c->src->name);
 	err->sys = f->raw < 4096 ? (int)f->raw : EIO;
+	if (err->sys == ESTALE)
+		err->code = ERR_SRC_CHANGED;
 	return peer_text(d, f, err);
 }
 
@@ -301,11 +307,11 @@ static int connect_stream(struct source *s, struct drive_chan *d, struct err *er
 }
 
 /* Asks for the drives and finds ours by its name: numbers are of one server process only. */
-static int find_drive(struct source_chan *c, struct proto_disk *ret, struct err *err)
+static int find_drive(struct source_chan *c, bool hold, struct proto_disk *ret, struct err *err)
 {
 	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
-	struct proto_frame reply, f = { .type = PROTO_DISKS };
+	struct proto_frame reply, f = { .type = PROTO_DISKS, .raw = hold };
 	const uint8_t *p;
 	size_t left;
 	int r;
@@ -326,17 +332,33 @@ static int find_drive(struct source_chan *c, struct proto_disk *ret, struct err 
 	return 0;
 }
 
-/* A connection to a server that was there before: it may have been started anew. */
+/* The first connection that reads says what all others must find (PROTOCOL.md, section 6). */
+static int check_state(struct source_chan *c, const struct proto_disk *k, struct err *err)
+{
+	struct drive *v = c->src->priv;
+	bool same;
+
+	pthread_mutex_lock(&v->lock);
+	if (!v->has_state)
+		memcpy(v->state, k->state, sizeof(v->state));
+	v->has_state = true;
+	same = !strcmp(v->state, k->state);
+	pthread_mutex_unlock(&v->lock);
+	return same ? 0 : err_set(err, ERR_SRC_CHANGED,
+		"%s: the drive is not as it was when the copy began", c->src->name);
+}
+
+/* Before anything is read: the server may have been started anew. */
 static int find_again(struct source_chan *c, struct err *err)
 {
 	struct proto_disk k;
 
-	if (find_drive(c, &k, err) < 0)
+	if (find_drive(c, true, &k, err) < 0)
 		return -1;
 	if (k.size != c->src->info.size)
 		return err_set(err, ERR_SRC_SIZE, "%s: has %" PRIu64 " bytes now, had %" PRIu64,
 			c->src->name, k.size, c->src->info.size);
-	return 0;
+	return check_state(c, &k, err);
 }
 
 /* Whoever accepts a connection and ends it without a word (a forwarder whose server is away) is
@@ -348,7 +370,8 @@ static bool away_for_now(const struct drive *v, const struct drive_chan *d,
 		(err->code == ERR_SRC_EOF || (err->code == ERR_SRC_TLS && err->sys));
 }
 
-static int drive_chan_open(struct source_chan *c, struct err *err)
+/* Up to the greeting. */
+static int connect_drive(struct source_chan *c, struct err *err)
 {
 	struct source *s = c->src;
 	struct drive *v = s->priv;
@@ -374,12 +397,16 @@ static int drive_chan_open(struct source_chan *c, struct err *err)
 	if (proto_get_welcome(d->payload, reply.len, &d->welcome, err) < 0)
 		return err_wrap(err, "%s", s->name);
 	net_set_timeout(d->stream, SILENT_MS);
-	if (v->known && find_again(c, err) < 0)
+	return 0;
+}
+
+static int drive_chan_open(struct source_chan *c, struct err *err)
+{
+	struct proto_frame f = { .type = PROTO_LIMIT, .off = c->src->opt.bandwidth };
+
+	if (connect_drive(c, err) < 0 || find_again(c, err) < 0)
 		return -1;
-	if (!s->opt.bandwidth)
-		return 0;
-	f = (struct proto_frame){ .type = PROTO_LIMIT, .off = s->opt.bandwidth };
-	return send_frame(c, &f, NULL, err);
+	return f.off ? send_frame(c, &f, NULL, err) : 0;
 }
 
 static void drive_chan_close(struct source_chan *c)
@@ -567,7 +594,7 @@ static int learn(struct source *s, struct err *err)
 	struct proto_disk k;
 	int r = -1;
 
-	if (drive_chan_open(&c, err) < 0 || find_drive(&c, &k, err) < 0)
+	if (connect_drive(&c, err) < 0 || find_drive(&c, false, &k, err) < 0)
 		goto out;
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
 		.max_channels = ((struct drive_chan *)c.priv)->welcome.max_connections,
@@ -596,15 +623,28 @@ static int find_key(struct source *s, const struct source_uri *u, struct err *er
 		s->name);
 }
 
+static int new_session(struct source *s, struct err *err)
+{
+	struct drive *v = s->priv;
+	uint64_t random[3];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return err_sys(err, ERR_INTERNAL, "random numbers");
+	memcpy(v->hello.session, random, sizeof(v->hello.session));
+	v->hello.seed = s->seed = random[2];
+	v->has_state = false;
+	return 0;
+}
+
 static int drive_open(struct source *s, const struct source_uri *u, struct err *err)
 {
 	static const char *const known[] = { "psk-file", NULL };
 	struct drive *v = calloc(1, sizeof(*v));
-	uint64_t random[3];
 
 	s->priv = v;
 	if (!v)
 		return err_set(err, ERR_NOMEM, "open a drive: out of memory");
+	pthread_mutex_init(&v->lock, NULL);
 	if (!u->host || !u->path[0] || strlen(u->host) >= sizeof(v->host) ||
 		strlen(u->path) >= sizeof(v->wanted))
 		return err_set(err, ERR_CFG_INVALID, "source: %s://host[:%u]/drive expected",
@@ -625,23 +665,19 @@ static int drive_open(struct source *s, const struct source_uri *u, struct err *
 			"connections on both ends", s->name);
 	if (!v->tls)
 		log_warn("%s: this connection is not encrypted and not authenticated", s->name);
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return err_sys(err, ERR_INTERNAL, "random numbers");
 	v->hello = (struct proto_hello){ .min_version = PROTO_VERSION,
 		.max_version = PROTO_VERSION, .credit = PROTO_CREDIT,
 		.features = PROTO_FEATURE_XXH3 | (s->opt.compress ? PROTO_FEATURE_LZ4 : 0u) };
-	memcpy(v->hello.session, random, sizeof(v->hello.session));
-	v->hello.seed = s->seed = random[2];
 	snprintf(v->hello.job, sizeof(v->hello.job), "%s", s->opt.job_id ? s->opt.job_id : "");
 	snprintf(v->hello.build, sizeof(v->hello.build), "target-worker %s", TW_VERSION);
-	return learn(s, err);
+	return new_session(s, err) < 0 ? -1 : learn(s, err);
 }
 
 static int drive_finish(struct source *s, struct err *err)
 {
 	struct source_chan c = { .src = s };
 	struct proto_frame reply, f = { .type = PROTO_BYE, .raw = 1 };
-	int r = drive_chan_open(&c, err);
+	int r = connect_drive(&c, err);
 
 	if (!r)
 		r = ask(&c, &f, NULL, PROTO_DONE, &reply, err);
@@ -656,6 +692,7 @@ static void drive_close(struct source *s)
 	if (!v)
 		return;
 	net_psk_wipe(&v->psk);
+	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
 
@@ -677,5 +714,6 @@ const struct source_ops source_drive_ops = {
 	.hashes = drive_hashes,
 	.commit = drive_commit,
 	.finish = drive_finish,
+	.begin_anew = new_session,
 	.resume = drive_resume,
 };

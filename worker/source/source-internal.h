@@ -38,6 +38,7 @@ struct source_uri;
  *   SRC_READ with EINVAL, ENOMEM, EOVERFLOW  the engine halves the request
  *   SRC_READ with any other errno     the copy fails
  *   VERIFY_HASH                       damaged on the way; the engine asks again, twice
+ *   SRC_CHANGED                       what it would read does not belong to what was read
  * A failure of submit, reap, extents, hashes, commit or resume itself means a broken channel: the
  * engine closes it and opens another with back-off when err_retryable(code), else gives up.
  */
@@ -82,6 +83,8 @@ struct source_ops {
 	/* NULL: no journal. */
 	int (*commit)(struct source_chan *c, const uint8_t *units, size_t bytes,
 		struct err *err);
+	/* As source_begin_anew. NULL: chan_open never fails with SRC_CHANGED. */
+	int (*begin_anew)(struct source *s, struct err *err);
 	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */
 	int (*finish)(struct source *s, struct err *err);
 	int (*resume)(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,

@@ -361,6 +361,11 @@ int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *r
 	return c->src->ops->resume ? c->src->ops->resume(c, units, bytes, ret_bytes, err) : 0;
 }
 
+int source_begin_anew(struct source *s, struct err *err)
+{
+	return s->ops->begin_anew ? s->ops->begin_anew(s, err) : 0;
+}
+
 int source_finish(struct source *s, struct err *err)
 {
 	return s->ops->finish ? s->ops->finish(s, err) : 0;

@@ -99,7 +99,12 @@ int source_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	struct source_extent *ret, size_t max, size_t *ret_n, uint64_t *ret_end,
 	struct err *err);
 
+/* All channels of a source read the same content: SRC_CHANGED when the server has another now (it
+ * was restarted, say), so that what was read must not be continued. */
 int source_chan_open(struct source *s, struct source_chan **ret, struct err *err);
+/* After SRC_CHANGED, all channels being closed: what is read from here on is of another time than
+ * what was read before. May change the seed of the leaf hash. */
+int source_begin_anew(struct source *s, struct err *err);
 void source_chan_close(struct source_chan *c);
 /* Unblocks a thread in source_reap; from any thread. */
 void source_chan_cancel(struct source_chan *c);

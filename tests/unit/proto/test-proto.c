@@ -112,7 +112,8 @@ TEST(welcome)
 TEST(disk_list)
 {
 	struct proto_disk d = { .id = 0, .size = 1025, .sector = 512, .physical = 4096,
-		.extents = true, .name = "sda", .serial = "S\x01Z", .generation = "g" }, g;
+		.extents = true, .name = "sda", .serial = "S\x01Z", .generation = "g",
+		.state = "now" }, g;
 	struct err err = ERR_INIT;
 	uint8_t b[1024];
 	const uint8_t *p = b;
@@ -125,6 +126,7 @@ TEST(disk_list)
 	CHECK_U64(proto_next_disk(&p, &left, &g, &err), 1);
 	CHECK_STR(g.name, "sda");
 	CHECK_STR(g.serial, "S?Z");
+	CHECK_STR(g.state, "now");
 	CHECK_U64(g.physical, 4096);
 	CHECK(g.extents && !g.rotational);
 	CHECK_U64(proto_next_disk(&p, &left, &g, &err), 1);

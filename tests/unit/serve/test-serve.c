@@ -255,6 +255,54 @@ TEST(journal)
 	rig_down(&r);
 }
 
+static bool restart(struct rig *r)
+{
+	struct err err = ERR_INIT;
+
+	r->c.port = serve_port(r->s);
+	rig_stop(r);
+	return !serve_start(&r->c, &r->s, &err) && !pthread_create(&r->thread, NULL, run, r->s);
+}
+
+static bool opens(struct source *src, struct err *err)
+{
+	struct source_chan *c;
+
+	if (source_chan_open(src, &c, err) < 0)
+		return false;
+	source_chan_close(c);
+	return true;
+}
+
+TEST(state)
+{
+	struct err err = ERR_INIT;
+	struct source *src;
+	struct rig r;
+	int fd;
+
+	REQUIRE(rig_up(&r, true, 0, false));
+	REQUIRE(!rig_open(&r, NULL, &src, &err));
+	CHECK(opens(src, &err));
+	REQUIRE(restart(&r));
+	CHECK(opens(src, &err)); /* nothing happened to the drive */
+	fd = open(r.path, O_WRONLY);
+	usleep(20000); /* times of files have the kernel's tick */
+	CHECK(pwrite(fd, "x", 1, 5) == 1);
+	close(fd);
+	CHECK(opens(src, &err)); /* in one process a drive that is not held may change */
+	REQUIRE(restart(&r));
+	CHECK(!opens(src, &err));
+	CHECK_U64(err.code, ERR_SRC_CHANGED);
+	err_clear(&err);
+	CHECK(!opens(src, &err)); /* and it stays so */
+	err_clear(&err);
+	CHECK(!source_begin_anew(src, &err));
+	CHECK(opens(src, &err));
+	source_close(src);
+	rig_down(&r);
+}
+
 TEST(bandwidth)
 {
 	struct rig r;
@@ -433,6 +481,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(extents, "holes are told and are zeroes"),
 	TEST_ENTRY(refused, "wrong key, unknown user, no TLS"),
 	TEST_ENTRY(journal, "commit, resume after a restart, other generation, finish"),
+	TEST_ENTRY(state, "a restarted server whose drive changed is noticed"),
 	TEST_ENTRY(bandwidth, "the server keeps to its rate"),
 	TEST_ENTRY(impossible_requests, "ranges and drives that are not there"),
 	TEST_ENTRY(broken_rules, "who breaks the framing is cut off"),

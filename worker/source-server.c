@@ -168,6 +168,14 @@ static int set_grace(struct args *a, char *value, struct err *err)
 	return seconds("grace", value, &a->c.grace_s, err);
 }
 
+static int set_all_blocks(struct args *a, char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	a->c.all_blocks = true;
+	return 0;
+}
+
 static int set_verbose(struct args *a, char *value, struct err *err)
 {
 	(void)a;
@@ -192,6 +200,7 @@ static const struct {
 		"hold mounted file systems still while they are read,\n"
 		"                              at most so long; auto: an hour" },
 	{ "grace", "SECONDS", set_grace, "stay frozen for a client that lost its connection (120)" },
+	{ "all-blocks", NULL, set_all_blocks, "also read what mounted file systems do not use" },
 	{ "verbose", NULL, set_verbose, "more log lines" },
 	{ "help", NULL, NULL, "print this text" },
 	{ "version", NULL, NULL, "print the version" },

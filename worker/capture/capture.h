@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -18,5 +19,26 @@
  * IPv4 addresses, usage of file systems, the hypervisor's own name. What is not known is null.
  * json: else the same as indented text for people. */
 int capture_inventory(const char *root, bool json, struct strbuf *ret, struct err *err);
+
+/* below.c: where the bytes of a block device lie on whole disks: partitions and linear
+ * device-mapper targets (LVM) are followed; what lies elsewhere (RAID, encrypted, volumes that have
+ * snapshots) is left out. */
+struct capture_segment {
+	uint64_t off, len; /* bytes of the device */
+	dev_t disk;
+	uint64_t disk_off;
+};
+#define CAPTURE_MAX_SEGMENTS 256
+/* -1 when a table cannot be read, or has more pieces than there is room for. */
+int capture_below(dev_t device, struct capture_segment ret[CAPTURE_MAX_SEGMENTS],
+	unsigned *ret_n, struct err *err);
+/* A line of a device-mapper table in sectors; false when it is no target that is followed. */
+bool capture_dm_target(const char *type, const char *parameters, dev_t *ret_device,
+	uint64_t *ret_sector);
+
+/* unused.c: the free space of a mounted file system (ext4, XFS; Linux 4.12), in bytes of its block
+ * device. Only true while it is frozen. 1 told, 0 it cannot tell, -1 it failed half way. */
+int capture_unused(int mount_fd, dev_t device,
+	void (*range)(void *ctx, uint64_t off, uint64_t len), void *ctx, struct err *err);
 
 #endif

@@ -35,10 +35,11 @@ static int read_piece(struct serve_conn *c, const struct serve_request *q, uint6
 	uint32_t len, uint8_t **ret_data, int *status, struct err *err)
 {
 	struct serve_drive *d = &c->serve->drives[q->f.disk];
+	bool skip = d->unused && serve_session_holds(c->serve, c->session);
 	char text[160];
 	int sys;
 
-	if (serve_drive_read(d, c->buf, off, len, ret_data) < 0) {
+	if ((skip ? serve_unused_read : serve_drive_read)(d, c->buf, off, len, ret_data) < 0) {
 		sys = errno;
 		snprintf(text, sizeof(text), "drive %s: read %u bytes at %llu: %s", d->name, len,
 			(unsigned long long)off, strerror(sys));

@@ -39,6 +39,8 @@ struct shared {
 };
 
 struct serve_freezer {
+	struct serve_drive *drives;
+	unsigned n_drives;
 	struct serve_mount mounts[MAX_MOUNTS];
 	unsigned n_mounts, limit_s, grace_s;
 	struct shared *shared;
@@ -156,7 +158,7 @@ static void tell(struct serve_freezer *z, enum word word)
 		atomic_store(&z->shared->lost, true);
 }
 
-int serve_freezer_new(const struct serve_drive *drives, unsigned n, unsigned limit_s,
+int serve_freezer_new(struct serve_drive *drives, unsigned n, unsigned limit_s,
 	unsigned grace_s, struct serve_freezer **ret, struct err *err)
 {
 	struct serve_freezer *z = calloc(1, sizeof(*z));
@@ -165,6 +167,8 @@ int serve_freezer_new(const struct serve_drive *drives, unsigned n, unsigned lim
 	if (!z)
 		return err_set(err, ERR_NOMEM, "freezing: out of memory");
 	z->channel = -1;
+	z->drives = drives;
+	z->n_drives = n;
 	z->limit_s = limit_s;
 	z->grace_s = grace_s;
 	pthread_mutex_init(&z->lock, NULL);
@@ -237,6 +241,16 @@ static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
 	return err_sys(err, ERR_SRC_READ, "make %s read-only", m->path);
 }
 
+/* Only of what was frozen here: nobody else thaws that meanwhile. */
+static void note_unused(struct serve_freezer *z)
+{
+	serve_unused_begin(z->drives, z->n_drives);
+	for (unsigned i = 0; i < z->n_mounts; i++)
+		if (atomic_load(&z->shared->how[i]) == FROZEN)
+			serve_unused_add(z->drives, z->n_drives, &z->mounts[i]);
+	serve_unused_report(z->drives, z->n_drives);
+}
+
 static int freeze(struct serve_freezer *z, struct err *err)
 {
 	struct shared *s = z->shared;
@@ -254,6 +268,8 @@ static int freeze(struct serve_freezer *z, struct err *err)
 		status = freeze_one(z, i, err);
 	atomic_store(&s->freezing, false);
 	z->frozen = true;
+	if (!status)
+		note_unused(z);
 	if (!status && atomic_load(&s->lost))
 		status = err_set(err, ERR_SRC_READ, "freezing took too long and was given up");
 	if (status) {

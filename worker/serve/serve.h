@@ -29,6 +29,7 @@ struct serve_config {
 	const char *state_dir; /* journals of copies survive a restart here; NULL = in memory */
 	unsigned freeze_s;     /* longest time the file systems are held; 0 = never freeze */
 	unsigned grace_s;      /* held so long for a client that lost its connection */
+	bool all_blocks;       /* also read what frozen file systems do not use */
 };
 
 struct serve;

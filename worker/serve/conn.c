@@ -180,12 +180,12 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 {
 	struct serve *s = c->serve;
 	struct serve_drive *d = &s->drives[q->f.disk];
-	char generation[40];
+	char state[40];
 	struct serve_journal_key k = { .job = c->session->job, .drive = d->name,
-		.generation = generation, .size = d->dev.size };
+		.state = state, .size = d->dev.size };
 	struct err failed = ERR_INIT;
 
-	serve_generation(s, c->session, q->f.disk, generation);
+	serve_state(s, c->session, q->f.disk, state);
 	if (q->f.type == PROTO_RESUME)
 		return reply(c, &q->f, PROTO_JOURNAL, c->out, k.job[0] ? serve_journal_get(s->journal,
 			&k, c->out, PROTO_MAX_PAYLOAD) : 0, err);
@@ -212,7 +212,8 @@ static bool of_content(const struct proto_frame *f)
 {
 	enum proto_type type = f->type;
 
-	return (type == PROTO_DISKS && f->raw) || type == PROTO_EXTENTS || type == PROTO_READ || type == PROTO_READ_IF_DIFF ||
+	return (type == PROTO_DISKS && f->raw) || type == PROTO_EXTENTS || type == PROTO_READ ||
+		type == PROTO_READ_IF_DIFF ||
 		type == PROTO_HASH || type == PROTO_COMMIT || type == PROTO_RESUME ||
 		type == PROTO_FREEZE;
 }
@@ -264,7 +265,8 @@ static int complete(struct serve_conn *c, struct err *err)
 
 	serve_session_release(c->serve, c->session, true);
 	if (c->session->job[0])
-		serve_journal_drop(c->serve->journal, c->session->job);
+		serve_journal_drop(c->serve->journal, c->session->job,
+			c->serve->freezer && serve_freezer_frozen(c->serve->freezer));
 	log_info("%s: job \"%s\" has everything", net_name(c->stream), c->session->job);
 	return serve_conn_send(c, &f, NULL, err);
 }

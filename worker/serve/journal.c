@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Journals of copies: for each job, drive and generation the units that the worker said are
+ * Journals of copies: for each job, drive and state of it the units that the worker said are
  * durable. In memory, and with a folder also in one file each:
  * "TWJ1", u32 length of the key, u32 length of the bitmap, key, bitmap, XXH3-64 of all before.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 
 #define SLOTS 64
 #define KEY_MAX 320
+#define DROPS 128 /* while nothing may be written */
 #define HEAD 12
 #define MAGIC 0x314a5754u /* "TWJ1" */
 
@@ -38,6 +40,8 @@ struct serve_journal {
 	char *dir; /* NULL = in memory */
 	uint64_t clock;
 	struct slot slots[SLOTS];
+	char dropped[DROPS][128]; /* jobs whose files are still there */
+	unsigned n_dropped;
 };
 
 int serve_journal_open(const char *dir, struct serve_journal **ret, struct err *err)
@@ -72,7 +76,7 @@ void serve_journal_close(struct serve_journal *j)
 
 static void key_text(const struct serve_journal_key *k, char ret[KEY_MAX])
 {
-	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%" PRIu64, k->job, k->drive, k->generation, k->size);
+	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%" PRIu64, k->job, k->drive, k->state, k->size);
 }
 
 static void file_name(const struct serve_journal *j, const char *key, char *ret, size_t size)
@@ -167,6 +171,59 @@ static struct slot *load(struct serve_journal *j, const char *key)
 	return s;
 }
 
+/* Whether the file is a journal of the job. */
+static bool is_of(const char *path, const char *job)
+{
+	char start[HEAD + 130] = "";
+	size_t n = strlen(job), got;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return false;
+	got = fread(start, 1, sizeof(start), f);
+	fclose(f);
+	return got > HEAD + n && bytes_le32(start) == MAGIC &&
+		!strncmp(start + HEAD, job, n) && start[HEAD + n] == '\n';
+}
+
+/* Removes the job's files, whichever process wrote them. */
+static void remove_files(struct serve_journal *j, const char *job)
+{
+	DIR *dir = opendir(j->dir);
+	struct dirent *e;
+	char path[4096];
+
+	if (!dir) {
+		log_warn("journal: open %s: %s", j->dir, strerror(errno));
+		return;
+	}
+	while ((e = readdir(dir))) {
+		size_t n = strlen(e->d_name);
+
+		if (n < 8 || strcmp(e->d_name + n - 8, ".journal"))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", j->dir, e->d_name);
+		if (is_of(path, job) && unlink(path) < 0 && errno != ENOENT)
+			log_warn("journal: remove %s: %s", path, strerror(errno));
+	}
+	closedir(dir);
+}
+
+static void remove_dropped(struct serve_journal *j)
+{
+	for (unsigned i = 0; i < j->n_dropped; i++)
+		remove_files(j, j->dropped[i]);
+	j->n_dropped = 0;
+}
+
+static bool is_dropped(const struct serve_journal *j, const char *job)
+{
+	for (unsigned i = 0; i < j->n_dropped; i++)
+		if (!strcmp(j->dropped[i], job))
+			return true;
+	return false;
+}
+
 int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k,
 	const void *bitmap, size_t len, bool keep_off_disk, struct err *err)
 {
@@ -189,8 +246,10 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 	s->len = len;
 	s->used = ++j->clock;
 	s->dirty = true;
-	if (j->dir && !keep_off_disk)
+	if (j->dir && !keep_off_disk) {
+		remove_dropped(j);
 		status = write_file(j, s, err);
+	}
 	pthread_mutex_unlock(&j->lock);
 	return status;
 }
@@ -205,7 +264,7 @@ size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key
 	key_text(k, key);
 	pthread_mutex_lock(&j->lock);
 	s = find(j, key);
-	if (!s)
+	if (!s && !is_dropped(j, k->job))
 		s = load(j, key);
 	if (s && s->len <= max) {
 		len = s->len;
@@ -215,7 +274,7 @@ size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key
 	return len;
 }
 
-void serve_journal_drop(struct serve_journal *j, const char *job)
+void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_disk)
 {
 	size_t n = strlen(job);
 
@@ -224,10 +283,18 @@ void serve_journal_drop(struct serve_journal *j, const char *job)
 		struct slot *s = &j->slots[i];
 
 		if (s->used && !strncmp(s->key, job, n) && s->key[n] == '\n') {
-			s->len = 0;
-			s->dirty = true;
+			free(s->bitmap);
+			*s = (struct slot){ .used = 0 };
 		}
 	}
+	if (j->dir && !is_dropped(j, job)) {
+		if (j->n_dropped == DROPS)
+			log_warn("journal: files of job \"%s\" stay in %s", job, j->dir);
+		else
+			snprintf(j->dropped[j->n_dropped++], sizeof(j->dropped[0]), "%s", job);
+	}
+	if (j->dir && !keep_off_disk)
+		remove_dropped(j);
 	pthread_mutex_unlock(&j->lock);
 }
 
@@ -236,6 +303,8 @@ void serve_journal_flush(struct serve_journal *j)
 	struct err err = ERR_INIT;
 
 	pthread_mutex_lock(&j->lock);
+	if (j->dir)
+		remove_dropped(j);
 	for (unsigned i = 0; j->dir && i < SLOTS; i++)
 		if (j->slots[i].used && j->slots[i].dirty && write_file(j, &j->slots[i], &err) < 0)
 			log_warn("%s", err.text);

@@ -97,7 +97,7 @@ struct serve_journal;
 int serve_journal_open(const char *dir, struct serve_journal **ret, struct err *err);
 void serve_journal_close(struct serve_journal *j);
 struct serve_journal_key {
-	const char *job, *drive, *generation;
+	const char *job, *drive, *state;
 	uint64_t size;
 };
 /* keep_off_disk: do not touch the folder now (it may be frozen); see serve_journal_flush. */
@@ -106,8 +106,8 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 /* At most max bytes; returns the length, 0 when there is none. */
 size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
 	void *ret, size_t max);
-/* Forgets all that the job has. */
-void serve_journal_drop(struct serve_journal *j, const char *job);
+/* Forgets all that the job has, also what an earlier process left in the folder. */
+void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_disk);
 /* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 

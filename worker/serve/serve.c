@@ -317,11 +317,10 @@ static void *keeper(void *arg)
 	struct serve *s = arg;
 
 	while (!s->stop) {
-		if (s->freezer) {
+		if (s->freezer)
 			serve_freezer_tick(s->freezer);
-			if (!serve_freezer_frozen(s->freezer))
-				serve_journal_flush(s->journal);
-		}
+		if (!s->freezer || !serve_freezer_frozen(s->freezer))
+			serve_journal_flush(s->journal);
 		nanosleep(&second, NULL);
 	}
 	return NULL;

@@ -2,6 +2,7 @@
 /* A real server on the loopback address, read through source/, and by clients that misbehave. */
 #include "serve/serve.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -221,6 +222,27 @@ TEST(refused)
 	rig_down(&r);
 }
 
+static bool restart(struct rig *r)
+{
+	struct err err = ERR_INIT;
+
+	r->c.port = serve_port(r->s);
+	rig_stop(r);
+	return !serve_start(&r->c, &r->s, &err) && !pthread_create(&r->thread, NULL, run, r->s);
+}
+
+static unsigned files_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		n += e->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
 TEST(journal)
 {
 	struct rig r;
@@ -243,25 +265,25 @@ TEST(journal)
 	REQUIRE(!rig_open(&r, NULL, &s, &err) && !source_chan_open(s, &c, &err));
 	CHECK(!source_resume(c, got, 1, &n, &err));
 	CHECK(n == 1 && got[0] == 1);
-	CHECK(!utimensat(AT_FDCWD, r.path, NULL, 0)); /* another generation */
+	CHECK(!utimensat(AT_FDCWD, r.path, NULL, 0)); /* another generation: not for a new session */
+	CHECK(!source_commit(c, units, 1, &err));
+	source_chan_close(c);
+	source_close(s);
+	REQUIRE(!rig_open(&r, NULL, &s, &err) && !source_chan_open(s, &c, &err));
 	CHECK(!source_resume(c, got, 1, &n, &err));
 	CHECK_U64(n, 0);
 	CHECK(!source_commit(c, units, 1, &err));
+	CHECK_U64(files_in(r.dir), 2);
+	REQUIRE(restart(&r)); /* forgets in memory what is in the folder */
+	source_chan_close(c);
+	REQUIRE(!source_chan_open(s, &c, &err));
 	CHECK(!source_finish(s, &err)); /* everything was read: nothing to resume */
 	CHECK(!source_resume(c, got, 1, &n, &err));
 	CHECK_U64(n, 0);
+	CHECK_U64(files_in(r.dir), 0);
 	source_chan_close(c);
 	source_close(s);
 	rig_down(&r);
-}
-
-static bool restart(struct rig *r)
-{
-	struct err err = ERR_INIT;
-
-	r->c.port = serve_port(r->s);
-	rig_stop(r);
-	return !serve_start(&r->c, &r->s, &err) && !pthread_create(&r->thread, NULL, run, r->s);
 }
 
 static bool opens(struct source *src, struct err *err)

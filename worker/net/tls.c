@@ -332,7 +332,10 @@ static int diagnose(struct stream *s, bool server, bool psk, int code, struct er
 		err->sys = code <= -0x10000 ? -(code + 0x10000) : ENODATA;
 		return -1;
 	}
-	return err_set(err, ERR_SRC_TLS, "%s: TLS handshake: %s", s->name, text);
+	err_set(err, ERR_SRC_TLS, "%s: TLS handshake: %s", s->name, text);
+	if (code == MBEDTLS_ERR_SSL_CONN_EOF)
+		err->sys = ENODATA; /* cut off, not refused */
+	return -1;
 }
 
 static int handshake(struct stream *s, const struct net_tls_config *c, bool server,

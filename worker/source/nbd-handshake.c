@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -136,7 +137,7 @@ static int start_tls(struct nbd_conn *c, const struct nbd_target *t, struct err 
 	r = net_wait_readable(c->s, 0, err);
 	if (r < 0)
 		return -1;
-	if (r)
+	if (r && recv(net_fd(c->s), &type, 1, MSG_PEEK | MSG_DONTWAIT) != 0) /* not its end */
 		return err_set(err, ERR_SRC_TLS, "%s: data in front of the TLS handshake",
 			c->name);
 	if (net_tls_client(c->s, &tls, err) < 0)

@@ -213,8 +213,12 @@ static int nbd_chan_open(struct source_chan *ch, struct err *err)
 {
 	struct nbd_conn *c;
 
-	if (conn_open(ch->src, &c, err) < 0)
+	if (conn_open(ch->src, &c, err) < 0) {
+		/* Cut off in a handshake that has worked before: gone for now. */
+		if (err->code == ERR_SRC_TLS && err->sys)
+			err->code = ERR_SRC_EOF;
 		return -1;
+	}
 	ch->priv = c;
 	if (c->size != ch->src->info.size)
 		return err_set(err, ERR_SRC_SIZE,

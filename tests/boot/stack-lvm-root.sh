@@ -18,6 +18,10 @@ cat >"$dir/tree/etc/fstab" <<'END'
 /dev/deb-vg/swap none swap sw 0 0
 END
 sed -i 's#/boot/\(vmlinuz\|initrd\)#/\1#; s#root=/dev/sda1#root=/dev/mapper/deb--vg-root#' "$dir/boot.tree/grub/grub.cfg"
+mkdir -p "$dir/tree/etc/lvm/devices"
+printf 'devices {\n\tfilter = [ "a|^/dev/sd|", "r|.*|" ]\n}\n' >"$dir/tree/etc/lvm/lvm.conf"
+printf 'IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda2 PVID=x\n' \
+	>"$dir/tree/etc/lvm/devices/system.devices"
 stack_image "$dir/root.img" 44
 truncate -s 80M "$dir/a.disk"
 truncate -s 48M "$dir/b.disk"
@@ -46,6 +50,7 @@ want 0 apply prepare --json --nic 52:54:00:12:34:56 /dev/vda /dev/vdb
 check "a layer stays open after preparing" idle
 want 0 again prepare --json --nic 52:54:00:12:34:56 /dev/vda /dev/vdb
 want 0 undo prepare --undo --json /dev/vda /dev/vdb
+want 0 undone prepare --dry-run --json /dev/vda /dev/vdb
 check "a layer stays open after undoing" idle
 END
 qemu_machine 256
@@ -60,5 +65,9 @@ is inspect '.facts.os.id == "debian" and .verdict == "boots-after-preparation"'
 is plan '[.plan[].path] | index("/etc/fstab") and index("/boot/initrd.img-6.1.0-42-amd64")'
 is half '.error.code == "PREP_STACK" and (.error.text | test("deb-vg.*1 physical volume is missing"))'
 is apply '.verdict == "boots" and ([.changes[].path] | index("/etc/fstab"))'
+is apply '[.changes[] | select(.path | test("^/etc/lvm/")) | .change + " " + .path] ==
+	["removed /etc/lvm/devices/system.devices", "changed /etc/lvm/lvm.conf"]'
 is again '.verdict == "boots" and .changes == [] and .plan == []'
 is undo '.verdict == "undone"'
+[ "$(jq -c .plan "$dir/out/plan.json")" = "$(jq -c .plan "$dir/out/undone.json")" ] ||
+	fail "after undoing, another plan is made"

@@ -74,7 +74,7 @@ struct fs_layer {
 	enum fs_layer_kind kind;
 	char name[128];      /* "/dev/md0", a volume group, the name below /dev/mapper */
 	char uuid[64];
-	char detail[64];     /* "raid1, metadata 1.2", "LUKS2" */
+	char detail[64];     /* "raid1, 2 members", "LUKS" */
 	char problem[200];   /* "1 of 2 members is missing"; "" = none */
 	char *on;            /* devices below it, separated by commas */
 };
@@ -89,6 +89,8 @@ struct fs_stack {
 const char *fs_layer_name(enum fs_layer_kind k); /* "md", "lvm", "luks" */
 /* Whether this machine can open the kind: PREP_UNSUPPORTED says what is missing. */
 int fs_stack_able(enum fs_layer_kind k, struct err *err);
+/* What stands on a device knows it by its new name from now on. */
+int fs_stack_renamed(struct fs_stack *s, const char *from, const char *to, struct err *err);
 /* Closes everything, top first. Goes on after a failure; err is the first one. */
 int fs_stack_close(struct fs_stack *s, struct err *err);
 

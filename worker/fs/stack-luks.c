@@ -45,20 +45,20 @@ enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, 
 
 	if (fd < 0)
 		return FS_KEY_FAILED;
-	l = stack_new(s, FS_LAYER_LUKS, devs, err);
+	l = fs_stack_new(s, FS_LAYER_LUKS, devs, err);
 	if (!l)
 		return FS_KEY_FAILED;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
-	status = stack_run(s, argv, NULL, NULL, last, err);
+	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (!status) {
 		snprintf(l->name, sizeof(l->name), "%s", name);
 		snprintf(l->uuid, sizeof(l->uuid), "%s", uuid);
 		snprintf(l->detail, sizeof(l->detail), "LUKS");
-		stack_added(s);
+		fs_stack_added(s);
 		*ret = l;
 		return FS_KEY_FITS;
 	}
-	stack_drop(l);
+	fs_stack_drop(l);
 	if (status == WRONG_KEY)
 		return FS_KEY_WRONG;
 	if (status == NO_MEMORY)
@@ -72,7 +72,7 @@ int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, str
 {
 	const char *argv[] = { STACK_DMSETUP, "rename", l->name, name, NULL };
 	char last[256];
-	int status = stack_run(s, argv, NULL, NULL, last, err);
+	int status = fs_stack_run(s, argv, NULL, NULL, last, err);
 
 	if (status > 0)
 		err_set(err, ERR_PREP_STACK, "call %s %s: %s", l->name, name, last);
@@ -82,11 +82,11 @@ int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, str
 	return 0;
 }
 
-int stack_luks_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
+int fs_stack_luks_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
 {
 	const char *argv[] = { STACK_CRYPTSETUP, "close", l->name, NULL };
 	char last[256];
-	int status = stack_run(s, argv, NULL, NULL, last, err);
+	int status = fs_stack_run(s, argv, NULL, NULL, last, err);
 
 	if (status > 0)
 		return err_set(err, ERR_DISK_BUSY, "close %s: %s", l->name, last);

@@ -100,7 +100,7 @@ int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group
 
 	if (!list)
 		return -1;
-	status = stack_run(s, argv, see_group, &g, last, err);
+	status = fs_stack_run(s, argv, see_group, &g, last, err);
 	if (status < 0)
 		return -1;
 	if (status)
@@ -164,7 +164,7 @@ static int change(struct fs_stack *s, const char *list, const struct fs_lvm_grou
 		argv[8] = vg->name;
 		argv[9] = NULL;
 	}
-	status = stack_run(s, argv, NULL, NULL, last, err);
+	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (status > 0)
 		return err_set(err, ERR_PREP_STACK, "volume group %s: %s", vg->name, last);
 	return status;
@@ -174,7 +174,7 @@ int fs_lvm_open(struct fs_stack *s, const char *const *devs, const struct fs_lvm
 	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx, struct fs_layer **ret,
 	struct err *err)
 {
-	struct fs_layer *l = stack_new(s, FS_LAYER_LVM, devs, err);
+	struct fs_layer *l = fs_stack_new(s, FS_LAYER_LVM, devs, err);
 	char text[sizeof(config) + 512], last[256];
 	const char *argv[] = { STACK_LVM, "lvs", "--devices", l ? l->on : "", "--config", text,
 		"--noheadings", "--nameprefixes", "--options",
@@ -195,22 +195,22 @@ int fs_lvm_open(struct fs_stack *s, const char *const *devs, const struct fs_lvm
 	/* A group with holes still gives what has all its parts, or redundancy. */
 	if (change(s, l->on, vg, "-ay", "degraded", err) < 0 && !vg->missing)
 		goto down;
-	status = stack_run(s, argv, see_volume, &v, last, err);
+	status = fs_stack_run(s, argv, see_volume, &v, last, err);
 	if (status > 0)
 		err_set(err, ERR_PREP_STACK, "volumes of %s: %s", vg->name, last);
 	if (status)
 		goto down;
 	err_clear(err);
-	stack_added(s);
+	fs_stack_added(s);
 	*ret = l;
 	return 0;
 down:
 	change(s, l->on, vg, "-an", "", &late);
-	stack_drop(l);
+	fs_stack_drop(l);
 	return -1;
 }
 
-int stack_lvm_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
+int fs_stack_lvm_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
 {
 	struct fs_lvm_group vg = { .missing = 0 };
 

@@ -17,7 +17,7 @@
 #define MAX_MEMBERS 64
 
 struct examined {
-	char level[16], metadata[16], name[64];
+	char level[16], name[64];
 	int devices;
 };
 
@@ -27,8 +27,6 @@ static void see_line(void *ctx, const char *line)
 
 	if (!strncmp(line, "MD_LEVEL=", 9))
 		snprintf(x->level, sizeof(x->level), "%s", line + 9);
-	else if (!strncmp(line, "MD_METADATA=", 12))
-		snprintf(x->metadata, sizeof(x->metadata), "%s", line + 12);
 	else if (!strncmp(line, "MD_DEVICES=", 11))
 		x->devices = atoi(line + 11);
 	else if (!strncmp(line, "MD_NAME=", 8)) /* "host:0" or "0" */
@@ -103,7 +101,7 @@ static int make_writable(struct fs_stack *s, const char *node, struct err *err)
 
 	if (freeze(node, err) < 0)
 		return -1;
-	status = stack_run(s, argv, NULL, NULL, last, err);
+	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (status > 0)
 		return err_set(err, ERR_PREP_STACK, "make %s writable: %s", node, last);
 	return status;
@@ -113,7 +111,7 @@ static int stop(struct fs_stack *s, const char *node, struct err *err)
 {
 	const char *argv[] = { STACK_MDADM, "--stop", node, NULL };
 	char last[256];
-	int status = stack_run(s, argv, NULL, NULL, last, err);
+	int status = fs_stack_run(s, argv, NULL, NULL, last, err);
 
 	if (status > 0)
 		return err_set(err, ERR_DISK_BUSY, "stop %s: %s", node, last);
@@ -124,7 +122,7 @@ static void describe(struct fs_layer *l, const struct examined *x, int members)
 {
 	long degraded = read_number(l->name, "degraded");
 
-	snprintf(l->detail, sizeof(l->detail), "%s, metadata %s", x->level, x->metadata);
+	snprintf(l->detail, sizeof(l->detail), "%s, %d members", x->level, x->devices);
 	if (degraded > 0)
 		snprintf(l->problem, sizeof(l->problem), "degraded: %ld of %d members %s missing or "
 			"out of date (%d given)", degraded, x->devices, degraded == 1 ? "is" : "are",
@@ -138,13 +136,13 @@ int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
 	const char *argv[MAX_MEMBERS + 8] = { STACK_MDADM, "--assemble", "--config=none",
 		"--run", "--readonly" };
 	struct examined x = { .devices = 0 };
-	struct fs_layer *l = stack_new(s, FS_LAYER_MD, members, err);
+	struct fs_layer *l = fs_stack_new(s, FS_LAYER_MD, members, err);
 	char last[256];
 	int n = 5, count = 0, status;
 
 	if (!l)
 		return -1;
-	status = stack_run(s, examine, see_line, &x, last, err);
+	status = fs_stack_run(s, examine, see_line, &x, last, err);
 	if (status > 0)
 		err_set(err, ERR_PREP_STACK, "%s: %s", members[0], last);
 	if (status)
@@ -154,7 +152,7 @@ int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
 	argv[n++] = l->name;
 	while (members[count] && count < MAX_MEMBERS)
 		argv[n++] = members[count++];
-	status = stack_run(s, argv, NULL, NULL, last, err);
+	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (status > 0)
 		err_set(err, ERR_PREP_STACK, "array on %s: %s", l->on, last);
 	if (status)
@@ -166,15 +164,15 @@ int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
 		goto drop;
 	}
 	describe(l, &x, count);
-	stack_added(s);
+	fs_stack_added(s);
 	*ret = l;
 	return 0;
 drop:
-	stack_drop(l);
+	fs_stack_drop(l);
 	return -1;
 }
 
-int stack_md_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
+int fs_stack_md_close(struct fs_stack *s, struct fs_layer *l, struct err *err)
 {
 	return stop(s, l->name, err);
 }

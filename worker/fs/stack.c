@@ -17,11 +17,11 @@ static const struct {
 	const char *name, *tool, *needs, *needs_what;
 	int (*close)(struct fs_stack *s, struct fs_layer *l, struct err *err);
 } kinds[] = {
-	[FS_LAYER_MD] = { "md", STACK_MDADM, "/proc/mdstat", "RAID (md)", stack_md_close },
+	[FS_LAYER_MD] = { "md", STACK_MDADM, "/proc/mdstat", "RAID (md)", fs_stack_md_close },
 	[FS_LAYER_LVM] = { "lvm", STACK_LVM, "/dev/mapper/control", "device-mapper",
-		stack_lvm_close },
+		fs_stack_lvm_close },
 	[FS_LAYER_LUKS] = { "luks", STACK_CRYPTSETUP, "/dev/mapper/control", "device-mapper",
-		stack_luks_close },
+		fs_stack_luks_close },
 };
 
 const char *fs_layer_name(enum fs_layer_kind k)
@@ -46,13 +46,17 @@ struct call {
 	struct fs_stack *s;
 	void (*line)(void *ctx, const char *line);
 	void *ctx;
+	char last[256]; /* that is no warning */
 };
 
 static void on_line(void *arg, const char *line)
 {
-	const struct call *c = arg;
+	struct call *c = arg;
+	const char *said = line + strspn(line, " ");
 
 	log_debug("stack: %s", line);
+	if (*said && strncmp(said, "WARNING", 7))
+		snprintf(c->last, sizeof(c->last), "%s", said);
 	if (c->line)
 		c->line(c->ctx, line);
 }
@@ -65,13 +69,13 @@ static void on_tick(void *arg)
 		c->s->tick(c->s->ctx);
 }
 
-int stack_run(struct fs_stack *s, const char *const *argv,
+int fs_stack_run(struct fs_stack *s, const char *const *argv,
 	void (*line)(void *ctx, const char *line), void *ctx, char last[256], struct err *err)
 {
 	/* No lvm.conf of the machine, and no complaint about descriptors of the worker. */
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
 		"LVM_SYSTEM_DIR=", "LVM_SUPPRESS_FD_WARNINGS=1", NULL };
-	struct call c = { s, line, ctx };
+	struct call c = { s, line, ctx, "" };
 	struct spawn_result result;
 	struct spawn sp = { .argv = argv, .env = env, .timeout_s = TOOL_S, .cancel = s->cancel,
 		.line = on_line, .tick = on_tick, .ctx = &c };
@@ -79,11 +83,11 @@ int stack_run(struct fs_stack *s, const char *const *argv,
 	if (spawn_run(&sp, &result, err) < 0)
 		return -1;
 	if (last)
-		memcpy(last, result.last_line, sizeof(result.last_line));
+		memcpy(last, c.last, sizeof(c.last));
 	return result.status;
 }
 
-struct fs_layer *stack_new(struct fs_stack *s, enum fs_layer_kind k, const char *const *devs,
+struct fs_layer *fs_stack_new(struct fs_stack *s, enum fs_layer_kind k, const char *const *devs,
 	struct err *err)
 {
 	struct fs_layer *l = &s->layers[s->n];
@@ -109,15 +113,38 @@ struct fs_layer *stack_new(struct fs_stack *s, enum fs_layer_kind k, const char 
 	return l;
 }
 
-void stack_added(struct fs_stack *s)
+void fs_stack_added(struct fs_stack *s)
 {
 	s->n++;
 }
 
-void stack_drop(struct fs_layer *l)
+void fs_stack_drop(struct fs_layer *l)
 {
 	free(l->on);
 	l->on = NULL;
+}
+
+int fs_stack_renamed(struct fs_stack *s, const char *from, const char *to, struct err *err)
+{
+	for (int i = 0; i < s->n; i++) {
+		struct strbuf on = STRBUF_INIT;
+
+		for (const char *p = s->layers[i].on; *p; p += *p == ',') {
+			size_t n = strcspn(p, ",");
+			bool is = n == strlen(from) && !strncmp(p, from, n);
+
+			strbuf_str(&on, on.len ? "," : "");
+			strbuf_add(&on, is ? to : p, is ? strlen(to) : n);
+			p += n;
+		}
+		if (on.failed || !on.s) {
+			strbuf_free(&on);
+			return err_set(err, ERR_NOMEM, "rename a volume: out of memory");
+		}
+		free(s->layers[i].on);
+		s->layers[i].on = on.s;
+	}
+	return 0;
 }
 
 int fs_stack_close(struct fs_stack *s, struct err *err)

@@ -22,6 +22,8 @@ static int write_file(struct guest *g, const struct guest_op *op, struct err *er
 	switch (op->kind) {
 	case OP_WRITE:
 		return fs_replace(&g->root, op->path, op->data, op->len, op->mode, err);
+	case OP_REMOVE:
+		return fs_remove(&g->root, op->path, err);
 	case OP_COPY:
 		return fs_copy(&g->root, op->from, op->path, true, NULL, err);
 	default:
@@ -66,6 +68,7 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 	case OP_WRITE:
 	case OP_COPY:
 	case OP_LINK:
+	case OP_REMOVE:
 		return write_file(g, op, err);
 	case OP_PURGE:
 		return g->facts.family->purge(g, op->from, err);

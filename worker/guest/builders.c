@@ -34,8 +34,9 @@ static bool needs_build(const struct guest_kernel *k, bool links)
 int guest_plan_initrd(struct guest *g, struct err *err)
 {
 	const struct guest_builder *b = g->facts.builder;
-	/* An initramfs with udev names adapters before the root's own files are read. */
-	bool links = guest_plan_writes(g, "network");
+	/* An initramfs with udev names adapters before the root's own files are read, and finds the
+	 * root's disks by its own copy of lvm.conf and mdadm.conf. */
+	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack");
 	unsigned wanted = 0;
 
 	if (!b)

@@ -134,6 +134,7 @@ enum guest_op_kind {
 	OP_WRITE,   /* path gets data */
 	OP_COPY,    /* path becomes a copy of from */
 	OP_LINK,    /* path becomes a symbolic link to from */
+	OP_REMOVE,  /* the file at path goes */
 	OP_PURGE,   /* packages in from are removed by the guest's tool */
 	OP_INITRD,  /* path is built anew for kernel number index */
 	OP_SUPPLEMENT, /* path gets the drivers of kernel number index behind it */
@@ -248,7 +249,16 @@ void guest_find_tools(struct guest *g);
 int guest_plan_tools(struct guest *g, struct err *err);
 bool guest_tool_mount(const char *spec, const char *type);
 
+/* stack-conf.c: lvm.conf, mdadm.conf */
+int guest_plan_stack(struct guest *g, struct err *err);
+int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+int guest_lvm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+
 int guest_plan(struct guest *g, struct err *err);
+/* Plans what fn makes of one file, if it exists. */
+int guest_plan_rewrite(struct guest *g, const char *path,
+	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,
+	struct err *err);
 struct guest_op *guest_op_add(struct guest *g, enum guest_op_kind kind, const char *path,
 	const char *from, const char *why, ...) __attribute__((format(printf, 5, 6)));
 /* A write operation if the text differs from the file; takes nothing over. */

@@ -310,6 +310,20 @@ struct naming {
 	struct err *err;
 };
 
+static int rename_layer(struct guest *g, int layer, const char *name, struct err *err)
+{
+	char from[160], to[160];
+
+	snprintf(from, sizeof(from), "/dev/mapper/%s", g->stack.layers[layer].name);
+	snprintf(to, sizeof(to), "/dev/mapper/%.127s", name);
+	if (fs_luks_rename(&g->stack, &g->stack.layers[layer], name, err) < 0)
+		return -1;
+	for (int i = 0; i < g->n_vols; i++)
+		if (g->vols[i].layer == layer)
+			snprintf(g->vols[i].fs.dev, sizeof(g->vols[i].fs.dev), "%s", to);
+	return fs_stack_renamed(&g->stack, from, to, err);
+}
+
 static int adopt(void *ctx, const struct fstab_entry *e)
 {
 	/* fields of a crypttab line: name, device; as those of fstab: spec, point */
@@ -324,11 +338,7 @@ static int adopt(void *ctx, const struct fstab_entry *e)
 			!strcmp(l->name, e->spec) || strchr(e->spec, '/') ||
 			strlen(e->spec) >= sizeof(l->name))
 			continue;
-		n->result = fs_luks_rename(&g->stack, l, e->spec, n->err);
-		for (int k = 0; !n->result && k < g->n_vols; k++)
-			if (g->vols[k].layer == i)
-				snprintf(g->vols[k].fs.dev, sizeof(g->vols[k].fs.dev), "/dev/mapper/%.127s",
-					e->spec);
+		n->result = rename_layer(g, i, e->spec, n->err);
 		return n->result;
 	}
 	return 0;

@@ -17,8 +17,8 @@
 
 const char *guest_op_name(enum guest_op_kind k)
 {
-	static const char *const names[] = { "write", "copy", "link", "purge", "initramfs", "supplement",
-		"nvram" };
+	static const char *const names[] = { "write", "copy", "link", "remove", "purge", "initramfs",
+		"supplement", "nvram" };
 
 	return names[k];
 }
@@ -91,8 +91,7 @@ static bool stable(void *ctx, const char *spec, char *ret, size_t size)
 	return guest_stable_name(ctx, spec, ret, size);
 }
 
-/* Rewrites one file's device names, if it exists. */
-static int rewrite(struct guest *g, const char *path,
+int guest_plan_rewrite(struct guest *g, const char *path,
 	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,
 	struct err *err)
 {
@@ -137,13 +136,13 @@ static int plan_fstab(struct guest *g, struct err *err)
 		return -1;
 	if (text)
 		guest_fstab_entries(text, len, check_fstab, g);
-	return rewrite(g, "/etc/fstab", guest_fstab_rewrite,
+	return guest_plan_rewrite(g, "/etc/fstab", guest_fstab_rewrite,
 		"names that depend on the disk controller become UUIDs", err);
 }
 
 static int plan_crypttab(struct guest *g, struct err *err)
 {
-	return rewrite(g, "/etc/crypttab", guest_crypttab_rewrite,
+	return guest_plan_rewrite(g, "/etc/crypttab", guest_crypttab_rewrite,
 		"names that depend on the disk controller become UUIDs", err);
 }
 
@@ -171,7 +170,7 @@ static int resume_rewrite(const char *s, size_t len, const struct boot_map *m, s
 
 static int plan_resume(struct guest *g, struct err *err)
 {
-	return rewrite(g, "/etc/initramfs-tools/conf.d/resume", resume_rewrite,
+	return guest_plan_rewrite(g, "/etc/initramfs-tools/conf.d/resume", resume_rewrite,
 		"the swap device by UUID", err);
 }
 
@@ -184,7 +183,7 @@ static int plan_loader(struct guest *g, struct err *err)
 		return no_memory(err);
 	n = boot_files(&g->root, &g->facts.boot, files, MAX_BOOT_FILES, err);
 	for (int i = 0; i < n; i++)
-		if (rewrite(g, files[i].path, files[i].rewrite,
+		if (guest_plan_rewrite(g, files[i].path, files[i].rewrite,
 			"devices on kernel command lines by UUID", err) < 0)
 			return -1;
 	return n < 0 ? -1 : 0;
@@ -285,6 +284,7 @@ static const struct {
 } steps[] = {
 	{ "fstab", plan_fstab },
 	{ "crypttab", plan_crypttab },
+	{ "stack", guest_plan_stack },
 	{ "resume", plan_resume },
 	{ "loader", plan_loader },
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */

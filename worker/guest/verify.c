@@ -173,6 +173,8 @@ int guest_verify(struct guest *g, struct err *err)
 			if (len != op->len || memcmp(text, op->data, len))
 				guest_report_warn(g, "%s was changed again by a tool of the guest", op->path);
 		}
+		if (op->kind == OP_REMOVE && fs_is_file(&g->root, op->path))
+			return err_set(err, ERR_PREP_VERIFY, "%s is still there", op->path);
 		if (!k)
 			continue;
 		if (guest_read_initrd(g, k, err) < 0)

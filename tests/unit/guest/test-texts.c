@@ -57,6 +57,56 @@ TEST(fstab)
 		"UUID=u-0-3 /x\\040y ext3", 5);
 }
 
+TEST(mdadm_conf)
+{
+	GOLDEN(guest_mdadm_rewrite,
+		"# DEVICE /dev/sda1\n"
+		"DEVICE /dev/sda1 /dev/sdb1 /dev/disk/by-id/x\n"
+		"DEV containers /dev/hd[ab]1\n"
+		"DEVICE partitions\n"
+		"ARRAY /dev/md0 level=raid1 num-devices=2 UUID=1:2:3:4 devices=/dev/sda1,/dev/sdb1\n"
+		"ARRAY /dev/md1\n   UUID=5:6:7:8\n   devices=/dev/sda2,/dev/sdb2\n"
+		"ARRAY /dev/md2 devices=/dev/sda3,/dev/sdb3\n"
+		"MAILADDR root\n",
+		"# DEVICE /dev/sda1\n"
+		"DEVICE partitions  \n"
+		"DEV containers partitions\n"
+		"DEVICE partitions\n"
+		"ARRAY /dev/md0 level=raid1 num-devices=2 UUID=1:2:3:4 \n"
+		"ARRAY /dev/md1\n   UUID=5:6:7:8\n   \n"
+		"ARRAY /dev/md2 devices=/dev/sda3,/dev/sdb3\n"
+		"MAILADDR root\n", 6);
+}
+
+TEST(lvm_conf)
+{
+	GOLDEN(guest_lvm_rewrite,
+		"devices {\n"
+		"\t# filter = [ \"r|.*|\" ]\n"
+		"\tfilter = [ \"a|^/dev/sd.*|\", \"r|.*|\" ]\n"
+		"\tglobal_filter = [\n"
+		"\t\t\"a|/dev/disk/by-id/scsi-36.*|\", # data ]\n"
+		"\t\t\"r|.*|\"\n"
+		"\t]\n"
+		"\tpreferred_names = [ ]\n"
+		"}\n",
+		"devices {\n"
+		"\t# filter = [ \"r|.*|\" ]\n"
+		"# target-worker: \tfilter = [ \"a|^/dev/sd.*|\", \"r|.*|\" ]\n"
+		"# target-worker: \tglobal_filter = [\n"
+		"# target-worker: \t\t\"a|/dev/disk/by-id/scsi-36.*|\", # data ]\n"
+		"# target-worker: \t\t\"r|.*|\"\n"
+		"# target-worker: \t]\n"
+		"\tpreferred_names = [ ]\n"
+		"}\n", 2);
+	GOLDEN(guest_lvm_rewrite,
+		"devices/filter=[\"r|/dev/drbd.*|\", \"r/^\\/dev\\/sr0$/\", \"a|.*|\"]\n"
+		"filter = \"a|/dev/|\"\n"
+		"filter = [ \"a|^/dev/sda", "devices/filter=[\"r|/dev/drbd.*|\", \"r/^\\/dev\\/sr0$/\", \"a|.*|\"]\n"
+		"filter = \"a|/dev/|\"\n"
+		"filter = [ \"a|^/dev/sda", 0);
+}
+
 TEST(fstab_hostile)
 {
 	/* a line with a NUL is left to whoever wrote it; the others are still read */
@@ -165,6 +215,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),
+	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
+	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(shell_values, "KEY=value files"),

@@ -40,10 +40,10 @@ up() {
 	wait_for 10 listens "$port"
 }
 read_mib() { awk '{ print int($3 / 2048) }' "/sys/block/${loop#/dev/}/stat"; }
-copy() { # [OPTION...]: a copy to disk2, sets bytes read from the source in MiB
+copy() { # to disk2; sets what was read from the source, in MiB
 	local before
 	before=$(read_mib)
-	"$worker" copy --allow-plain --verify=full --json "$@" "tw://127.0.0.1:$port/sda" "$work/disk2" \
+	"$worker" copy --allow-plain --verify=full --json "tw://127.0.0.1:$port/sda" "$work/disk2" \
 		>"$work/copy.json" 2>"$work/copy.log" || fail "copy: $(tail -n 2 "$work/copy.log")"
 	read=$(($(read_mib) - before))
 }

@@ -33,8 +33,8 @@ grep -qE '^progress copy [0-9]+% [0-9]+ of 64 MiB durable, [0-9.]+ MiB/s' "$work
 stop nbdkit
 
 # The fast build: with ASan memory means nothing.
-if [ -x build/fast/worker ]; then
-	nbd -r pattern size=1G
-	/usr/bin/env time -f %M -o "$work/rss" build/fast/worker copy "$uri" "$work/dst"
-	[ "$(cat "$work/rss")" -le 49152 ] || fail "resident memory: $(cat "$work/rss") KiB"
-fi
+fast=build/fast/worker
+[ -x $fast ] || fail "no $fast: make $fast"
+nbd -r pattern size=1G
+/usr/bin/env time -f %M -o "$work/rss" $fast copy "$uri" "$work/dst"
+[ "$(cat "$work/rss")" -le 49152 ] || fail "resident memory: $(cat "$work/rss") KiB"

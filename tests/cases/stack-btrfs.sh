@@ -28,6 +28,7 @@ make()
 	local file
 
 	rm -f "$@"
+	btrfs device scan --forget # one UUID, many file systems: of disks that are gone, too
 	mkdir -p "$work/mnt"
 	for file; do
 		truncate -s 160M "$file"

@@ -2,7 +2,7 @@
 # Tests. The case runner tests/run has one list for `make test` (quick) and one for `make matrix`
 # (everything that boots); see tests/README.
 
-TEST_NEEDS := deps check-build worker image controller build/host/control-driver
+TEST_NEEDS := deps check-build worker image controller build/host/control-driver build/fast/worker
 
 # Its boots need the BIOS guest only. That is made beside the rest: one waits for an archive and an
 # emulator, the other compiles.
@@ -11,7 +11,7 @@ test: deps ## all that fits in an hour: check, cases, boots
 	$${MAKE:-make} --no-print-directory $(filter-out deps,$(TEST_NEEDS)) || { kill $$guest; exit 1; }; \
 	wait $$guest; \
 	tests/run --check quick
-matrix: $(TEST_NEEDS) guests ## everything that boots, for a night
+matrix: $(TEST_NEEDS) guests ## everything that boots, for a night; writes tests/MATRIX.md
 	$(Q)tests/run --check all
 
 .PHONY: test matrix

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154 # variables of lib.sh and of guest.env
+# For tests/boot/guest-*.sh over the small guests of qemu/guests/assemble. A test
+#   guest_begin GUEST          makes overlays over its disks; reads guest.env
+#   guest_before [REGEX]       it does not start from virtio as it is: its console shows REGEX (one
+#                              of what initramfs tools and firmware say when the root is missing)
+#   guest_prepare [OPTION...]  qemu/prepare, with the report in $dir/report.json
+#   guest_after [BUS]          it starts from BUS (virtio-blk) with virtio-net only and answers on
+#                              its old address; the answer is in $dir/answer
+#   guest_end                  writes the row for tests/MATRIX.md
+# Limits are scaled by the calibration boot of lib.sh.
+
+# shellcheck source=tests/boot/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+guest_before_result="not tried"
+guest_after_result="not reached"
+
+guest_begin()
+{
+	local n
+
+	requires qemu-system-x86_64 qemu-img socat mmdebstrap jq
+	guest_dir=$(qemu/guests/assemble "$1") # before the lock: most of it needs no emulator
+	boot_begin
+	trap guest_trap EXIT
+	# shellcheck source=/dev/null
+	. "$guest_dir/guest.env"
+	guest_start=$SECONDS
+	guest_images=()
+	for ((n = 0; n < disks; n++)); do
+		guest_overlay "$dir/disk$n.qcow2" "$guest_dir/disk$n.qcow2"
+		guest_images+=("$dir/disk$n.qcow2")
+	done
+}
+
+# guest_overlay NEW BACKING
+guest_overlay()
+{
+	qemu-img create -q -f qcow2 -F qcow2 -b "$2" "$1"
+}
+
+# A failed test leaves a row, too.
+guest_trap()
+{
+	local status=$?
+
+	[ $status -eq 0 ] || [ -z "${guest:-}" ] || guest_row "no: $guest_after_result"
+	if [ -n "${guest_peer_pid:-}" ] && kill -0 "$guest_peer_pid" 2>&-; then
+		kill "$guest_peer_pid"
+	fi
+	rm -f "$dir"/*.qcow2
+	(exit $status)
+	boot_end
+}
+
+# guest_machine BUS IMAGE...: hardware of KVM in the array `args`. The MAC addresses are the old
+# ones: who moves a server keeps them, and its licences.
+guest_machine()
+{
+	local bus=$1 n=0 device port=0 image
+	shift
+
+	guest_port=$(vm_port)
+	mapfile -t args < <(vm_kvm_args 00:50:56:aa:10:01 \
+		"net=192.168.77.0/24,host=$gateway,restrict=on,hostfwd=tcp:127.0.0.1:$guest_port-$address:$service_port")
+	[ "$network" != bond ] || args+=(-netdev user,id=net1,restrict=on
+		-device virtio-net-pci,netdev=net1,mac=00:50:56:aa:10:02,romfile=)
+	[ "$firmware" = bios ] || mapfile -t -O "${#args[@]}" args < <(vm_uefi_args "$dir/vars.fd")
+	case $bus in
+	virtio-scsi) args+=(-device virtio-scsi-pci,id=scsi) ;;
+	esac
+	for image; do
+		case $bus in
+		virtio-blk) device=virtio-blk-pci ;;
+		virtio-scsi) device=scsi-hd,bus=scsi.0 ;;
+		nvme) device=nvme,serial=NVME$n ;;
+		sata) device=ide-hd,bus=ide.$((port++)) ;;
+		*) fail "no bus $bus" ;;
+		esac
+		args+=(-drive "if=none,id=disk$n,file=$image,format=qcow2,discard=unmap"
+			-device "$device,drive=disk$n")
+		n=$((n + 1))
+	done
+}
+
+guest_missing='ALERT! +.* does not exist|dracut Warning: .* does not exist|dracut Warning: Could not boot|No bootable option|BdsDxe: failed to load'
+
+# On overlays of its own.
+guest_before()
+{
+	local n images=() limit=$((150 * scale / 4)) missing=${1:-$guest_missing}
+
+	for ((n = 0; n < disks; n++)); do
+		guest_overlay "$dir/before$n.qcow2" "$guest_dir/disk$n.qcow2"
+		images+=("$dir/before$n.qcow2")
+	done
+	guest_machine virtio-blk "${images[@]}"
+	vm_start before $limit "${args[@]}" -no-reboot
+	guest_before_result="boots"
+	vm_wait_serial before $limit "$missing|login:" || {
+		vm_autopsy before
+		fail "before: neither '$missing' nor a login was seen on $vm_run/before/serial.log"
+	}
+	! grep -aq 'login:' "$vm_run/before/serial.log" ||
+		fail "before: the guest starts from virtio as it is: nothing would be proved"
+	guest_before_result="no: $(grep -aoE -- "$missing" "$vm_run/before/serial.log" | head -n 1 | cut -c1-60)"
+	vm_kill before
+	rm -f "$dir"/before*.qcow2 "$dir/vars.fd"
+}
+
+guest_prepare()
+{
+	local start=$SECONDS
+
+	guest_after_result="preparing failed"
+	qemu/prepare --firmware "$firmware" --dir "$dir/prepare" --report "$dir/report.json" "$@" \
+		"${guest_images[@]}" || fail "prepare: $(jq -c .err "$dir/prepare/result.json")"
+	guest_prepare_s=$((SECONDS - start))
+}
+
+# guest_after [BUS]: blank variables of UEFI, so a boot entry cannot help.
+guest_after()
+{
+	local bus=${1:-virtio-blk} limit=$((240 * scale / 4)) end state='' log=$vm_run/after/serial.log
+	local moved=$SECONDS size=0 now
+
+	guest_bus=$bus
+	guest_after_result="no answer on $bus"
+	rm -f "$dir/vars.fd"
+	guest_machine "$bus" "${guest_images[@]}"
+	guest_boot_start=$SECONDS
+	vm_start after $limit "${args[@]}" -no-reboot
+	end=$((SECONDS + limit))
+	# The system answers before it is complete; "starting" is no answer yet.
+	while [ "$state" = '' ] || [ "$state" = starting ] || [ "$state" = initializing ]; do
+		now=$(stat -c %s "$log")
+		[ "$now" = "$size" ] || { size=$now; moved=$SECONDS; }
+		if ! vm_runs after; then
+			fail "after: the guest went off ($(vm_off_reason after)): $(tail -c 300 "$log" | tr -d '\r')"
+		elif [ $SECONDS -ge $end ]; then
+			vm_autopsy after
+			fail "after: no answer in $limit s, state '$state', console moved $((SECONDS - moved)) s ago: $(tail -c 300 "$log" | tr -d '\r')"
+		fi
+		if [ -n "$state" ] || grep -aq 'Started\|Reached\|login:' "$log"; then
+			guest_ask || state=''
+		fi
+		sleep 2
+	done
+	guest_boot_s=$((SECONDS - guest_boot_start))
+	[ "$(guest_said host)" = "$hostname" ] || fail "after: it calls itself '$(guest_said host)'"
+	# A unit that failed before the migration may fail afterwards.
+	[ "$state" = running ] || fail "after: the system is '$state': $(guest_said failed)"
+	guest_said nic | grep -q 'virtio' || fail "after: no virtio adapter: $(guest_said nic)"
+	vm_qmp after '{"execute":"quit"}' >/dev/null
+	vm_wait after 60 60
+	guest_after_result="yes"
+}
+
+# Sets state from a complete answer.
+guest_ask()
+{
+	timeout 20 socat -u -T 15 "TCP:127.0.0.1:$guest_port,connect-timeout=10" - >"$dir/answer.new" 2>"$dir/ask.log" || return 1
+	grep -q '^end=' "$dir/answer.new" || return 1
+	mv "$dir/answer.new" "$dir/answer"
+	state=$(guest_said state)
+}
+
+# guest_said KEY: all values.
+guest_said()
+{
+	sed -n "s/^$1=//p" "$dir/answer"
+}
+
+# "+" when what was tested is not that commit exactly.
+guest_commit()
+{
+	local dirty=''
+
+	[ -z "$(git status --porcelain -uno -- worker initramfs kernel-config qemu tests/boot)" ] || dirty=+
+	echo "$(git rev-parse --short HEAD)$dirty"
+}
+
+# guest_row AFTER: for tests/matrix-report.
+guest_row()
+{
+	mkdir -p build/matrix
+	jq -n --arg test "$(basename "$0" .sh)" --arg guest "$guest" --arg about "$about" \
+		--arg before "$guest_before_result" --arg after "$1" --arg bus "${guest_bus:-}" \
+		--arg commit "$(guest_commit)" --argjson seconds $((SECONDS - guest_start)) \
+		--argjson prepare "${guest_prepare_s:-null}" --argjson boot "${guest_boot_s:-null}" \
+		'$ARGS.named' >"build/matrix/$guest.json"
+}
+
+guest_end()
+{
+	guest_row "${1:-yes, answers on $address}"
+}

@@ -23,8 +23,8 @@ Q := $(if $(V),,@)
 
 # The modules, lowest first; the order of linking is the reverse.
 MODULES := base net block proto source capture serve sink copy fs hive initrd boot guest job control
-LIBS := -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lsodium -lyyjson -llz4 -lxxhash -lblkid -lefiboot \
-	-lefivar -lzstd -llzma -lz
+LIBS := -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lsodium -lipsec-mb-gcm -lyyjson -llz4 -lxxhash \
+	-lblkid -lefiboot -lefivar -lzstd -llzma -lz
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wno-format-nonliteral

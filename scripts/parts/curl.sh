@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # libcurl, HTTPS only: what the worker says to its controller. Certificates come from the job (pins
 # or a CA in it), so no CA store of the build machine is compiled in.
-part_needs="libsodium mbedtls"
+part_needs="libsodium ipsec-mb mbedtls"
 
 part_build()
 {
@@ -16,7 +16,7 @@ part_build()
 		args+=("--disable-$option")
 	done
 	# Configure's own test programs need what libmbedcrypto needs.
-	LIBS=-lsodium ./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/ \
+	LIBS="-lsodium -lipsec-mb-gcm" ./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/ \
 		--enable-static "${args[@]}" --enable-threaded-resolver \
 		--with-mbedtls="$DEPS" --without-ca-bundle --without-ca-path \
 		--without-zlib --without-brotli --without-zstd --without-nghttp2 --without-ngtcp2 \

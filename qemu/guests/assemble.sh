@@ -13,7 +13,7 @@
 #   boot_part   1: /boot is a partition of its own (always with lvm and luks)
 #   swap        0: none
 #   second      1: a copy of the system on a partition of its own, second in the boot menu
-#   disk_mib    size of a disk (default 1000)
+#   disk_mib    size of a disk (default 1400: an initramfs tool wants some room)
 #   extra       more packages
 #   guest_files TREE    changes the tree, on this machine
 #   guest_last          a bash function that runs last, in the installed guest on its hardware
@@ -50,7 +50,7 @@ service_port=7777
 
 asm_recipe()
 {
-	names=uuid boot_part=0 swap=1 second=0 disk_mib=1000 extra=''
+	names=uuid boot_part=0 swap=1 second=0 disk_mib=1400 extra=''
 	guest_files() { :; }
 	guest_last() { :; }
 	hostname=$1

@@ -8,6 +8,7 @@
 . "$(dirname "$0")/job-lib.bash"
 boot_begin
 job_source 48
+boot_controller
 
 truncate -s 48M "$dir/target.raw"
 # Writes fail from the second half of the disk on, for good.

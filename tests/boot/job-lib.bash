@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154 # variables of lib.sh
 # For tests/boot/job-*.sh: a source-server on this host, the worker image with a job for it, and
-# the verdict of three witnesses.
+# the verdict of three witnesses; after boot_controller, of the controller too.
 
 # job_source MIB: serves $dir/source.raw as sda; the machine reaches this host at 10.0.2.2.
 job_source()
@@ -43,6 +43,7 @@ job_volume()
 		mode: "full", source: {url: $url, psk: $psk, stall_s: 60},
 		drives: [{source: "sda", target: {serial: "TW0"}, target_state: "pristine"}],
 		prepare: false, finish: "poweroff"} | '"$1" >"$dir/job.json"
+	[ -z "${controller_url:-}" ] || job_of_controller
 	cp --sparse=always "$image/target-worker.iso" "$dir/volume.raw"
 	truncate -s 64M "$dir/volume.raw"
 	scripts/set-job "$dir/volume.raw" "$dir/job.json"
@@ -52,7 +53,16 @@ job_volume()
 	qemu_events "$dir/events"
 }
 
-# job_expect VERDICT CODE: result.json, the machine channel and QEMU agree on it.
+# The job becomes a new migration of the controller's.
+job_of_controller()
+{
+	job_number=$((${job_number:-0} + 1))
+	mv "$dir/job.json" "$dir/template.json"
+	build/controller/controller job new --template "$dir/template.json" \
+		--migration "boot-$job_number" --url "$controller_url" >"$dir/job.json"
+}
+
+# job_expect VERDICT CODE: result.json, the machine channel, QEMU and the controller agree on it.
 job_expect()
 {
 	local channel
@@ -64,4 +74,17 @@ job_expect()
 		fail "result.json: $(jq -c '{verdict, err}' "$dir/result.json")"
 	[ "$channel" = "$2" ] || fail "the event channel says $channel"
 	expect_serial "$2: "
+	[ -z "${controller_url:-}" ] || job_told "$2"
+}
+
+# job_told CODE: the controller has the same failure, in the result and as an event.
+job_told()
+{
+	build/controller/controller wait "boot-$job_number" --for result --timeout 5 >"$dir/told.json"
+	[ "$(jq -c '[.code, .err]' "$dir/told.json")" = "$(jq -c '[.code, .err]' "$dir/result.json")" ] ||
+		fail "the controller was told $(jq -c '{code, err}' "$dir/told.json")"
+	build/controller/controller events "boot-$job_number" >"$dir/told.events"
+	jq -es --arg code "$1" '[.[].event | select(.type == "tw.error.v1").data.err] | last |
+		.code == $code and (.text | length > 0) and (.hint | length > 0)' "$dir/told.events" \
+		>"$dir/jq.log" || fail "the controller has no event of $1"
 }

@@ -78,5 +78,7 @@ prepare windows 7 --virtio-win "$dir/drivers" --key "$dir/before.sum" "$dir/wind
 grep -q '^prepare: PREP_UNSUPPORTED: .*does not prepare Windows yet' "$dir/windows.log" ||
 	fail "$(tail -n 1 "$dir/windows.log")"
 sha256sum --quiet -c "$dir/windows.sum" || fail "the Windows disk was written to"
-[ ! -e "$dir/windows/job.json" ] && [ ! -e "$dir/windows/volume.raw" ] || fail "a key was left behind"
+for file in job.json volume.raw; do
+	[ ! -e "$dir/windows/$file" ] || fail "a key was left behind in $file"
+done
 rm -f "$dir"/*.raw "$dir"/*.qcow2 "$dir/ntfs"

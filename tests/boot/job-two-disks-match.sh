@@ -8,6 +8,7 @@
 . "$(dirname "$0")/job-lib.bash"
 boot_begin
 job_source 16
+boot_controller
 
 for what in size_exact serial; do
 	qemu_new "$dir"

@@ -4,6 +4,7 @@
 #   boot_begin                 makes its folder build/boot/NAME, takes the emulator lock
 #   boot_worker <<END          makes the initramfs overlay whose /bin/worker is this shell script
 #   qemu_* (qemu/lib.sh)       puts the machine together in the array `qemu`
+#   boot_controller            starts the reference controller; sets controller_url
 #   boot_run SECONDS           runs it to its end; the limit is scaled by a calibration boot
 # and then looks at what is left: $dir/boot/serial.log, $dir/events, qmp.log (boot_off_reason).
 # The folder keeps logs, the command line and, after a stall, a screenshot and the registers.
@@ -149,4 +150,26 @@ boot_scale()
 	dir=$self
 	echo "$scale" >"$mark"
 	echo "calibration: $scale s from start to power-off, load $(cut -d' ' -f1 /proc/loadavg)" >&2
+}
+
+# controller_url is as the machine sees it: this host's loopback is 10.0.2.2 there. Commands of
+# build/controller/controller find its state through the environment.
+boot_controller()
+{
+	local i
+
+	requires openssl sqlite3
+	[ -x build/controller/controller ] || fail "build/controller/controller: run make controller"
+	: >"$dir/controller.out"
+	export TW_CONTROLLER_STATE=$dir/controller
+	build/controller/controller serve --listen "127.0.0.1:$(vm_port)" \
+		>"$dir/controller.out" 2>"$dir/controller.log" &
+	cleanup+=("kill $!")
+	for ((i = 0; i < 100; i++)); do
+		! grep -q '^pin ' "$dir/controller.out" || break
+		sleep 0.1
+	done
+	controller_url=$(sed -n 's/^url //p' "$dir/controller.out")
+	[ -n "$controller_url" ] || fail "the controller does not answer: $(tail -n 1 "$dir/controller.log")"
+	controller_url=${controller_url/127.0.0.1/10.0.2.2}
 }

@@ -6,10 +6,7 @@
 # memory_servers MIB: a source disk of this size; sets source_port, psk, and the controller's state.
 memory_servers()
 {
-	local i
-
 	requires openssl sqlite3
-	[ -x build/controller/controller ] || fail "build/controller/controller: run make controller"
 	[ -x build/worker/source-server ] || fail "build/worker/source-server: run make worker"
 	head -c "$1M" /dev/urandom >"$dir/source.raw"
 	truncate -s "$1M" "$dir/target.raw"
@@ -19,24 +16,13 @@ memory_servers()
 	build/worker/source-server --drive "sda=$dir/source.raw" \
 		--listen "127.0.0.1:$source_port" --psk-file "$dir/psk" >"$dir/source.log" 2>&1 &
 	cleanup+=("kill $!")
-	: >"$dir/controller.out"
-	export TW_CONTROLLER_STATE=$dir/controller
-	build/controller/controller serve --listen "127.0.0.1:$(vm_port)" \
-		>"$dir/controller.out" 2>"$dir/controller.log" &
-	cleanup+=("kill $!")
-	for ((i = 0; i < 100; i++)); do
-		! grep -q '^pin ' "$dir/controller.out" || break
-		sleep 0.1
-	done
-	url=$(sed -n 's/^url //p' "$dir/controller.out")
-	[ -n "$url" ] || fail "the controller does not answer: $(tail -n 1 "$dir/controller.log")"
+	boot_controller
 	jq -n --arg url "tws://10.0.2.2:$source_port" --arg psk "$psk" '{version: 1, mode: "full",
 		source: {url: $url, psk: $psk}, prepare: false,
 		drives: [{source: "sda", target: {serial: "TWTARGET"}, target_state: "pristine"}]}' \
 		>"$dir/template.json"
-	# The machine reaches this host's loopback at 10.0.2.2.
 	build/controller/controller job new --template "$dir/template.json" --migration memory \
-		--url "${url/127.0.0.1/10.0.2.2}" >"$dir/job.json"
+		--url "$controller_url" >"$dir/job.json"
 }
 
 # memory_machine MB: BIOS, started from its volume.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Bringing the network up, in a network namespace with the image's own programs in a chroot:
-# static IPv4 and IPv6, DHCP with and without an answer, an adapter that is not there or has no
+# static IPv4 and IPv6, an IPv6 address by router advertisement, DHCP with and without an answer, an adapter that is not there or has no
 # cable. Each job ends at its source, which nobody serves: past NET, or with NET's own code.
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
@@ -33,7 +33,7 @@ ip link set peer up
 net() {
 	cat >"$root/tmp/job.json" <<-END
 		{"version": 1, "migration": "m-1", "mode": "full", "network": $2,
-		 "source": {"url": "nbd://10.9.0.1:5994"}, "prepare": false,
+		 "source": {"url": "nbd://${peer:-10.9.0.1}:5994"}, "prepare": false,
 		 "drives": [{"source": "a", "target": {"device": "/tmp/target"}}]}
 	END
 	status=0
@@ -74,6 +74,22 @@ grep -q '^nameserver 10.9.0.1 ' "$root/etc/resolv.conf" || fail "DHCP name serve
 grep -qx 'nameserver 10.9.0.2' "$root/etc/resolv.conf" || fail "name server of the job"
 kill -0 "$(cat "$root/run/udhcpc.eth0.pid")" || fail "nobody renews the lease"
 grep -q 'NET eth0 52:54:00:00:00:01 .*10.9.0.77/24' "$work/run.log" || fail "no line about it"
+down
+
+# Nobody advertises a prefix; then a router does.
+net 30 "[{\"mac\": \"$mac\", \"slaac\": true, \"timeout_s\": 3}]"
+expect failed NET_DHCP 3
+down
+start router python3 tests/cases/job-ra-server.py peer 2001:db8:7::
+wait_for 5 grep -q ready "$work/router.log"
+# The address is used at once: it has to be past duplicate address detection.
+ip -6 addr add 2001:db8:7::1/64 dev peer nodad
+peer='[2001:db8:7::1]' net 60 "[{\"mac\": \"$mac\", \"slaac\": true}]"
+expect failed SRC_CONNECT 4
+grep -q 'SRC_CONNECT: .*Connection refused' "$work/run.log" || fail "the source was not reached"
+ip -6 addr show dev eth0 | has 'inet6 2001:db8:7:.*scope global' || fail "SLAAC address"
+ip -6 route | has '^default via fe80::.* dev eth0' || fail "SLAAC route"
+stop router
 down
 
 net 30 '[{"mac": "52:54:00:00:00:99", "dhcp": true, "timeout_s": 1}]'

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <ifaddrs.h>
 #include <arpa/inet.h>
+#include <linux/if_addr.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -204,23 +205,32 @@ static int find_link(const struct net_config *c, uint64_t deadline, struct net_l
 						   : "this machine has no network adapter");
 }
 
-/* Waits until the kernel has made a global IPv6 address from router advertisements. */
+/* Whether there is a global IPv6 address past duplicate address detection: before that the kernel
+ * takes a link-local one as source, which no router brings an answer back to. Lines of the file:
+ * address, index, prefix, scope, flags (IFA_F_*), name; all but the name in hexadecimal. */
+static bool has_global6(const char *name)
+{
+	CLEANUP_FCLOSE FILE *f = fopen("/proc/net/if_inet6", "re");
+	char line[128], of[IFNAMSIZ];
+	unsigned scope, flags;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*32s %*x %*x %x %x %15s", &scope, &flags, of) == 3 &&
+			!strcmp(of, name) && !scope && !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+			return true;
+	return false;
+}
+
+/* Waits until the kernel has made an address from router advertisements. */
 static int wait_slaac(const char *name, uint64_t deadline, struct err *err)
 {
-	struct net_link links[MAX_LINKS];
-	int i, n;
-
-	for (;;) {
-		n = net_links(links, MAX_LINKS, err);
-		if (n < 0)
-			return -1;
-		for (i = 0; i < n && i < MAX_LINKS; i++)
-			if (!strcmp(links[i].name, name) && *links[i].ipv6)
-				return 0;
+	while (!has_global6(name)) {
 		if (clock_now_ms() >= deadline)
-			return err_set(err, ERR_NET_DHCP, "%s: no IPv6 router advertisement", name);
+			return err_set(err, ERR_NET_DHCP, "%s: no IPv6 router advertisement, or its "
+				"address is taken", name);
 		usleep(POLL_US);
 	}
+	return 0;
 }
 
 static int configure(const struct net_config *c, const char *name, uint64_t deadline,

@@ -6,4 +6,4 @@ storage=ext4
 loader=grub-bios
 network=ifupdown
 second=1
-disk_mib=1800
+disk_mib=2600

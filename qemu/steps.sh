@@ -11,6 +11,9 @@ host=192.168.77.2
 source_mac=00:50:56:aa:10:01
 target_mac=52:54:00:aa:20:01
 migration=demo-$guest-$firmware
+mode=full            # of the job
+last=true            # the job prepares the guest; phase one of two does not
+freeze=auto          # source-server's --freeze
 image=build/image/target-worker.iso
 volume_mib=64
 
@@ -67,11 +70,11 @@ start_source()
 start_source_server()
 {
 	psk=migrate:$(openssl rand -hex 32)
-	guest_ssh 'cat >/dev/shm/source-server && chmod 755 /dev/shm/source-server' \
-		<build/worker/source-server
+	guest_ssh 'if systemctl -q is-active source-server; then systemctl stop source-server; fi;
+		cat >/dev/shm/source-server && chmod 755 /dev/shm/source-server' <build/worker/source-server
 	guest_ssh 'umask 077; cat >/dev/shm/psk' <<<"$psk"
-	guest_ssh systemd-run -q --unit=source-server /dev/shm/source-server \
-		--drive sda=/dev/sda --listen 0.0.0.0:5994 --psk-file /dev/shm/psk
+	guest_ssh systemd-run -q --collect --unit=source-server /dev/shm/source-server \
+		--drive sda=/dev/sda --listen 0.0.0.0:5994 --psk-file /dev/shm/psk --freeze "$freeze"
 	guest_ssh 'for i in 1 2 3 4 5 6 7 8 9 10; do
 		ss -ltn | grep -q :5994 && exit 0; sleep 1; done; journalctl -u source-server --no-pager; exit 1' \
 		>"$demo/source-server.log" || die "source-server did not start: $(tail -n 2 "$demo/source-server.log")"
@@ -112,15 +115,20 @@ preflight()
 	target_size=$((source_size + (64 << 20)))
 	truncate -s $target_size "$demo/target.raw"
 	[ "$(du -k "$demo/target.raw" | cut -f1)" = 0 ] || die "the target's disk is not empty"
-	# The target exists already and idles without a system; the sequence has to stop it.
 	mapfile -t target_args < <(
 		vm_kvm_args $target_mac "net=$net,host=$host,dhcpstart=192.168.77.100"
 		[ "$firmware" = bios ] || vm_uefi_args "$demo/target-vars.fd"
 		printf '%s\n' -drive "if=none,id=disk,file=$demo/target.raw,format=raw,discard=unmap" \
 			-device virtio-blk-pci,drive=disk,serial=TW0,bootindex=2
 	)
-	vm_start target 600 "${target_args[@]}"
+	idle_target
 	step_note="source answers to its key, drive $((source_size / 1000000)) MB, target disk $((target_size / 1000000)) MB, $firmware"
+}
+
+# The target exists already and idles without a system; the sequence has to stop it.
+idle_target()
+{
+	vm_start target 600 "${target_args[@]}"
 }
 
 power_off_target()
@@ -136,13 +144,16 @@ create_image()
 	local template=$demo/template.json
 
 	jq -n --arg migration "$migration" --arg url "tws://$host:$source_port" --arg psk "$psk" \
-		--arg old $source_mac --arg new $target_mac --argjson uefi "$([ "$firmware" = uefi ] && echo true || echo false)" '{
-		version: 1, migration: $migration, mode: "full",
+		--arg old $source_mac --arg new $target_mac --arg mode "$mode" --argjson last $last \
+		--argjson uefi "$([ "$firmware" = uefi ] && echo true || echo false)" '{
+		version: 1, migration: $migration, mode: $mode,
 		network: [{mac: $new, dhcp: true}],
 		source: {url: $url, psk: $psk},
-		drives: [{source: "sda", target: {serial: "TW0"}, target_state: "pristine", target_zero: true}],
-		verify: "sample",
-		prepare: {guest: "auto", network: {($old): $new}, remove_tools: true, nvram: $uefi},
+		drives: [{source: "sda", target: {serial: "TW0"}} + if $mode == "full"
+			then {target_state: "pristine", target_zero: true} else {target_state: "unknown"} end],
+		verify: (if $last then "sample" else "none" end),
+		prepare: (if $last then {guest: "auto", network: {($old): $new}, remove_tools: true,
+			nvram: $uefi} else false end),
 		finish: "poweroff"}' >"$template"
 	if [ -n "$controller" ]; then
 		build/controller/controller job new --state "$demo/controller" --template "$template" \

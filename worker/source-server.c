@@ -21,6 +21,7 @@
 #define MAX_KEYS 16
 #define FREEZE_S 3600
 #define GRACE_S 120
+#define HOOK_S 20
 
 struct args {
 	struct serve_config c;
@@ -168,6 +169,27 @@ static int set_grace(struct args *a, char *value, struct err *err)
 	return seconds("grace", value, &a->c.grace_s, err);
 }
 
+static int set_before(struct args *a, char *value, struct err *err)
+{
+	(void)err;
+	a->c.hooks.before_freeze = value;
+	return 0;
+}
+
+static int set_after(struct args *a, char *value, struct err *err)
+{
+	(void)err;
+	a->c.hooks.after_thaw = value;
+	return 0;
+}
+
+static int set_hook_time(struct args *a, char *value, struct err *err)
+{
+	if (seconds("hook-time", value, &a->c.hooks.limit_s, err) < 0)
+		return -1;
+	return a->c.hooks.limit_s ? 0 : err_set(err, ERR_USAGE, "--hook-time: at least 1 s");
+}
+
 static int set_all_blocks(struct args *a, char *value, struct err *err)
 {
 	(void)value;
@@ -200,6 +222,9 @@ static const struct {
 		"hold mounted file systems still while they are read,\n"
 		"                              at most so long; auto: an hour" },
 	{ "grace", "SECONDS", set_grace, "stay frozen for a client that lost its connection (120)" },
+	{ "before-freeze", "PROGRAM", set_before, "run this before file systems are frozen" },
+	{ "after-thaw", "PROGRAM", set_after, "and this after they are thawed, however that came" },
+	{ "hook-time", "SECONDS", set_hook_time, "longest time of each of the two programs (20)" },
 	{ "all-blocks", NULL, set_all_blocks, "also read what mounted file systems do not use" },
 	{ "verbose", NULL, set_verbose, "more log lines" },
 	{ "help", NULL, NULL, "print this text" },
@@ -353,7 +378,7 @@ static int inventory(int argc, char **argv, struct err *err)
 int main(int argc, char **argv)
 {
 	static struct args a = { .c = { .port = PROTO_PORT, .freeze_s = FREEZE_S,
-					 .grace_s = GRACE_S } };
+					 .grace_s = GRACE_S, .hooks.limit_s = HOOK_S } };
 	struct err err = ERR_INIT;
 	int r;
 

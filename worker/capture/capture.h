@@ -41,4 +41,14 @@ bool capture_dm_target(const char *type, const char *parameters, dev_t *ret_devi
 int capture_unused(int mount_fd, dev_t device,
 	void (*range)(void *ctx, uint64_t off, uint64_t len), void *ctx, struct err *err);
 
+/* hook.c: the operator's programs around a freeze, run without a shell; NULL = none. */
+struct capture_hooks {
+	const char *before_freeze, *after_thaw;
+	unsigned limit_s; /* for each of them */
+};
+/* Runs one with `what` as its argument; its output goes to the log. SRC_HOOK when it cannot be run,
+ * takes too long (then it is killed) or says no. tick: once a second meanwhile, may be NULL. */
+int capture_hook(const char *program, const char *what, unsigned limit_s,
+	void (*tick)(void *ctx), void *ctx, struct err *err);
+
 #endif

@@ -34,6 +34,7 @@ enum how { THAWED, FROZEN, READ_ONLY };
 /* Seen by both processes. */
 struct shared {
 	_Atomic bool lost;         /* thawed by the watchdog: what is read now is not consistent */
+	_Atomic bool owed;         /* the program before freezing ran, that after thawing did not */
 	_Atomic bool freezing;     /* a freeze call may be under way: thaw again and again */
 	_Atomic int how[MAX_MOUNTS];
 };
@@ -43,6 +44,7 @@ struct serve_freezer {
 	unsigned n_drives;
 	struct serve_mount mounts[MAX_MOUNTS];
 	unsigned n_mounts, limit_s, grace_s;
+	struct capture_hooks hooks;
 	struct shared *shared;
 	int channel;               /* to the watchdog; its end is the signal to thaw */
 	pid_t watchdog;
@@ -69,9 +71,19 @@ static void thaw_all(struct serve_freezer *z)
 	}
 }
 
+/* By whoever thaws, once. What it says changes nothing any more. */
+static void after_thaw(struct serve_freezer *z)
+{
+	struct err err = ERR_INIT;
+
+	if (atomic_exchange(&z->shared->owed, false) && z->hooks.after_thaw &&
+		capture_hook(z->hooks.after_thaw, "thaw", z->hooks.limit_s, NULL, NULL, &err) < 0)
+		log_error("%s", err.text);
+}
+
 enum word { WORD_BEGIN = 'b', WORD_FEED = 'f', WORD_END = 'e' };
 
-/* The watchdog. Only system calls: this is the child of a process that may have had threads. */
+/* The watchdog. Until everything is thawed it only makes system calls: what it needs is in memory. */
 static void watch(struct serve_freezer *z, int channel)
 {
 	struct pollfd p = { .fd = channel, .events = POLLIN };
@@ -86,8 +98,10 @@ static void watch(struct serve_freezer *z, int channel)
 			atomic_store(&z->shared->lost, true);
 			thaw_all(z);
 			next = now + 1000; /* a freeze call may still be under way */
-			if (!atomic_load(&z->shared->freezing))
+			if (!atomic_load(&z->shared->freezing)) {
 				limit = 0;
+				after_thaw(z);
+			}
 		}
 		if (poll(&p, 1, limit ? (int)(next > now ? next - now : 0) : -1) < 0 &&
 			errno != EINTR)
@@ -108,6 +122,7 @@ static void watch(struct serve_freezer *z, int channel)
 	}
 	atomic_store(&z->shared->lost, true);
 	thaw_all(z);
+	after_thaw(z);
 }
 
 static volatile sig_atomic_t watchdog_channel = -1;
@@ -158,8 +173,8 @@ static void tell(struct serve_freezer *z, enum word word)
 		atomic_store(&z->shared->lost, true);
 }
 
-int serve_freezer_new(struct serve_drive *drives, unsigned n, unsigned limit_s,
-	unsigned grace_s, struct serve_freezer **ret, struct err *err)
+int serve_freezer_new(struct serve_drive *drives, unsigned n, const struct serve_config *c,
+	struct serve_freezer **ret, struct err *err)
 {
 	struct serve_freezer *z = calloc(1, sizeof(*z));
 
@@ -169,8 +184,9 @@ int serve_freezer_new(struct serve_drive *drives, unsigned n, unsigned limit_s,
 	z->channel = -1;
 	z->drives = drives;
 	z->n_drives = n;
-	z->limit_s = limit_s;
-	z->grace_s = grace_s;
+	z->limit_s = c->freeze_s;
+	z->grace_s = c->grace_s;
+	z->hooks = c->hooks;
 	pthread_mutex_init(&z->lock, NULL);
 	z->shared = mmap(NULL, sizeof(*z->shared), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -200,6 +216,7 @@ static void thaw(struct serve_freezer *z)
 	tell(z, WORD_END);
 	munlockall();
 	log_info("file systems thawed");
+	after_thaw(z);
 }
 
 void serve_freezer_free(struct serve_freezer *z)
@@ -251,19 +268,39 @@ static void note_unused(struct serve_freezer *z)
 	serve_unused_report(z->drives, z->n_drives);
 }
 
+static void feed(void *ctx)
+{
+	tell(ctx, WORD_FEED);
+}
+
+/* The watchdog's time runs already: should this process end or hang in here, it does the rest. */
+static int before_freeze(struct serve_freezer *z, struct err *err)
+{
+	atomic_store(&z->shared->owed, true);
+	if (!z->hooks.before_freeze)
+		return 0;
+	return capture_hook(z->hooks.before_freeze, "freeze", z->hooks.limit_s, feed, z, err);
+}
+
 static int freeze(struct serve_freezer *z, struct err *err)
 {
 	struct shared *s = z->shared;
-	uint64_t start = clock_now_ms();
-	int status = 0;
+	uint64_t start;
+	int status;
 
+	atomic_store(&s->lost, false);
+	tell(z, WORD_BEGIN);
+	status = before_freeze(z, err);
 	/* The last lines that may be written: the log's file could be on one of them. */
-	log_info("freezing %u file systems, for at most %u s", z->n_mounts, z->limit_s);
+	if (!status)
+		log_info("freezing %u file systems, for at most %u s", z->n_mounts, z->limit_s);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
 		log_warn("memory cannot be locked: %s", strerror(errno));
-	atomic_store(&s->lost, false);
+	start = clock_now_ms();
 	atomic_store(&s->freezing, true);
-	tell(z, WORD_BEGIN);
+	if (!status && atomic_load(&s->lost))
+		status = err_set(err, ERR_SRC_HOOK, "%s took all the time there is for freezing",
+			z->hooks.before_freeze ? z->hooks.before_freeze : "the start");
 	for (unsigned i = 0; i < z->n_mounts && !status; i++)
 		status = freeze_one(z, i, err);
 	atomic_store(&s->freezing, false);

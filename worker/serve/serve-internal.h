@@ -79,8 +79,8 @@ int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mount
 /* freeze.c */
 struct serve_freezer;
 /* *ret is NULL when nothing is mounted from the drives. Forks the watchdog. */
-int serve_freezer_new(struct serve_drive *drives, unsigned n, unsigned limit_s,
-	unsigned grace_s, struct serve_freezer **ret, struct err *err);
+int serve_freezer_new(struct serve_drive *drives, unsigned n, const struct serve_config *c,
+	struct serve_freezer **ret, struct err *err);
 void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
 /* Freezes if nobody did yet; *ret_epoch names this time of stillness. */
 int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err);

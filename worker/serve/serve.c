@@ -45,9 +45,10 @@ static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 	for (unsigned i = 0; c->freeze_s && !c->all_blocks && i < s->n_drives; i++)
 		if (serve_unused_new(&s->drives[i], err) < 0)
 			return -1;
-	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c->freeze_s, c->grace_s,
-				   &s->freezer, err) < 0)
+	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c, &s->freezer, err) < 0)
 		return -1;
+	if (!s->freezer && (c->hooks.before_freeze || c->hooks.after_thaw))
+		log_warn("nothing of these drives is frozen: the programs around it do not run");
 	return net_listen(c->host, c->port, &s->listener, err);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "capture/capture.h"
 #include "net/net.h"
 
 #define SERVE_MAX_DRIVES 64
@@ -29,6 +30,7 @@ struct serve_config {
 	const char *state_dir; /* journals of copies survive a restart here; NULL = in memory */
 	unsigned freeze_s;     /* longest time the file systems are held; 0 = never freeze */
 	unsigned grace_s;      /* held so long for a client that lost its connection */
+	struct capture_hooks hooks; /* around each freeze */
 	bool all_blocks;       /* also read what frozen file systems do not use */
 };
 

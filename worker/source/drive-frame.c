@@ -79,6 +79,8 @@ static int server_error(struct source_chan *c, const struct proto_frame *f, stru
 	err->sys = f->raw < 4096 ? (int)f->raw : EIO;
 	if (err->sys == ESTALE)
 		err->code = ERR_SRC_CHANGED;
+	else if (err->sys == EPERM)
+		err->code = ERR_SRC_HOOK;
 	return peer_text(d, f, err);
 }
 

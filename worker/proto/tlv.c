@@ -238,6 +238,8 @@ int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret, 
 	if (v.version != PROTO_VERSION)
 		return err_set(err, ERR_SRC_VERSION, "the source chose protocol version %u",
 			v.version);
+	if (!(v.features & PROTO_FEATURE_XXH3))
+		return err_set(err, ERR_SRC_VERSION, "the source does not offer XXH3 leaf hashes");
 	if (v.credit < PROTO_LEAF || v.max_read < PROTO_LEAF || v.max_read > PROTO_MAX_READ ||
 		!v.max_connections)
 		return err_set(err, ERR_SRC_PROTO, "the source offers impossible limits");
@@ -315,6 +317,8 @@ static int disk_field(const struct field *f, struct proto_disk *d, struct err *e
 int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret, struct err *err)
 {
 	struct proto_disk d = { .sector = 512, .physical = 512 };
+	const uint64_t needed = 1ull << F_ID | 1ull << F_SIZE | 1ull << F_NAME | 1ull << F_STATE;
+	uint64_t seen = 0;
 	struct field outer, f;
 	int r = next(in, len, &outer, err);
 
@@ -322,11 +326,16 @@ int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret, str
 		return r;
 	if (outer.number != F_DISK)
 		return err_set(err, ERR_SRC_PROTO, "list of drives: field %u", outer.number);
-	while ((r = next(&outer.value, &outer.len, &f, err)) > 0)
+	while ((r = next(&outer.value, &outer.len, &f, err)) > 0) {
 		if (disk_field(&f, &d, err) < 0)
 			return -1;
+		seen |= f.number < 64 ? 1ull << f.number : 0;
+	}
 	if (r < 0)
 		return -1;
+	if ((seen & needed) != needed)
+		return err_set(err, ERR_SRC_PROTO, "drive \"%s\" without number, size, name or "
+			"state", d.name);
 	if (d.size > INT64_MAX || !d.name[0])
 		return err_set(err, ERR_SRC_SIZE, "drive \"%s\" of %llu bytes", d.name,
 			(unsigned long long)d.size);

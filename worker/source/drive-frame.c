@@ -167,6 +167,9 @@ int source_drive_take_reply(struct source_chan *c, const struct proto_frame *f, 
 		complete(d, (unsigned)slot, -1, &failed);
 		return 0;
 	}
+	if (f->type != PROTO_DATA)
+		return err_set(err, ERR_SRC_PROTO, "%s: frame type %u in reply to a read",
+			c->src->name, f->type);
 	if (f->off != r->off)
 		return err_set(err, ERR_SRC_PROTO, "%s: data for %" PRIu64 ", not %" PRIu64,
 			c->src->name, f->off, r->off);

@@ -150,17 +150,30 @@ static void drive_chan_cancel(struct source_chan *c)
 		net_shutdown(d->stream);
 }
 
+/* What the engine counts in: powers of two. */
+static uint32_t longest_request(const struct proto_welcome *w)
+{
+	uint32_t n = PROTO_LEAF;
+
+	while (n * 2 <= w->max_read && n < SOURCE_MAX_REQUEST)
+		n *= 2;
+	return n;
+}
+
 static int learn(struct source *s, struct err *err)
 {
 	struct source_chan c = { .src = s };
 	struct drive *v = s->priv;
+	struct drive_chan *d;
 	struct proto_disk k;
 	int r = -1;
 
 	if (connect_drive(&c, err) < 0 || find_drive(&c, false, &k, err) < 0)
 		goto out;
+	d = c.priv;
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
-		.max_channels = ((struct drive_chan *)c.priv)->welcome.max_connections,
+		.max_channels = d->welcome.max_connections,
+		.max_request = longest_request(&d->welcome),
 		.extents = k.extents, .rotational = k.rotational };
 	snprintf(s->info.serial, sizeof(s->info.serial), "%s", k.serial);
 	snprintf(s->info.model, sizeof(s->info.model), "%s", k.model);

@@ -38,6 +38,7 @@ copy_limit=60 good "$uri" null:
 [ "$(value bytes_zero)" = $(((1 << 40) - (1 << 20))) ] || fail "$(value bytes_zero) zeroes"
 echo "1 TiB of emptiness: $(value seconds) s"
 jq -e '.seconds < 20' "$work/copy.json" >"$work/jq.log" || fail "too slow"
+stop nbdkit
 
 # Sizes around 2^32.
 for size in 4294967295 4294967296 4294967297 4294967808; do

@@ -24,6 +24,7 @@ make_source() {
 # nbd ARGUMENTS...: an nbdkit on $sock, ready when this returns. It comes back when it dies, for
 # nbdkit 1.32 aborts when a client goes away with answers under way.
 nbd() {
+	stop nbdkit # one that is forgotten would idle until the next reboot
 	rm -f "$sock"
 	start nbdkit come_back "$@"
 	wait_for 10 test -S "$sock"

@@ -28,8 +28,11 @@ done
 stack_worker <<'END'
 check boot mdadm --create /dev/md0 --run --metadata=1.0 --level=1 --raid-devices=2 --assume-clean --homehost=db01 --name=0 /dev/vda1 /dev/vdb1
 dd if=/dev/vdd of=/dev/md0 bs=1M
+# Slow until it is frozen: else it may be done before.
+cd /proc/sys/dev/raid && echo 1 >speed_limit_min && echo 1 >speed_limit_max; cd /
 check root mdadm --create /dev/md1 --run --metadata=1.2 --level=1 --raid-devices=2 --bitmap=none --homehost=db01 --name=data /dev/vda2 /dev/vdb2
 echo frozen >/sys/block/md1/md/sync_action
+cd /proc/sys/dev/raid && echo 200000 >speed_limit_max && echo 1000 >speed_limit_min; cd /
 check pvcreate lvm pvcreate -q /dev/md1
 check vgcreate lvm vgcreate -q vg /dev/md1
 check lvcreate lvm lvcreate -q -Zn -L 44M -n root vg

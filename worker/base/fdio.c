@@ -11,86 +11,59 @@
 
 #include "base/cleanup.h"
 
-int fdio_pread(int fd, void *buf, size_t len, uint64_t off)
-{
-	char *p = buf;
+enum call { READ, PREAD, WRITE, PWRITE };
 
+static ssize_t once(enum call call, int fd, char *p, size_t len, uint64_t off)
+{
+	switch (call) {
+	case READ:
+		return read(fd, p, len);
+	case PREAD:
+		return pread(fd, p, len, (off_t)off);
+	case WRITE:
+		return write(fd, p, len);
+	default:
+		return pwrite(fd, p, len, (off_t)off);
+	}
+}
+
+/* Until all of it is moved. */
+static int whole(enum call call, int fd, char *p, size_t len, uint64_t off)
+{
 	while (len) {
-		ssize_t n = pread(fd, p, len, (off_t)off);
+		ssize_t n = once(call, fd, p, len, off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (!n)
+			errno = call == READ || call == PREAD ? ENODATA : EIO;
+		if (n <= 0)
 			return -1;
-		if (!n) {
-			errno = ENODATA;
-			return -1;
-		}
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int fdio_pread(int fd, void *buf, size_t len, uint64_t off)
+{
+	return whole(PREAD, fd, buf, len, off);
 }
 
 int fdio_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 {
-	const char *p = buf;
-
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (!n) {
-			errno = EIO;
-			return -1;
-		}
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return whole(PWRITE, fd, (char *)(uintptr_t)buf, len, off);
 }
 
 int fdio_read(int fd, void *buf, size_t len)
 {
-	char *p = buf;
-
-	while (len) {
-		ssize_t n = read(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (!n) {
-			errno = ENODATA;
-			return -1;
-		}
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return whole(READ, fd, buf, len, 0);
 }
 
 int fdio_write(int fd, const void *buf, size_t len)
 {
-	const char *p = buf;
-
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return whole(WRITE, fd, (char *)(uintptr_t)buf, len, 0);
 }
 
 int fdio_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len,

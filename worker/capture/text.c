@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/fdio.h"
 #include "capture/capture-internal.h"
@@ -140,22 +141,6 @@ void capture_names_free(struct capture_names *names)
 	names->name = NULL;
 }
 
-/* Length of the UTF-8 sequence at s (RFC 3629: shortest form, no surrogates, up to U+10FFFF), 0 if
- * there is none. */
-static unsigned sequence(const unsigned char *s)
-{
-	unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-		: s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-
-	for (unsigned i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 yyjson_mut_val *capture_text(const struct capture_view *v, const char *text)
 {
 	CLEANUP_STRBUF struct strbuf b = STRBUF_INIT;
@@ -163,7 +148,7 @@ yyjson_mut_val *capture_text(const struct capture_view *v, const char *text)
 	if (!text || !*text)
 		return yyjson_mut_null(v->doc);
 	for (const char *p = text; *p;) {
-		unsigned n = sequence((const unsigned char *)p);
+		unsigned n = bytes_utf8_length((const unsigned char *)p);
 
 		if (n)
 			strbuf_add(&b, p, n);

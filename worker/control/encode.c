@@ -8,25 +8,8 @@
 #include <time.h>
 #include <yyjson.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
-
-/* Length of the UTF-8 character at s, or 0 when there is none (RFC 3629 table 3-7). */
-static size_t utf8_length(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1
-		: s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-		: s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-		: s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-					      : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
 
 void control_clean_text(const char *src, char *ret, size_t max)
 {
@@ -35,7 +18,7 @@ void control_clean_text(const char *src, char *ret, size_t max)
 	bool bad;
 
 	for (; *s; s += n) {
-		n = utf8_length(s);
+		n = bytes_utf8_length(s);
 		bad = !n || *s < 0x20 || *s == 0x7f;
 		n += !n;
 		if (used + n > max)
@@ -51,7 +34,7 @@ void control_clean_json(char *text)
 	size_t n;
 
 	for (; *text; text += n) {
-		n = utf8_length((unsigned char *)text);
+		n = bytes_utf8_length((unsigned char *)text);
 		if (!n) {
 			*text = '?';
 			n = 1;

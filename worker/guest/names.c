@@ -91,21 +91,23 @@ static int by_order(const struct guest *g, const char *spec)
 
 int guest_find_vol(const struct guest *g, const char *spec)
 {
+	static const char mapper[] = "/dev/mapper/";
+	enum how { EXACT, ANY_CASE, MAPPER };
 	static const struct {
 		const char *tag;
 		size_t off;
-		bool any_case;
+		enum how how;
 	} tags[] = {
-		{ "UUID=", offsetof(struct fs_info, uuid), true },
-		{ "LABEL=", offsetof(struct fs_info, label), false },
-		{ "PARTUUID=", offsetof(struct fs_info, partuuid), true },
-		{ "PARTLABEL=", offsetof(struct fs_info, partlabel), false },
-		{ "/dev/disk/by-uuid/", offsetof(struct fs_info, uuid), true },
-		{ "/dev/disk/by-label/", offsetof(struct fs_info, label), false },
-		{ "/dev/disk/by-partuuid/", offsetof(struct fs_info, partuuid), true },
-		{ "/dev/disk/by-partlabel/", offsetof(struct fs_info, partlabel), false },
-		{ "/dev/disk/by-id/dm-name-", offsetof(struct fs_info, dev), false },
-		{ "", offsetof(struct fs_info, dev), false }, /* as this machine calls it */
+		{ "UUID=", offsetof(struct fs_info, uuid), ANY_CASE },
+		{ "LABEL=", offsetof(struct fs_info, label), EXACT },
+		{ "PARTUUID=", offsetof(struct fs_info, partuuid), ANY_CASE },
+		{ "PARTLABEL=", offsetof(struct fs_info, partlabel), EXACT },
+		{ "/dev/disk/by-uuid/", offsetof(struct fs_info, uuid), ANY_CASE },
+		{ "/dev/disk/by-label/", offsetof(struct fs_info, label), EXACT },
+		{ "/dev/disk/by-partuuid/", offsetof(struct fs_info, partuuid), ANY_CASE },
+		{ "/dev/disk/by-partlabel/", offsetof(struct fs_info, partlabel), EXACT },
+		{ "/dev/disk/by-id/dm-name-", offsetof(struct fs_info, dev), MAPPER },
+		{ "", offsetof(struct fs_info, dev), EXACT }, /* as this machine calls it */
 	};
 
 	if (!*spec)
@@ -122,10 +124,12 @@ int guest_find_vol(const struct guest *g, const char *spec)
 
 			if (!n && !strcmp(g->vols[i].alias, spec))
 				return i;
-			if (!strncmp(spec, "/dev/disk/by-id/dm-name-", n) &&
-				!strncmp(value, "/dev/mapper/", 12))
-				value += 12;
-			if (*value && !(tags[t].any_case ? strcasecmp(value, spec + n) :
+			if (tags[t].how == MAPPER) {
+				if (strncmp(value, mapper, strlen(mapper)))
+					continue;
+				value += strlen(mapper);
+			}
+			if (*value && !(tags[t].how == ANY_CASE ? strcasecmp(value, spec + n) :
 				strcmp(value, spec + n)))
 				return i;
 		}

@@ -107,6 +107,32 @@ TEST(lvm_conf)
 		"filter = [ \"a|^/dev/sda", 0);
 }
 
+TEST(volumes)
+{
+	static struct guest_vol vols[] = {
+		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vda1", .uuid = "ABCD-0001", .label = "boot" } },
+		{ .disk = -1, .alias = "/dev/vg/root", .fs = { .dev = "/dev/mapper/vg-root", .uuid = "u-2" } },
+		{ .disk = -1, .fs = { .dev = "/dev/mapper/crypt", .uuid = "u-3" } },
+	};
+	static const struct { const char *spec; int vol; } names[] = {
+		{ "/dev/sda1", 0 }, { "UUID=abcd-0001", 0 }, { "LABEL=boot", 0 }, { "LABEL=Boot", -1 },
+		{ "/dev/vg/root", 1 }, { "/dev/mapper/vg-root", 1 }, { "/dev/disk/by-uuid/u-2", 1 },
+		{ "/dev/disk/by-id/dm-name-vg-root", 1 }, { "/dev/disk/by-id/dm-name-vda1", -1 },
+		{ "/dev/mapper/crypt", 2 }, { "/dev/disk/by-id/dm-name-crypt", 2 }, { "vg-root", -1 },
+		{ "/dev/mapper/", -1 }, { "UUID=", -1 }, { "", -1 },
+	};
+	static struct guest g = { .n_disks = 1, .n_vols = 3 };
+
+	memcpy(g.vols, vols, sizeof(vols));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char want[96], got[96];
+
+		snprintf(want, sizeof(want), "%s: %d", names[i].spec, names[i].vol);
+		snprintf(got, sizeof(got), "%s: %d", names[i].spec, guest_find_vol(&g, names[i].spec));
+		CHECK_STR(got, want);
+	}
+}
+
 TEST(fstab_hostile)
 {
 	/* a line with a NUL is left to whoever wrote it; the others are still read */
@@ -212,6 +238,7 @@ TEST(shell_values)
 
 static const struct test tests[] = {
 	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
+	TEST_ENTRY(volumes, "what a name of a device means"),
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),

@@ -37,16 +37,26 @@ inspect()
 		status=$?
 }
 
-list()
+# within COMMAND: in bash, in the root of the disk. The mount is in a namespace of its own: one that
+# another test's worker takes a copy of would live on, and the next look would show its old content.
+within()
 {
 	mkdir -p "$work/mnt"
-	mount -o ro,noload,loop,offset=1048576 "$work/disk" "$work/mnt"
-	(cd "$work/mnt" && {
-		find . -path ./lost+found -prune -o -type d -printf '%p %M %U %G\n' -o \
-			-printf '%p %M %U %G %s %T@ %l\n'
+	unshare -m --propagation private bash -c '
+		set -euo pipefail
+		mount -o ro,noload,loop,offset=1048576 "$1/disk" "$1/mnt"
+		cd "$1/mnt"
+		eval "$2"' within "$work" "$1"
+}
+
+list()
+{
+	# shellcheck disable=SC2016 # formats of find
+	within '{
+		find . -path ./lost+found -prune -o -type d -printf "%p %M %U %G\n" -o \
+			-printf "%p %M %U %G %s %T@ %l\n"
 		find . -path ./lost+found -prune -o -type f -print0 | xargs -0 sha256sum
-	} | LC_ALL=C sort) >"$work/$1"
-	umount "$work/mnt"
+	} | LC_ALL=C sort' >"$work/$1"
 }
 
 # The text of a file on the disk.

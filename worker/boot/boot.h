@@ -42,6 +42,8 @@ typedef int (*boot_entry_fn)(void *ctx, const struct boot_entry *e);
 int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 int boot_grub_default_rewrite(const char *s, size_t len, const struct boot_map *m,
 	struct strbuf *out);
+/* grubenv: kernelopts= of RHEL 8; the file is always 1024 bytes. */
+int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx);
 /* Whether the menu comes from files in /boot/loader/entries (blscfg). */
 bool boot_grub_uses_bls(const char *s, size_t len);

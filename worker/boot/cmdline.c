@@ -7,7 +7,7 @@
 /* Words whose value is a device, from kernel-parameters.txt, dracut.cmdline(7) and others. */
 static const char *const keys[] = {
 	"root=", "resume=", "swap=", "rootflags.dev=", "rd.luks.device=", "rd.swap=", "cryptdevice=",
-	"systemd.gpt_auto.root=", "mount.usr=",
+	"systemd.gpt_auto.root=", "mount.usr=", "rootpartition=",
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 

@@ -48,9 +48,40 @@ static int find_esp(const struct fs_root *r, char *ret, size_t size)
 	return 0;
 }
 
-static bool has_conf(const struct fs_root *r, const char *dir)
+struct esp_look {
+	const struct fs_root *r;
+	struct boot_config *c;
+};
+
+/* A vendor's folder with the only configuration there is, as RHEL to 8 has it. A stub of three lines
+ * that loads /boot/grub/grub.cfg is none: that file was found before. */
+static int look_vendor(void *ctx, const char *name, const struct stat *st)
 {
-	return fs_is_dir(r, dir);
+	static const struct {
+		enum boot_kind kind;
+		const char *file;
+	} files[] = { { BOOT_GRUB2, "grub.cfg" }, { BOOT_GRUB1, "grub.conf" } };
+	struct esp_look *k = ctx;
+	char path[256];
+
+	for (size_t i = 0; i < 2 && S_ISDIR(st->st_mode); i++) {
+		if ((size_t)snprintf(path, sizeof(path), "%s/EFI/%s/%s", k->c->esp, name,
+			files[i].file) >= sizeof(path) || !fs_is_file(k->r, path))
+			continue;
+		k->c->kind = files[i].kind;
+		memcpy(k->c->path, path, sizeof(path));
+		return 1;
+	}
+	return 0;
+}
+
+static int find_on_esp(const struct fs_root *r, struct boot_config *c, struct err *err)
+{
+	struct esp_look k = { r, c };
+	char dir[80];
+
+	snprintf(dir, sizeof(dir), "%s/EFI", c->esp);
+	return *c->esp && fs_list(r, dir, look_vendor, &k, err) < 0 ? -1 : 0;
 }
 
 int boot_detect(const struct fs_root *r, struct boot_config *ret, struct err *err)
@@ -67,6 +98,8 @@ int boot_detect(const struct fs_root *r, struct boot_config *ret, struct err *er
 		if (fs_real(r, places[i].path, ret->path, sizeof(ret->path), err) < 0)
 			return -1;
 	}
+	if (!ret->kind && find_on_esp(r, ret, err) < 0)
+		return -1;
 	if (ret->kind == BOOT_SYSTEMD_BOOT) {
 		ret->bls = true;
 		snprintf(ret->bls_dir, sizeof(ret->bls_dir), "%.*sentries",
@@ -75,7 +108,7 @@ int boot_detect(const struct fs_root *r, struct boot_config *ret, struct err *er
 		if (fs_read(r, ret->path, BOOT_TEXT_MAX, &text, &len, err) < 0)
 			return -1;
 		ret->bls = text && boot_grub_uses_bls(text, len) &&
-			has_conf(r, "/boot/loader/entries");
+			fs_is_dir(r, "/boot/loader/entries");
 		snprintf(ret->bls_dir, sizeof(ret->bls_dir), "/boot/loader/entries");
 	}
 	return 0;
@@ -140,6 +173,14 @@ int boot_files(const struct fs_root *r, const struct boot_config *c, struct boot
 
 	if (c->kind == BOOT_GRUB2 || c->kind == BOOT_GRUB1)
 		add(&k, c->path, boot_grub_rewrite);
+	if (c->kind == BOOT_GRUB2) {
+		char env[256];
+
+		snprintf(env, sizeof(env), "%.*sgrubenv", (int)(strrchr(c->path, '/') + 1 - c->path),
+			c->path);
+		add(&k, env, boot_grubenv_rewrite);
+		add(&k, "/boot/grub2/grubenv", boot_grubenv_rewrite);
+	}
 	if (c->kind == BOOT_EXTLINUX)
 		add(&k, c->path, boot_extlinux_rewrite);
 	if (c->bls && fs_list(r, c->bls_dir, add_bls, &k, err) < 0)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 /* Lines that carry a kernel command line. grub.cfg also sets one in a variable for blscfg. */
 static const char *const kernel_words[] = {
 	"linux", "linux16", "linuxefi", "kernel", "$linux", "module", "module2", "multiboot",
@@ -15,7 +17,8 @@ static const char *const initrd_words[] = {
 
 static bool sets_cmdline(const struct line *l)
 {
-	static const char *const starts[] = { "set kernelopts=", "set default_kernelopts=" };
+	static const char *const starts[] = { "set kernelopts=", "set default_kernelopts=",
+		"set rootpartition=" }; /* the last: Photon */
 	size_t i = 0;
 
 	while (i < l->len && (l->s[i] == ' ' || l->s[i] == '\t'))
@@ -49,6 +52,41 @@ int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m, struc
 		strbuf_add(out, l.s, rest);
 		changed += boot_cmdline_rewrite(l.s + rest, l.full - rest, m, out);
 	}
+	return changed;
+}
+
+#define GRUBENV_SIZE 1024
+
+int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+{
+	static const char key[] = "kernelopts=";
+	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+	int changed = 0;
+	size_t at = 0, used;
+	struct line l;
+
+	if (len != GRUBENV_SIZE)
+		return 0;
+	while (boot_line_next(s, len, &at, &l)) {
+		if (l.len <= strlen(key) || memcmp(l.s, key, strlen(key))) {
+			strbuf_add(&text, l.s, l.full);
+			continue;
+		}
+		strbuf_str(&text, key);
+		changed += boot_cmdline_rewrite(l.s + strlen(key), l.full - strlen(key), m, &text);
+	}
+	if (!changed)
+		return 0;
+	used = text.len;
+	while (used && text.s[used - 1] == '#')
+		used--;
+	/* GRUB takes no block of another size: one that is too full stays as it is. */
+	if (used > GRUBENV_SIZE)
+		return 0;
+	strbuf_add(out, text.s, used);
+	for (size_t i = used; i < GRUBENV_SIZE; i++)
+		strbuf_str(out, "#");
+	out->failed |= text.failed;
 	return changed;
 }
 

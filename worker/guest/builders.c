@@ -5,9 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 static const struct guest_builder *const builders[] = {
 	&guest_initramfs_tools, /* first: Debian may have dracut beside it */
-	&guest_dracut,
+	&guest_dracut,          /* before mkinitrd: it brings a script of that name */
+	&guest_mkinitrd_suse,
+	&guest_mkinitrd_redhat,
+	&guest_make_initrd,
 	&guest_mkinitcpio,
 	&guest_mkinitfs,
 };
@@ -17,12 +22,44 @@ void guest_find_builder(struct guest *g)
 {
 	for (size_t i = 0; i < N_BUILDERS && !g->facts.builder; i++)
 		for (int k = 0; k < GUEST_MAX_PROGRAMS && builders[i]->programs[k]; k++) {
-			if (!fs_is_file(&g->root, builders[i]->programs[k]))
+			if (!fs_is_file(&g->root, builders[i]->programs[k]) ||
+				(builders[i]->detect && !builders[i]->detect(g)))
 				continue;
 			g->facts.builder = builders[i];
 			g->facts.builder_program = builders[i]->programs[k];
 			break;
 		}
+}
+
+int guest_run_builder(struct guest *g, const struct guest_kernel *k, const char *const *argv,
+	struct err *err)
+{
+	struct guest_run run = { .argv = argv };
+	int status = 0;
+
+	if (guest_journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+		return -1;
+	if (status)
+		return err_set(err, ERR_PREP_INITRD, "%s for %s ended with status %d",
+			g->facts.builder->name, k->version, status);
+	return 0;
+}
+
+int guest_op_add_line(struct guest *g, const char *path, const char *line, const char *why,
+	struct err *err)
+{
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+
+	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	if (text && strstr(text, line))
+		return 0;
+	strbuf_add(&out, text ? text : "", len);
+	strbuf_fmt(&out, "%s%s\n", len && text[len - 1] != '\n' ? "\n" : "", line);
+	return out.failed ? err_set(err, ERR_NOMEM, "plan %s: out of memory", path) :
+		guest_op_write(g, path, out.s, out.len, why, err);
 }
 
 static bool needs_build(const struct guest_kernel *k, bool links)

@@ -5,21 +5,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 #define DROP_IN "/etc/dracut.conf.d/90-target-worker.conf"
 
 static int configure(struct guest *g, unsigned wanted, struct err *err)
 {
-	char text[512];
-	int used = snprintf(text, sizeof(text), "# Disks and network of KVM (target-worker)\n"
-		"add_drivers+=\" ");
+	char list[256], text[512];
 
-	for (int i = 0; i < N_DRIVERS; i++)
-		if (wanted & 1u << i)
-			used += snprintf(text + used, sizeof(text) - (size_t)used, "%s ",
-				guest_driver_names[i]);
-	snprintf(text + used, sizeof(text) - (size_t)used, "\"\n");
-	return guest_op_write(g, DROP_IN, text, strlen(text),
-		"drivers that every initramfs needs on KVM", err);
+	guest_driver_list(wanted, " ", list, sizeof(list));
+	snprintf(text, sizeof(text), "# Disks and network of KVM (target-worker)\n"
+		"add_drivers+=\" %s\"\n", list);
+	return guest_op_write(g, DROP_IN, text, strlen(text), GUEST_WHY_DRIVERS, err);
+}
+
+/* The dracut of RHEL 6 has no such option and stops at one it does not know. */
+static int takes_tmpdir(struct guest *g, bool *ret, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+
+	if (fs_read(&g->root, g->facts.builder_program, GUEST_TEXT_MAX, &text, &len, err))
+		return err_set(err, ERR_PREP_INITRD, "%s cannot be read", g->facts.builder_program);
+	*ret = memmem(text, len, "tmpdir", 6);
+	return 0;
 }
 
 static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
@@ -27,15 +36,11 @@ static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
 	/* The working tree is for the guest's disk: /tmp here is the worker's memory. */
 	const char *argv[] = { g->facts.builder_program, "--force", "--tmpdir", "/var/tmp", k->initrd,
 		k->version, NULL };
-	struct guest_run run = { .argv = argv };
-	int status = 0;
+	const char *old[] = { argv[0], argv[1], k->initrd, k->version, NULL };
+	bool tmpdir = false;
 
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
-		return -1;
-	if (status)
-		return err_set(err, ERR_PREP_INITRD, "dracut for %s ended with status %d", k->version,
-			status);
-	return 0;
+	return takes_tmpdir(g, &tmpdir, err) < 0 ? -1 :
+		guest_run_builder(g, k, tmpdir ? argv : old, err);
 }
 
 const struct guest_builder guest_dracut = {

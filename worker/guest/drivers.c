@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/guest-internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "initrd/initrd.h"
@@ -25,4 +26,15 @@ unsigned guest_driver_bit(const char *path)
 		if (!strcmp(name, guest_driver_names[i]))
 			return 1u << i;
 	return 0;
+}
+
+void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size)
+{
+	size_t used = 0;
+
+	*ret = '\0';
+	for (int i = 0; i < N_DRIVERS && used < size; i++)
+		if (mask & 1u << i)
+			used += (size_t)snprintf(ret + used, size - used, "%s%s",
+				guest_driver_names[i], sep);
 }

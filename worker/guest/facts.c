@@ -14,7 +14,9 @@
 #include "base/cleanup.h"
 #include "initrd/initrd.h"
 
-const struct guest_family *const guest_families[] = { &guest_debian, &guest_redhat, NULL };
+const struct guest_family *const guest_families[] = {
+	&guest_debian, &guest_redhat, &guest_alpine, &guest_arch, NULL,
+};
 
 bool guest_shell_value(const char *text, const char *key, char *ret, size_t size)
 {
@@ -33,26 +35,6 @@ bool guest_shell_value(const char *text, const char *key, char *ret, size_t size
 		return true;
 	}
 	return false;
-}
-
-static int read_os(struct guest *g, struct err *err)
-{
-	struct guest_facts *f = &g->facts;
-	CLEANUP_FREE char *text = NULL;
-	size_t len;
-	int got = fs_read(&g->root, "/etc/os-release", GUEST_TEXT_MAX, &text, &len, err);
-
-	if (got == 1)
-		got = fs_read(&g->root, "/usr/lib/os-release", GUEST_TEXT_MAX, &text, &len, err);
-	if (got < 0)
-		return -1;
-	if (got)
-		return 0;
-	guest_shell_value(text, "ID", f->os_id, sizeof(f->os_id));
-	guest_shell_value(text, "ID_LIKE", f->os_like, sizeof(f->os_like));
-	guest_shell_value(text, "VERSION_ID", f->os_version, sizeof(f->os_version));
-	guest_shell_value(text, "PRETTY_NAME", f->os_name, sizeof(f->os_name));
-	return 0;
 }
 
 /* From the ELF header of a program that every system has. */
@@ -141,41 +123,6 @@ static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err
 	return 0;
 }
 
-static void find_file(const struct guest *g, const char *const *forms, const char *version,
-	char *ret, size_t size)
-{
-	for (; *forms; forms++) {
-		if ((size_t)snprintf(ret, size, *forms, version) < size &&
-			fs_is_file(&g->root, ret))
-			return;
-	}
-	*ret = '\0';
-}
-
-static int add_kernel(void *ctx, const char *name, const struct stat *st)
-{
-	static const char *const images[] = {
-		"/boot/vmlinuz-%s", "/boot/vmlinux-%s", "/boot/kernel-%s", "/boot/bzImage-%s",
-		"/lib/modules/%s/vmlinuz", NULL,
-	};
-	static const char *const initrds[] = {
-		"/boot/initrd.img-%s", "/boot/initramfs-%s.img", "/boot/initrd-%s",
-		"/boot/initrd-%s.img", "/boot/initramfs-%s", NULL,
-	};
-	struct guest *g = ctx;
-	struct guest_kernel *k = &g->facts.kernels[g->facts.n_kernels];
-
-	if (!S_ISDIR(st->st_mode) || !isdigit((unsigned char)*name) ||
-		g->facts.n_kernels == GUEST_MAX_KERNELS || strlen(name) >= sizeof(k->version))
-		return 0;
-	memset(k, 0, sizeof(*k));
-	snprintf(k->version, sizeof(k->version), "%s", name);
-	find_file(g, images, name, k->image, sizeof(k->image));
-	find_file(g, initrds, name, k->initrd, sizeof(k->initrd));
-	g->facts.n_kernels++;
-	return 0;
-}
-
 struct initrd_look {
 	struct guest *g;
 	struct guest_kernel *k;
@@ -233,7 +180,7 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 
 static int find_kernels(struct guest *g, struct err *err)
 {
-	if (fs_list(&g->root, "/lib/modules", add_kernel, g, err) < 0)
+	if (guest_list_kernels(g, err) < 0)
 		return -1;
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		struct guest_kernel *k = &g->facts.kernels[i];
@@ -291,7 +238,7 @@ int guest_inspect(struct guest *g, struct err *err)
 {
 	struct guest_facts *f = &g->facts;
 
-	if (read_os(g, err) < 0 || boot_detect(&g->root, &f->boot, err) < 0 ||
+	if (guest_read_os(g, err) < 0 || boot_detect(&g->root, &f->boot, err) < 0 ||
 		find_kernels(g, err) < 0)
 		return -1;
 	find_arch(g);

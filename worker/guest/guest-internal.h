@@ -32,6 +32,8 @@ extern const char *const guest_driver_names[N_DRIVERS];
 #define DRIVERS_INITRD (DRIVERS_MUST | 1u << DRIVER_VIRTIO_SCSI | 1u << DRIVER_SD_MOD)
 /* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
 unsigned guest_driver_bit(const char *path);
+/* The names of a mask, each followed by sep. */
+void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size);
 
 /* layout.c */
 struct guest_disk {
@@ -93,7 +95,7 @@ struct guest_family {
 	/* Saves what removing the packages will touch, and removes them. */
 	int (*purge)(struct guest *g, const char *packages, struct err *err);
 };
-extern const struct guest_family guest_debian, guest_redhat;
+extern const struct guest_family guest_debian, guest_redhat, guest_alpine, guest_arch;
 extern const struct guest_family *const guest_families[];
 
 /* A tool of the guest that builds an initramfs: one file each, one line in builders.c. */
@@ -101,13 +103,21 @@ extern const struct guest_family *const guest_families[];
 struct guest_builder {
 	const char *name;
 	const char *programs[GUEST_MAX_PROGRAMS]; /* where it may be; the first that is there */
+	bool (*detect)(const struct guest *g); /* of two tools with one name; NULL = the program is enough */
 	/* Plans what its configuration needs so that these drivers go into every image. */
 	int (*configure)(struct guest *g, unsigned drivers, struct err *err);
 	/* Builds one kernel's image, in the guest's root. */
 	int (*build)(struct guest *g, const struct guest_kernel *k, struct err *err);
 };
 extern const struct guest_builder guest_initramfs_tools, guest_dracut, guest_mkinitcpio,
-	guest_mkinitfs;
+	guest_mkinitfs, guest_make_initrd, guest_mkinitrd_suse, guest_mkinitrd_redhat;
+#define GUEST_WHY_DRIVERS "drivers that every initramfs needs on KVM"
+/* Runs a builder's command line; the old image is saved first. */
+int guest_run_builder(struct guest *g, const struct guest_kernel *k, const char *const *argv,
+	struct err *err);
+/* Plans the line at the end of a configuration file, unless it is there. */
+int guest_op_add_line(struct guest *g, const char *path, const char *line, const char *why,
+	struct err *err);
 void guest_find_builder(struct guest *g);
 int guest_plan_initrd(struct guest *g, struct err *err);
 
@@ -227,6 +237,11 @@ int guest_fstab_entries(const char *s, size_t len,
 int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 /* crypttab: the second word of a line is the device. */
 int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+
+/* os.c: name and version, also of systems older than os-release */
+int guest_read_os(struct guest *g, struct err *err);
+/* kernels.c: fills version, image and initrd of each kernel */
+int guest_list_kernels(struct guest *g, struct err *err);
 
 /* facts.c */
 int guest_inspect(struct guest *g, struct err *err);

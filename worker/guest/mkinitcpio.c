@@ -7,64 +7,25 @@
 
 #include "base/cleanup.h"
 
-static int run_builder(struct guest *g, const struct guest_kernel *k, const char *const *argv,
-	struct err *err)
-{
-	struct guest_run run = { .argv = argv };
-	int status = 0;
-
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
-		return -1;
-	if (status)
-		return err_set(err, ERR_PREP_INITRD, "%s for %s ended with status %d", argv[0],
-			k->version, status);
-	return 0;
-}
-
-static void names(unsigned wanted, char *ret, size_t size)
-{
-	int used = 0;
-
-	*ret = '\0';
-	for (int i = 0; i < N_DRIVERS; i++)
-		if (wanted & 1u << i)
-			used += snprintf(ret + used, size - (size_t)used, "%s%s", used ? " " : "",
-				guest_driver_names[i]);
-}
-
 /* MODULES is an array: the drop-in adds to it (mkinitcpio 36 and later read the folder), older
  * ones get the line at the end of the main file. */
 static int cpio_configure(struct guest *g, unsigned wanted, struct err *err)
 {
 	static const char main_file[] = "/etc/mkinitcpio.conf";
 	static const char drop_in[] = "/etc/mkinitcpio.conf.d/target-worker.conf";
-	static const char why[] = "drivers that every initramfs needs on KVM";
-	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-	CLEANUP_FREE char *text = NULL;
 	char list[256], line[300];
-	size_t len = 0;
 
-	names(wanted, list, sizeof(list));
-	snprintf(line, sizeof(line), "MODULES+=(%s) # target-worker\n", list);
-	if (fs_is_dir(&g->root, "/etc/mkinitcpio.conf.d"))
-		return guest_op_write(g, drop_in, line, strlen(line), why, err);
-	if (fs_read(&g->root, main_file, GUEST_TEXT_MAX, &text, &len, err) < 0)
-		return -1;
-	strbuf_add(&out, text ? text : "", len);
-	if (text && strstr(text, line))
-		return 0;
-	if (len && text[len - 1] != '\n')
-		strbuf_str(&out, "\n");
-	strbuf_str(&out, line);
-	return out.failed ? err_set(err, ERR_NOMEM, "plan %s: out of memory", main_file) :
-		guest_op_write(g, main_file, out.s, out.len, why, err);
+	guest_driver_list(wanted, " ", list, sizeof(list));
+	snprintf(line, sizeof(line), "MODULES+=(%.*s) # target-worker", (int)strlen(list) - 1, list);
+	return guest_op_add_line(g, fs_is_dir(&g->root, "/etc/mkinitcpio.conf.d") ? drop_in :
+		main_file, line, GUEST_WHY_DRIVERS, err);
 }
 
 static int cpio_build(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
 	const char *argv[] = { g->facts.builder_program, "-k", k->version, "-g", k->initrd, NULL };
 
-	return run_builder(g, k, argv, err);
+	return guest_run_builder(g, k, argv, err);
 }
 
 /* A feature of our own: its file lists the modules, the main file names it. */
@@ -104,7 +65,7 @@ static int fs_build(struct guest *g, const struct guest_kernel *k, struct err *e
 {
 	const char *argv[] = { g->facts.builder_program, "-o", k->initrd, k->version, NULL };
 
-	return run_builder(g, k, argv, err);
+	return guest_run_builder(g, k, argv, err);
 }
 
 const struct guest_builder guest_mkinitcpio = {

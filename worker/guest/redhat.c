@@ -9,11 +9,16 @@
 
 #include "base/cleanup.h"
 
-#define RPM "/usr/bin/rpm"
+/* In /bin before /usr was merged. */
+static const char *rpm(const struct guest *g)
+{
+	return fs_is_file(&g->root, "/usr/bin/rpm") ? "/usr/bin/rpm" :
+		fs_is_file(&g->root, "/bin/rpm") ? "/bin/rpm" : NULL;
+}
 
 static bool detect(const struct guest *g)
 {
-	return fs_is_file(&g->root, RPM) &&
+	return rpm(g) &&
 		(fs_is_dir(&g->root, "/var/lib/rpm") || fs_is_dir(&g->root, "/usr/lib/sysimage/rpm"));
 }
 
@@ -40,7 +45,7 @@ static bool installed(const struct guest *g, const char *package)
 
 static int save_files(struct guest *g, const char *package, struct err *err)
 {
-	const char *argv[] = { RPM, "-ql", package, NULL };
+	const char *argv[] = { rpm(g), "-ql", package, NULL };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	struct guest_run run = { .argv = argv, .output = &out, .output_max = 4u << 20 };
 	char *save = NULL;
@@ -92,7 +97,7 @@ static int save_database(struct guest *g, struct err *err)
 /* rpm -e without --nodeps: a package that others need makes it fail, and nothing is removed. */
 static int purge(struct guest *g, const char *packages, struct err *err)
 {
-	const char *argv[40] = { RPM, "-e" };
+	const char *argv[40] = { rpm(g), "-e" };
 	struct guest_run run = { .argv = argv };
 	CLEANUP_FREE char *copy = strdup(packages);
 	int n = 2, status = 0;

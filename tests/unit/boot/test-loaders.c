@@ -2,6 +2,8 @@
 /* Loader files before and after, to the byte. */
 #include "boot/boot.h"
 
+#include "base/cleanup.h"
+
 #include "../test.h"
 
 static bool map(void *ctx, const char *spec, char *ret, size_t size)
@@ -141,6 +143,34 @@ TEST(odd_texts)
 	CHECK(!boot_cmdline_get("root=a-value-that-is-too-long", 29, "root=", value, sizeof(value)));
 }
 
+static bool map_longer(void *ctx, const char *spec, char *ret, size_t size)
+{
+	(void)ctx;
+	return !strcmp(spec, "/dev/sda1") && snprintf(ret, size, "UUID=aaaaa") > 0;
+}
+
+/* The block keeps its size; one without room for the longer name stays as it is. */
+TEST(grubenv)
+{
+	static const char before[] = "# GRUB Environment Block\nkernelopts=root=/dev/sda1 ro\n";
+	static const char after[] = "# GRUB Environment Block\nkernelopts=root=UUID=aaaa ro\n##";
+	static const struct boot_map longer = { map_longer, NULL };
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	char env[1024];
+
+	memset(env, '#', sizeof(env));
+	memcpy(env, before, strlen(before));
+	CHECK(boot_grubenv_rewrite(env, sizeof(env), &m, &out) == 1);
+	REQUIRE(out.len == sizeof(env));
+	CHECK(!memcmp(out.s, after, strlen(after)) && out.s[1023] == '#');
+	CHECK(!boot_grubenv_rewrite(env, 1000, &m, &out));
+
+	memset(env, 'x', sizeof(env));
+	memcpy(env, "kernelopts=root=/dev/sda1 ", 26);
+	env[1023] = '\n';
+	CHECK(!boot_grubenv_rewrite(env, sizeof(env), &longer, &out));
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(grub2, "grub.cfg: only kernel command lines change"),
 	TEST_ENTRY(grub1, "menu.lst: GRUB's own root stays"),
@@ -148,6 +178,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(bls, "Boot Loader Specification entries"),
 	TEST_ENTRY(extlinux, "extlinux.conf"),
 	TEST_ENTRY(entries, "what the menus start"),
+	TEST_ENTRY(grubenv, "grubenv: kernelopts, 1024 bytes"),
 	TEST_ENTRY(odd_texts, "texts that no tool wrote"),
 };
 TEST_MAIN(tests)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernels: a folder below /lib/modules, an image and an initramfs that belong to it. */
+#include "guest/guest-internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+static void find_file(const struct guest *g, const char *const *forms, const char *name, char *ret,
+	size_t size)
+{
+	for (; *forms; forms++) {
+		if ((size_t)snprintf(ret, size, *forms, name) < size && fs_is_file(&g->root, ret))
+			return;
+	}
+	*ret = '\0';
+}
+
+/* Files named after the flavour, not the version: Arch writes it to pkgbase ("linux-lts"), Alpine
+ * puts it at the end of the version ("6.6.30-0-lts"). */
+static int find_flavour(struct guest *g, const char *version, char *ret, size_t size, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	const char *dash = strrchr(version, '-');
+	char path[256];
+	size_t len = 0;
+
+	snprintf(path, sizeof(path), "/lib/modules/%s/pkgbase", version);
+	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	if (text)
+		snprintf(ret, size, "%.*s", (int)strcspn(text, "\r\n/ "), text);
+	else
+		snprintf(ret, size, "%s", dash ? dash + 1 : "");
+	return 0;
+}
+
+/* One image starts one kernel: of two folders that claim it the later version has it, and the
+ * other is left over from an update. */
+static void take_over(struct guest *g, const struct guest_kernel *k)
+{
+	for (struct guest_kernel *old = g->facts.kernels; old < k; old++)
+		if (*k->image && !strcmp(old->image, k->image))
+			old->image[0] = old->initrd[0] = '\0';
+}
+
+struct listing {
+	struct guest *g;
+	struct err *err;
+};
+
+static int add_kernel(void *ctx, const char *name, const struct stat *st)
+{
+	static const char *const images[] = {
+		"/boot/vmlinuz-%s", "/boot/vmlinux-%s", "/boot/kernel-%s", "/boot/bzImage-%s",
+		"/lib/modules/%s/vmlinuz", NULL,
+	};
+	static const char *const initrds[] = {
+		"/boot/initrd.img-%s", "/boot/initramfs-%s.img", "/boot/initrd-%s",
+		"/boot/initrd-%s.img", "/boot/initramfs-%s", NULL,
+	};
+	static const char *const flavour_images[] = { "/boot/vmlinuz-%s", NULL };
+	static const char *const flavour_initrds[] = {
+		"/boot/initramfs-%s.img", "/boot/initramfs-%s", "/boot/booster-%s.img", NULL,
+	};
+	struct listing *l = ctx;
+	struct guest *g = l->g;
+	struct guest_kernel *k = &g->facts.kernels[g->facts.n_kernels];
+	char flavour[96];
+
+	if (!S_ISDIR(st->st_mode) || !isdigit((unsigned char)*name) ||
+		g->facts.n_kernels == GUEST_MAX_KERNELS || strlen(name) >= sizeof(k->version))
+		return 0;
+	memset(k, 0, sizeof(*k));
+	snprintf(k->version, sizeof(k->version), "%s", name);
+	if (find_flavour(g, name, flavour, sizeof(flavour), l->err) < 0)
+		return -1;
+	find_file(g, images, name, k->image, sizeof(k->image));
+	find_file(g, initrds, name, k->initrd, sizeof(k->initrd));
+	if (!*k->initrd && *flavour)
+		find_file(g, flavour_initrds, flavour, k->initrd, sizeof(k->initrd));
+	/* Arch keeps a second copy below /lib/modules; the loader starts the one in /boot. */
+	if (*flavour && (!*k->image || !strncmp(k->image, "/lib/", 5))) {
+		char image[sizeof(k->image)];
+
+		find_file(g, flavour_images, flavour, image, sizeof(image));
+		if (*image)
+			memcpy(k->image, image, sizeof(image));
+	}
+	take_over(g, k);
+	g->facts.n_kernels++;
+	return 0;
+}
+
+int guest_list_kernels(struct guest *g, struct err *err)
+{
+	struct listing l = { g, err };
+
+	return fs_list(&g->root, "/lib/modules", add_kernel, &l, err) < 0 ? -1 : 0;
+}

@@ -82,7 +82,7 @@ bool fs_is_dir(const struct fs_root *r, const char *path)
 
 static enum err_code unsafe_or(int sys, enum err_code other)
 {
-	return sys == ELOOP || sys == EXDEV ? ERR_FS_UNSAFE : other;
+	return sys == ELOOP || sys == EXDEV || sys == EACCES ? ERR_FS_UNSAFE : other;
 }
 
 int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size, struct err *err)

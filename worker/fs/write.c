@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <mbedtls/sha256.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -86,9 +88,39 @@ static int open_new(int dir, const char *name, char *tmp, size_t size)
 	return openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
+/* A file that its owner made immutable (resolv.conf, fstab) gives way to one that is it as well. */
+static int rename_over_immutable(int dir, int fd, const char *tmp, const char *name)
+{
+	CLEANUP_CLOSE int old = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int locked = FS_IMMUTABLE_FL | FS_APPEND_FL, flags, cleared;
+
+	if (old < 0 || ioctl(old, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & locked)) {
+		errno = EPERM;
+		return -1;
+	}
+	cleared = flags & ~locked;
+	if (ioctl(old, FS_IOC_SETFLAGS, &cleared) < 0)
+		return -1;
+	if (renameat(dir, tmp, dir, name) < 0) {
+		int sys = errno;
+
+		if (!ioctl(old, FS_IOC_SETFLAGS, &flags))
+			errno = sys;
+		return -1;
+	}
+	locked &= flags;
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return -1;
+	flags |= locked;
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 static int finish_new(int dir, int fd, const char *tmp, const char *name)
 {
-	return fsync(fd) < 0 || renameat(dir, tmp, dir, name) < 0 || fsync(dir) < 0 ? -1 : 0;
+	if (fsync(fd) < 0 || (renameat(dir, tmp, dir, name) < 0 && (errno != EPERM ||
+		rename_over_immutable(dir, fd, tmp, name) < 0)))
+		return -1;
+	return fsync(dir);
 }
 
 int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_t len,

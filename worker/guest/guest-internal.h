@@ -137,6 +137,8 @@ struct guest_facts {
 	struct guest_iface ifaces[GUEST_MAX_IFACES];
 	int n_ifaces;
 	char tools[256];     /* names of tools.c's table that were found */
+	unsigned taken_out;  /* of tools.c's table, by number: the plan removes them */
+	int tools_left;      /* files of theirs after the preparation */
 };
 
 /* plan.c */
@@ -263,6 +265,16 @@ int guest_plan_network(struct guest *g, struct err *err);
 void guest_find_tools(struct guest *g);
 int guest_plan_tools(struct guest *g, struct err *err);
 bool guest_tool_mount(const char *spec, const char *type);
+/* What is left of the tools that the plan took out goes to the report; returns how many files. */
+int guest_tools_left(struct guest *g, struct err *err);
+/* tools-files.c: patterns are separated by blanks; a folder means all in it. */
+int guest_tool_files(struct guest *g, const char *tool, const char *patterns, bool plan,
+	int *ret_n, struct err *err);
+int guest_tool_locations(struct guest *g, struct err *err);
+/* tools-repos.c */
+int guest_plan_repos(struct guest *g, struct err *err);
+int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 
 /* stack-conf.c: lvm.conf, mdadm.conf */
 int guest_plan_stack(struct guest *g, struct err *err);

@@ -291,6 +291,7 @@ static yyjson_mut_val *facts(struct guest *g)
 	put(g, o, "network_stacks", f->stacks);
 	yyjson_mut_obj_add_val(g->doc, o, "interfaces", interfaces(g));
 	put(g, o, "tools", f->tools);
+	yyjson_mut_obj_add_int(g->doc, o, "tools_left", f->tools_left);
 	yyjson_mut_obj_add_bool(g->doc, o, "selinux", f->selinux);
 	yyjson_mut_obj_add_bool(g->doc, o, "cloud_init", f->cloud_init);
 	yyjson_mut_obj_add_bool(g->doc, o, "hibernated", f->hibernated);

@@ -14,6 +14,7 @@ static const struct {
 	const char *packages; /* of all families */
 	const char *services; /* masked when the packages have to stay */
 	const char *evidence; /* a file that says it is there without a package; NULL = none */
+	const char *files;    /* what no package owns or leaves behind, patterns; NULL = none */
 	bool harmless;        /* its services start on their own hypervisor only: stays */
 } tools[] = {
 	{ "open-vm-tools",
@@ -22,20 +23,42 @@ static const struct {
 		"open-vm-dkms open-vm-tools libvmtools0",
 		"open-vm-tools.service vgauth.service vmtoolsd.service vgauthd.service "
 		"run-vmblock\\x2dfuse.mount vmware-vmblock-fuse.service",
-		NULL, false },
+		NULL, "/etc/vmware-tools", false },
 	{ "vmware-tools", "vmware-tools-esx-nox vmware-tools-esx vmware-tools-core VMwareTools",
-		"vmware-tools.service", "/etc/vmware-tools/locations", false },
+		"vmware-tools.service", "/etc/vmware-tools/locations",
+		"/etc/vmware-tools /usr/lib/vmware-tools /etc/init.d/vmware-tools* "
+		"/etc/rc?.d/[SK]??vmware-tools* /etc/rc.d/rc?.d/[SK]??vmware-tools* "
+		"/etc/init/vmware-tools*.conf /etc/modprobe.d/vmware-tools.conf "
+		"/etc/systemd/system/vmware-tools.service "
+		"/etc/systemd/system/multi-user.target.wants/vmware-tools.service "
+		"/etc/xdg/autostart/vmware-user.desktop /lib/modules/*/misc/vm[cbhmwx]*.ko "
+		"/etc/udev/rules.d/99-vmware-scsi-udev.rules", false },
 	{ "virtualbox", "virtualbox-guest-x11 virtualbox-guest-dkms virtualbox-guest-utils "
 		"virtualbox-guest-additions",
 		"vboxadd.service vboxadd-service.service vboxadd-x11.service "
 		"virtualbox-guest-utils.service vboxservice.service",
-		"/var/lib/VBoxGuestAdditions/config", false },
+		"/var/lib/VBoxGuestAdditions/config",
+		"/opt/VBoxGuestAdditions-* /var/lib/VBoxGuestAdditions "
+		"/etc/virtualbox-guest-additions.conf /etc/udev/rules.d/60-vboxadd.rules "
+		"/sbin/mount.vboxsf /etc/kernel/postinst.d/vboxadd /etc/kernel/prerm.d/vboxadd "
+		"/etc/ld.so.conf.d/00vboxvideo.conf /lib/modules/*/misc/vbox*.ko /usr/src/vbox*-* "
+		"/etc/init.d/vboxadd* /etc/rc?.d/[SK]??vboxadd* "
+		"/etc/systemd/system/*.wants/vboxadd*.service "
+		"/lib/systemd/system/vboxadd*.service", false },
 	{ "parallels", "", "prltoolsd.service prltools_updater.service prl-x11.service",
-		"/usr/lib/parallels-tools/install", false },
+		"/usr/lib/parallels-tools/install",
+		"/usr/lib/parallels-tools /etc/modprobe.d/parallels.conf "
+		"/etc/modules-load.d/parallels.conf /etc/udev/rules.d/99-parallels-*.rules "
+		"/etc/udev/rules.d/69-xorg-prlmouse.rules /etc/pm/sleep.d/99prltoolsd-hibernate "
+		"/usr/src/parallels-tools-* /etc/init.d/prl* /etc/rc?.d/[SK]??prl* "
+		"/etc/systemd/system/prl*.service /etc/systemd/system/*.wants/prl*.service", false },
 	{ "xen", "xe-guest-utilities xe-guest-utilities-latest xen-guest-agent",
-		"xe-linux-distribution.service xe-daemon.service", NULL, false },
-	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, true },
-	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service", NULL, false },
+		"xe-linux-distribution.service xe-daemon.service", NULL,
+		"/etc/udev/rules.d/z10*xen*", false },
+	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, NULL, true },
+	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service", NULL,
+		"/etc/udev/rules.d/66-azure-storage.rules /etc/udev/rules.d/99-azure-product-uuid.rules",
+		false },
 };
 #define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
 
@@ -127,6 +150,32 @@ static int mask(struct guest *g, size_t tool, const char *why, struct err *err)
 	return 0;
 }
 
+/* Without a package: its files go. */
+static int take_out(struct guest *g, size_t i, struct err *err)
+{
+	int n;
+
+	g->facts.taken_out |= 1u << i;
+	return guest_tool_files(g, tools[i].name, tools[i].files, true, &n, err);
+}
+
+int guest_tools_left(struct guest *g, struct err *err)
+{
+	int all = 0, n;
+
+	for (size_t i = 0; i < N_TOOLS; i++) {
+		if (!(g->facts.taken_out & 1u << i) || !tools[i].files)
+			continue;
+		if (guest_tool_files(g, tools[i].name, tools[i].files, false, &n, err) < 0)
+			return -1;
+		all += n;
+		if (n)
+			guest_report_warn(g, "%s: %d of its files are left", tools[i].name, n);
+	}
+	g->facts.tools_left = all;
+	return all;
+}
+
 static int plan_one(struct guest *g, size_t i, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf users = STRBUF_INIT;
@@ -140,9 +189,12 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 				packages);
 		return 0;
 	}
-	if (!*packages)
-		return tools[i].evidence && fs_is_file(&g->root, tools[i].evidence) ?
-			mask(g, i, "it was not installed as a package", err) : 0;
+	if (!*packages) {
+		if (!tools[i].evidence || !fs_is_file(&g->root, tools[i].evidence))
+			return 0;
+		return !strcmp(tools[i].evidence, "/etc/vmware-tools/locations") &&
+			guest_tool_locations(g, err) < 0 ? -1 : take_out(g, i, err);
+	}
 	if (f->needed_by && f->needed_by(g, packages, &users, err) < 0)
 		return -1;
 	if (users.len) {
@@ -153,6 +205,7 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 		return mask(g, i, "this package manager is not run by the worker", err);
 	if (!guest_op_add(g, OP_PURGE, NULL, packages, "%s has no use on KVM", tools[i].name))
 		return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+	g->facts.taken_out |= 1u << i;
 	return 0;
 }
 
@@ -165,5 +218,5 @@ int guest_plan_tools(struct guest *g, struct err *err)
 	for (size_t i = 0; i < N_TOOLS; i++)
 		if (plan_one(g, i, err) < 0)
 			return -1;
-	return 0;
+	return guest_plan_repos(g, err);
 }

@@ -184,6 +184,8 @@ int guest_verify(struct guest *g, struct err *err)
 			return err_set(err, ERR_PREP_VERIFY, "the new %s %s", k->initrd,
 				missing ? "lacks virtio drivers" : "cannot be read");
 	}
+	if (guest_tools_left(g, err) < 0)
+		return -1;
 	reasons = guest_judge(g, err);
 	if (reasons > 0)
 		return err_set(err, ERR_PREP_VERIFY, "the prepared guest would not boot");

@@ -136,7 +136,6 @@ static int take_value(struct args *a, int c, const char *v)
 	case OPT_BANDWIDTH:
 		if (parse_size(v, &a->copy.bandwidth) < 0)
 			return -1;
-		a->source.bandwidth = a->copy.bandwidth;
 		return 0;
 	case OPT_CONNECTIONS:
 		if (parse_size(v, &n) < 0 || n > 16)

@@ -5,6 +5,7 @@
 Usage: drive-second-reader.py PORT list
        drive-second-reader.py PORT read DRIVE OUT     copies a drive, checking every leaf
        drive-second-reader.py PORT diff DRIVE OLD     prints the leaves that differ from OLD
+       drive-second-reader.py PORT verbs DRIVE        uses what a plain copy does not
        drive-second-reader.py PORT hang DRIVE         reads a sector and says nothing any more
 Plain connections only. Python's own xxhash and lz4 modules, nothing of this repository.
 """
@@ -69,18 +70,35 @@ class Client:
             data += part
         return data
 
-    def ask(self, kind, want, disk=0, off=0, raw=0, payload=b""):
-        """Sends a request; flags, raw and payload of its reply."""
-        self.last_id += 1
-        head = HEADER.pack(b"TWP1", kind, 0, disk, self.last_id, len(payload), off, raw)
+    def send(self, kind, disk=0, off=0, raw=0, payload=b"", number=None):
+        """Sends a frame; its id."""
+        if number is None:
+            self.last_id += 1
+            number = self.last_id
+        head = HEADER.pack(b"TWP1", kind, 0, disk, number, len(payload), off, raw)
         self.sock.sendall(head + struct.pack("<I", crc32c(head)) + payload)
+        return number
+
+    def take_frame(self):
+        """Type, id, flags, raw and payload of the next frame that is not to be skipped."""
         while True:
             head = self.receive(32)
             magic, kind, flags, _, number, length, _, raw = HEADER.unpack(head[:28])
             assert magic == b"TWP1" and struct.unpack("<I", head[28:])[0] == crc32c(head[:28])
             body = self.receive(length)
-            if kind >= 0x80:
-                continue
+            if kind < 0x80:
+                return kind, number, flags, raw, body
+
+    def refused(self, kind, errno, **fields):
+        number = self.send(kind, **fields)
+        got, answered, _, raw, _ = self.take_frame()
+        assert (got, answered, raw) == (10, number, errno), "no ERROR %d to type %d" % (errno, kind)
+
+    def ask(self, kind, want, **fields):
+        """Sends a request; flags, raw and payload of its reply."""
+        self.send(kind, **fields)
+        while True:
+            kind, number, flags, raw, body = self.take_frame()
             assert number == self.last_id, "reply to something else"
             assert kind != 10, "ERROR %d: %s" % (raw, body.decode())
             assert kind == want, "type %d, not %d" % (kind, want)
@@ -133,6 +151,65 @@ class Client:
                 at += length
 
 
+def verbs(client, disk, size):
+    state = next(fields(client.ask(3, 4, raw=1)[2]))[2]
+    state = next(value for number, _, value in fields(state) if number == 42)
+    client.ask(17, 20)  # FREEZE
+
+    # CHANGED: nothing since this state, and no word about another; SNAPSHOT: not here.
+    _, _, body = client.ask(13, 6, disk=disk, payload=state)
+    assert struct.unpack("<QII", body) == (size, 2, 0), "CHANGED: %r" % body
+    _, _, body = client.ask(13, 6, disk=disk, off=size - 1, payload=state)
+    assert struct.unpack("<QII", body) == (1, 2, 0), "CHANGED at the end: %r" % body
+    client.refused(13, 95, disk=disk, payload=state[:-1] + b"?")
+    client.refused(13, 95, disk=disk)
+    client.refused(13, 22, disk=disk, off=size, payload=state)
+    client.refused(19, 95, disk=disk)
+
+    # The journal, and another connection of nobody we know.
+    bitmap = b"\x5a\xa5"
+    client.ask(14, 20, disk=disk, payload=bitmap)
+    assert client.ask(15, 16, disk=disk)[2] == bitmap, "RESUME"
+
+    # The second MiB has to wait a minute at this rate; meanwhile PING is answered, what waits
+    # behind it can be cancelled, and a new limit holds at once.
+    client.send(25, off=16 << 10)
+    reads = [client.send(7, disk=disk, off=i << 20, raw=1 << 20) for i in range(4)]
+    hashing = client.send(11, disk=disk, raw=4 << 20)
+    assert client.take_frame()[:2] == (9, reads[0]), "the first read"
+    ping = client.send(21)
+    assert client.take_frame()[:2] == (22, ping), "no PONG while a read waits"
+    client.send(0x91, payload=b"something new that may be skipped")
+    client.send(23, number=reads[2])
+    client.send(23, number=hashing)
+    client.send(25, off=0)
+    replies = {}
+    for _ in range(4):
+        kind, number, _, raw, _ = client.take_frame()
+        replies[number] = (kind, raw if kind == 10 else None)
+    assert replies == {reads[1]: (9, None), reads[2]: (10, 125), reads[3]: (9, None),
+                       hashing: (10, 125)}, "after LIMIT and CANCEL: %r" % replies
+    client.send(25, off=16 << 10)
+    reads = [client.send(7, disk=disk, off=i << 20, raw=1 << 20) for i in range(4)]
+    assert client.take_frame()[:2] == (9, reads[0]), "the first read at the new limit"
+    client.send(23, number=0)
+    client.send(25, off=0)
+    assert client.take_frame()[:2] == (9, reads[1]), "a read that was begun"
+    assert [client.take_frame()[:2] for _ in range(2)] == [(10, n) for n in reads[2:]], "CANCEL 0"
+
+    # PROGRESS comes only when it takes long; either way the list is the one of the parts.
+    whole = client.ask(11, 12, disk=disk, raw=4 << 20)[2]
+    assert whole == b"".join(client.ask(11, 12, disk=disk, off=i << 20, raw=1 << 20)[2]
+                             for i in range(4)), "HASH"
+    client.ask(18, 20)  # THAW
+    client.send(0x70)
+    try:
+        kind = client.take_frame()[0]
+        raise SystemExit("an unknown type was answered by %d" % kind)
+    except (AssertionError, OSError):
+        pass
+
+
 def main():
     port, verb = int(sys.argv[1]), sys.argv[2]
     client = Client(port)
@@ -150,6 +227,9 @@ def main():
                     reply = client.ask(7, 9, disk=disk, off=at, raw=n)
                     out.seek(at)
                     out.write(b"".join(client.take(n, reply)))
+        return
+    if verb == "verbs":
+        verbs(client, disk, size)
         return
     if verb == "hang":
         client.ask(7, 9, disk=disk, raw=512)

@@ -123,8 +123,10 @@ static int connect_channel(struct copy_slot *slot)
 	slot->chan = chan;
 	pthread_mutex_unlock(&slot->guard);
 	pthread_mutex_lock(&job->lock);
-	if (!r)
+	if (!r) {
+		slot->limit_told = UINT64_MAX;
 		return 0;
+	}
 	slot->failures++;
 	atomic_fetch_add(&job->retries, 1);
 	log_info("%s: connection %u: %s", source_name(job->src), slot->number, err.text);
@@ -288,6 +290,17 @@ static int tell_source(struct copy_slot *slot, struct err *err)
 	return r;
 }
 
+/* The limit may change at any time. */
+static int tell_limit(struct copy_slot *slot, struct err *err)
+{
+	uint64_t rate = slot->job->ctl->bandwidth;
+
+	if (slot->limit_told == rate)
+		return 0;
+	slot->limit_told = rate;
+	return source_limit(slot->chan, rate, err);
+}
+
 /* Asks and takes until the pass is over, a stop or a break (-1). */
 static int work(struct copy_slot *slot, struct err *err)
 {
@@ -297,6 +310,8 @@ static int work(struct copy_slot *slot, struct err *err)
 	for (;;) {
 		int r;
 
+		if (tell_limit(slot, err) < 0)
+			return -1;
 		pthread_mutex_lock(&job->lock);
 		r = fill(slot, err);
 		if (!slot->in_flight && (r == -1 || job->stop)) {

@@ -59,6 +59,7 @@ struct copy_slot {
 	bool started, given_up;
 	unsigned in_flight, failures;
 	unsigned number;
+	uint64_t limit_told;      /* to the server; UINT64_MAX = nothing yet */
 	uint8_t *scratch;         /* COPY_SCRATCH bytes, aligned */
 };
 #define COPY_SCRATCH (256u << 10)

@@ -143,7 +143,9 @@ void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 
 bool copy_pool_allowed(struct copy_job *job, uint32_t len)
 {
-	uint64_t rate = job->ctl->bandwidth, now = clock_now_ms();
+	/* A server that keeps the limit counts what is on the wire: twice would be too much. */
+	uint64_t rate = source_get_info(job->src)->limits ? 0 : job->ctl->bandwidth;
+	uint64_t now = clock_now_ms();
 	double burst;
 
 	if (!rate) {

@@ -45,7 +45,6 @@ static int open_source(struct job_runner *r, int i, struct err *err)
 		.allow_plain = j->source.allow_plain,
 		.compress = true,
 		.job_id = j->migration,
-		.bandwidth = j->bandwidth,
 	};
 
 	if (job_drive_uri(j, &j->drives[i], d->uri) < 0)

@@ -39,7 +39,7 @@ enum proto_type {
 	PROTO_ERROR = 10,     /* raw = errno of the server, payload = text */
 	PROTO_HASH = 11,      /* c: off, raw = length */
 	PROTO_HASH_LIST = 12,
-	PROTO_CHANGED = 13,   /* c: payload = token */
+	PROTO_CHANGED = 13,   /* c: off; payload = a state of earlier. Reply: EXTENT_LIST */
 	PROTO_COMMIT = 14,    /* c: payload = bitmap of units */
 	PROTO_RESUME = 15,    /* c */
 	PROTO_JOURNAL = 16,   /* payload = bitmap, empty = none */
@@ -108,9 +108,10 @@ struct proto_disk {
 	char name[64], serial[64], model[64], generation[40], consistency[16];
 	char state[40]; /* names the content that the session reads */
 };
+enum { PROTO_UNCHANGED = 2 };
 struct proto_extent {
 	uint64_t len;
-	uint32_t kind; /* 0 data, 1 zero */
+	uint32_t kind; /* 0 data, 1 zero, 2 unchanged */
 };
 
 /* Encoders return the bytes written, 0 when size is too small. Decoders: SRC_PROTO or

@@ -176,6 +176,23 @@ static int extents(struct serve_conn *c, const struct proto_frame *f, struct err
 		proto_put_extents(c->out, PROTO_MAX_PAYLOAD, list, n), err);
 }
 
+/* The token is a state: what is still in it did not change. There is no finer tracker. */
+static int changed(struct serve_conn *c, const struct serve_request *q, struct err *err)
+{
+	const struct serve_drive *d = &c->serve->drives[q->f.disk];
+	struct proto_extent all = { .kind = PROTO_UNCHANGED };
+	char state[40];
+
+	serve_state(c->serve, c->session, q->f.disk, state);
+	if (q->f.off >= d->dev.size)
+		return serve_conn_error(c, &q->f, EINVAL, "changes behind the end", err);
+	if (q->f.len != strlen(state) || memcmp(q->payload, state, q->f.len))
+		return serve_conn_error(c, &q->f, EOPNOTSUPP, "cannot tell what changed", err);
+	all.len = d->dev.size - q->f.off;
+	return reply(c, &q->f, PROTO_EXTENT_LIST, c->out,
+		proto_put_extents(c->out, PROTO_MAX_PAYLOAD, &all, 1), err);
+}
+
 static int journal(struct serve_conn *c, const struct serve_request *q, struct err *err)
 {
 	struct serve *s = c->serve;
@@ -215,7 +232,7 @@ static bool of_content(const struct proto_frame *f)
 	return (type == PROTO_DISKS && f->raw) || type == PROTO_EXTENTS || type == PROTO_READ ||
 		type == PROTO_READ_IF_DIFF ||
 		type == PROTO_HASH || type == PROTO_COMMIT || type == PROTO_RESUME ||
-		type == PROTO_FREEZE;
+		type == PROTO_FREEZE || type == PROTO_CHANGED;
 }
 
 static int handle(struct serve_conn *c, const struct serve_request *q, struct err *err)
@@ -251,8 +268,10 @@ static int handle(struct serve_conn *c, const struct serve_request *q, struct er
 	case PROTO_FREEZE:
 		return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 	case PROTO_CHANGED:
+		return changed(c, q, err);
 	case PROTO_SNAPSHOT:
-		return serve_conn_error(c, &q->f, EOPNOTSUPP, "cannot tell", err);
+		return serve_conn_error(c, &q->f, EOPNOTSUPP, "begin a new session for a new "
+			"point in time", err);
 	default:
 		return err_set(err, ERR_SRC_PROTO, "frame of type %u is not a request", type);
 	}

@@ -85,13 +85,19 @@ static uint32_t compress(struct serve_conn *c, const uint8_t *from, uint32_t raw
 /* Sleeps as the limits demand, but goes on answering. */
 static int throttle(struct serve_conn *c, uint64_t bytes, struct err *err)
 {
-	uint64_t a = serve_limit_take(&c->serve->limit, bytes);
-	uint64_t b = serve_limit_take(&c->session->limit, bytes);
-	uint64_t until = clock_now_ns() + (a > b ? a : b), now;
+	struct serve_limit *mine = &c->session->limit;
+	unsigned changes = mine->changes;
+	uint64_t all = serve_limit_take(&c->serve->limit, bytes);
+	uint64_t own = serve_limit_take(mine, bytes), start = clock_now_ns(), past;
 
-	while ((now = clock_now_ns()) < until && !c->serve->stop) {
-		uint64_t ns = until - now < 100000000u ? until - now : 100000000u;
-		struct timespec ts = { .tv_nsec = (long)ns };
+	while ((past = clock_now_ns() - start) < (all > own ? all : own) && !c->serve->stop) {
+		uint64_t left = (all > own ? all : own) - past;
+		struct timespec ts = { .tv_nsec = left < 100000000u ? (long)left : 100000000 };
+
+		if (mine->changes != changes) {
+			own = 0;
+			continue;
+		}
 
 		nanosleep(&ts, NULL);
 		if (serve_conn_drain(c, err) < 0)

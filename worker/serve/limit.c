@@ -18,8 +18,10 @@ bool serve_limit_set(struct serve_limit *l, uint64_t rate)
 
 	pthread_mutex_lock(&l->lock);
 	changed = l->rate != rate;
-	if (changed)
+	if (changed) {
 		l->next = 0;
+		l->changes++;
+	}
 	l->rate = rate;
 	pthread_mutex_unlock(&l->lock);
 	return changed;

@@ -58,6 +58,7 @@ struct serve_limit {
 	pthread_mutex_t lock;
 	uint64_t rate; /* bytes/s, 0 = none */
 	uint64_t next; /* ns: when the bytes taken so far will have gone */
+	_Atomic unsigned changes; /* who waits for an old rate need not */
 };
 void serve_limit_init(struct serve_limit *l, uint64_t rate);
 bool serve_limit_set(struct serve_limit *l, uint64_t rate); /* whether it is another */

@@ -67,6 +67,7 @@ int source_drive_hashes(struct source_chan *c, uint64_t off, uint64_t len,
 	struct source_hash *ret, struct err *err);
 int source_drive_commit(struct source_chan *c, const uint8_t *units, size_t bytes,
 	struct err *err);
+int source_drive_limit(struct source_chan *c, uint64_t rate, struct err *err);
 int source_drive_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
 	struct err *err);
 

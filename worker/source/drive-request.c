@@ -156,6 +156,13 @@ int source_drive_commit(struct source_chan *c, const uint8_t *units, size_t byte
 	return source_drive_ask(c, &f, units, PROTO_DONE, &reply, err);
 }
 
+int source_drive_limit(struct source_chan *c, uint64_t rate, struct err *err)
+{
+	struct proto_frame f = { .type = PROTO_LIMIT, .off = rate };
+
+	return source_drive_send(c, &f, NULL, err);
+}
+
 int source_drive_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
 	struct err *err)
 {

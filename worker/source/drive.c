@@ -123,11 +123,7 @@ static int connect_drive(struct source_chan *c, struct err *err)
 
 static int drive_chan_open(struct source_chan *c, struct err *err)
 {
-	struct proto_frame f = { .type = PROTO_LIMIT, .off = c->src->opt.bandwidth };
-
-	if (connect_drive(c, err) < 0 || find_again(c, err) < 0)
-		return -1;
-	return f.off ? source_drive_send(c, &f, NULL, err) : 0;
+	return connect_drive(c, err) < 0 ? -1 : find_again(c, err);
 }
 
 static void drive_chan_close(struct source_chan *c)
@@ -290,6 +286,7 @@ const struct source_ops source_drive_ops = {
 	.hashes = source_drive_hashes,
 	.commit = source_drive_commit,
 	.finish = drive_finish,
+	.limit = source_drive_limit,
 	.begin_anew = new_session,
 	.resume = source_drive_resume,
 };

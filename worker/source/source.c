@@ -57,6 +57,7 @@ static int check_info(struct source *s, struct err *err)
 	if (i->size > INT64_MAX)
 		return err_set(err, ERR_SRC_SIZE, "%s: size %" PRIu64 " is impossible", s->name,
 			i->size);
+	i->limits = s->ops->limit;
 	if (!i->sector)
 		i->sector = 512;
 	if (i->sector & (i->sector - 1) || i->sector > SOURCE_MAX_REQUEST)
@@ -359,6 +360,11 @@ int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *r
 {
 	*ret_bytes = 0;
 	return c->src->ops->resume ? c->src->ops->resume(c, units, bytes, ret_bytes, err) : 0;
+}
+
+int source_limit(struct source_chan *c, uint64_t rate, struct err *err)
+{
+	return c->src->ops->limit ? c->src->ops->limit(c, rate, err) : 0;
 }
 
 int source_begin_anew(struct source *s, struct err *err)

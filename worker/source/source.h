@@ -61,6 +61,7 @@ struct source_info {
 	uint32_t max_request;       /* power of two, 4096 to SOURCE_MAX_REQUEST; 0 = the latter */
 	unsigned max_channels;      /* how many may be opened, at least 1 */
 	bool extents;               /* the transport knows extents */
+	bool limits;                /* source_limit is kept by the server: nobody else need do so */
 	bool rotational;
 	char serial[64], model[64], generation[40], consistency[16]; /* "" = unknown */
 };
@@ -71,7 +72,6 @@ struct source_options {
 	bool allow_plain;           /* tw:// */
 	bool compress;              /* ask for LZ4 where the transport has it */
 	const char *job_id;         /* for the server's log and journal; may be NULL */
-	uint64_t bandwidth;         /* bytes/s asked of the server; 0 = no limit */
 	unsigned connect_timeout_ms; /* 0 = 10 s */
 };
 
@@ -102,6 +102,9 @@ int source_extents(struct source_chan *c, uint64_t off, uint64_t len,
 /* All channels of a source read the same content: SRC_CHANGED when the server has another now (it
  * was restarted, say), so that what was read must not be continued. */
 int source_chan_open(struct source *s, struct source_chan **ret, struct err *err);
+/* Bytes/s that all channels together may take from now on, 0 = any. Where info.limits is set, each
+ * channel is told once it is open and at each change; elsewhere it does nothing. */
+int source_limit(struct source_chan *c, uint64_t rate, struct err *err);
 /* After SRC_CHANGED, all channels being closed: what is read from here on is of another time than
  * what was read before. May change the seed of the leaf hash. */
 int source_begin_anew(struct source *s, struct err *err);

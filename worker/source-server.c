@@ -330,6 +330,10 @@ static int serve(const struct serve_config *c, struct err *err)
 	/* First what forks, then what starts threads. */
 	if (serve_start(c, &s, err) < 0)
 		return -1;
+	if (serve_confine(s, err) < 0) {
+		serve_free(s);
+		return -1;
+	}
 	running = s;
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);

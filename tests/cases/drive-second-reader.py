@@ -194,8 +194,10 @@ def verbs(client, disk, size):
     assert client.take_frame()[:2] == (9, reads[0]), "the first read at the new limit"
     client.send(23, number=0)
     client.send(25, off=0)
-    assert client.take_frame()[:2] == (9, reads[1]), "a read that was begun"
-    assert [client.take_frame()[:2] for _ in range(2)] == [(10, n) for n in reads[2:]], "CANCEL 0"
+    assert client.take_frame()[:2] in ((9, reads[1]), (10, reads[1])), "begun, or not yet"
+    for number in reads[2:]:
+        kind, answered, _, raw, _ = client.take_frame()
+        assert (kind, answered, raw) == (10, number, 125), "CANCEL 0"
 
     # PROGRESS comes only when it takes long; either way the list is the one of the parts.
     whole = client.ask(11, 12, disk=disk, raw=4 << 20)[2]

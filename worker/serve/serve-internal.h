@@ -131,6 +131,7 @@ struct serve {
 	struct net_tls_config tls;
 	const struct net_psk *const *psks;
 	bool allow_plain;
+	bool writes; /* has a folder of journals */
 	struct listener *listener;
 	struct serve_limit limit;
 	struct serve_freezer *freezer;

@@ -200,7 +200,7 @@ def read(number, off, n, have, seed):
         "pongs": lambda: b"".join(frame(22, i) for i in range(300)) + answer(),
         "error-4g": lambda: frame(10, number, b"?", off, 0xFFFFFFFF),
         "error-0": lambda: frame(10, number, b"", off, 0),
-        "error-text": lambda: frame(10, number, b"%n\x1b" * 300000, off, 1),
+        "error-text": lambda: frame(10, number, b"%n\x1b" * 300000, off, 13),
         "error-never-asked": lambda: frame(10, number + 77, b"", off, 5),
         "wrong-magic": lambda: b"\x12" * 32,
         "wrong-crc": lambda: answer()[:31] + b"?",

@@ -24,6 +24,7 @@ enum {
 	OPT_DELTA = 256, OPT_BITMAP, OPT_VERIFY, OPT_RESUME, OPT_TARGET_ZERO, OPT_CONNECTIONS,
 	OPT_BANDWIDTH, OPT_NO_COMPRESS, OPT_PROGRESS, OPT_JSON, OPT_BAD_RANGES, OPT_JOURNAL,
 	OPT_ALLOW_PLAIN, OPT_STALL, OPT_DEBUG, OPT_JOB_ID, OPT_HELP, OPT_MEMORY,
+	OPT_LIVE, OPT_DOWNTIME,
 };
 
 static const struct option options[] = {
@@ -31,6 +32,8 @@ static const struct option options[] = {
 	{ "bitmap", required_argument, NULL, OPT_BITMAP },
 	{ "verify", required_argument, NULL, OPT_VERIFY },
 	{ "resume", no_argument, NULL, OPT_RESUME },
+	{ "live-passes", required_argument, NULL, OPT_LIVE },
+	{ "downtime", required_argument, NULL, OPT_DOWNTIME },
 	{ "target-zero", no_argument, NULL, OPT_TARGET_ZERO },
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ "bandwidth", required_argument, NULL, OPT_BANDWIDTH },
@@ -58,6 +61,8 @@ static const char usage_text[] =
 	"  --bitmap NAME       with --delta: only what qemu:dirty-bitmap:NAME calls dirty\n"
 	"  --resume            continue an interrupted copy\n"
 	"  --journal FILE      keep what is durable there, for sources without a journal\n"
+	"  --live-passes N     at most N passes while the source works, before the one that counts\n"
+	"  --downtime SECONDS  these end when the last pass will take no longer (default: 30)\n"
 	"  --target-zero       the target reads as zeroes, zeroes are not written\n"
 	"  --verify=none|sample|full  read back and compare (default: none)\n"
 	"  --connections N     at most N connections (default: 4)\n"
@@ -147,6 +152,16 @@ static int take_value(struct args *a, int c, const char *v)
 			return -1;
 		a->copy.stall_s = (unsigned)n;
 		return 0;
+	case OPT_LIVE:
+		if (parse_size(v, &n) < 0 || n > 100)
+			return -1;
+		a->copy.live_passes = (unsigned)n;
+		return 0;
+	case OPT_DOWNTIME:
+		if (parse_size(v, &n) < 0 || n > 86400)
+			return -1;
+		a->copy.downtime_s = (unsigned)n;
+		return 0;
 	case OPT_MEMORY:
 		if (parse_size(v, &n) < 0 || n > 64u << 20)
 			return -1;
@@ -208,6 +223,10 @@ static int parse_args(int argc, char **argv, struct args *a)
 		return -1;
 	a->uri = argv[optind];
 	a->target = argv[optind + 1];
+	if (a->copy.downtime_s && !a->copy.live_passes) {
+		fputs("worker copy: --downtime needs --live-passes\n", stderr);
+		return -1;
+	}
 	if (a->source.bitmap && !a->copy.delta) {
 		fputs("worker copy: --bitmap needs --delta\n", stderr);
 		return -1;

@@ -137,6 +137,8 @@ struct copy_job {
 	struct copy_slot slots[COPY_MAX_SLOTS];
 	unsigned n_slots, running; /* threads of this pass */
 	bool flusher_stop;
+	unsigned live_passes;     /* that were made */
+	uint64_t final_ns;        /* when the pass that counts began */
 	unsigned anew;            /* how often the source changed under the copy */
 	const char *phase;
 };
@@ -204,10 +206,22 @@ void *copy_channel(void *slot);
 int copy_retry(struct copy_job *job, const struct copy_req *q, struct err *err);
 
 /* run.c */
+struct copy_pace;
+/* One pass over the drive with all channels. */
+int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
+	struct copy_pace *pace, struct err *err);
+void copy_close_channels(struct copy_job *job);
+/* What was taken for durable is not what the source has; ends every journal of the target. */
+int copy_drop_durable(struct copy_job *job, struct err *err);
+/* Nothing that was copied so far counts; the next pass compares all of it. */
+int copy_compare_anew(struct copy_job *job, struct err *err);
 void copy_fail(struct copy_job *job, const struct err *err);
 void copy_fail_locked(struct copy_job *job, const struct err *err);
 void copy_wake(struct copy_job *job);
 bool copy_cancelled(const struct copy_job *job);
+
+/* live.c: as many passes as the options allow and are of use; channels are closed after it */
+int copy_live_passes(struct copy_job *job, struct copy_pace *pace, struct err *err);
 
 /* root.c: XXH3-128 (seed 0) over the leaf hashes (seed 0) of each 64 MiB, then over these. NULL
  * is a root that is not computed. */

@@ -26,12 +26,15 @@ struct copy_progress {
 	uint64_t wire;     /* bytes received */
 	uint64_t rate;     /* bytes/s, smoothed; 0 = unknown */
 	uint64_t eta_s, eta_lo_s, eta_hi_s; /* UINT64_MAX = unknown (first 10 s) */
-	const char *phase; /* "copy", "flush", "verify", "head" */
+	const char *phase; /* "live", "copy", "flush", "verify", "head" */
 };
 
 struct copy_options {
 	bool delta;            /* compare hashes first; implied by resume without a journal */
 	bool resume;
+	unsigned live_passes;  /* at most so many passes while the source works, before the one
+				* that counts; 0 = none */
+	unsigned downtime_s;   /* they end when the last pass will take no longer; 0 = 30 */
 	bool target_zero;      /* the caller vouches that the target reads as zeroes */
 	unsigned connections;  /* 0 = choose */
 	uint64_t bandwidth;    /* bytes/s, 0 = no limit; see copy_control */
@@ -58,6 +61,8 @@ struct copy_control {
 struct copy_result {
 	uint64_t bytes_total, bytes_data, bytes_zero, bytes_equal, bytes_wire, bytes_written;
 	uint64_t retries;
+	unsigned live_passes;  /* how many there were */
+	double final_seconds;  /* of the pass that counts, and of verifying */
 	double seconds, cpu_seconds;
 	uint64_t bad_bytes;    /* could not be read; listed in bad_ranges */
 	char root_hash[33];    /* hex XXH3-128 over the leaf hashes, "" if not computed */

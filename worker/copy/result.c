@@ -26,6 +26,7 @@ void copy_result_json(const struct copy_result *r, const struct err *err, struct
 		{ "bytes_zero", r->bytes_zero }, { "bytes_equal", r->bytes_equal },
 		{ "bytes_wire", r->bytes_wire }, { "bytes_written", r->bytes_written },
 		{ "bytes_bad", r->bad_bytes }, { "retries", r->retries },
+		{ "live_passes", r->live_passes },
 	};
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc), *errors;
@@ -36,6 +37,7 @@ void copy_result_json(const struct copy_result *r, const struct err *err, struct
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		ok = ok && yyjson_mut_obj_add_uint(doc, root, numbers[i].name, numbers[i].value);
 	ok = ok && yyjson_mut_obj_add_real(doc, root, "seconds", r->seconds) &&
+		yyjson_mut_obj_add_real(doc, root, "final_seconds", r->final_seconds) &&
 		yyjson_mut_obj_add_real(doc, root, "cpu_seconds", r->cpu_seconds) &&
 		yyjson_mut_obj_add_str(doc, root, "root_hash", r->root_hash);
 	errors = ok ? yyjson_mut_obj_add_arr(doc, root, "errors") : NULL;

@@ -108,8 +108,7 @@ static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg, struct err
 	return err_sys(err, ERR_NOMEM, "start a thread");
 }
 
-/* One pass over the drive with all channels. */
-static int pass(struct copy_job *job, enum copy_mode mode, const char *phase,
+int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 	struct copy_pace *pace, struct err *err)
 {
 	struct err start = ERR_INIT;
@@ -164,7 +163,7 @@ static void tell_source(struct copy_job *job)
 
 /* What was taken for durable is not what the source has. The journals must not say so either:
  * the target gets a new mark, which ends every journal of it, also one that cannot be reached. */
-static int drop_durable(struct copy_job *job, struct err *err)
+int copy_drop_durable(struct copy_job *job, struct err *err)
 {
 	copy_account_reset(job);
 	for (unsigned i = 0; i < COPY_MARK; i++)
@@ -210,12 +209,12 @@ static int resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 			n += units[u / 8] >> (u % 8) & 1;
 		log_info("%s: the journal has %zu of %zu units", sink_name(job->dst), n,
 			job->n_units);
-		r = pass(job, COPY_MODE_PROBE, "probe", pace, err);
+		r = copy_pass(job, COPY_MODE_PROBE, "probe", pace, err);
 		if (!r && job->differences) {
 			log_warn("%s: is not what the journal says (byte %" PRIu64
 				"); everything is compared", sink_name(job->dst),
 				job->first_difference);
-			r = drop_durable(job, err);
+			r = copy_drop_durable(job, err);
 		}
 	}
 	free(units);
@@ -224,18 +223,18 @@ static int resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 
 static int copy_all(struct copy_job *job, struct copy_pace *pace, struct err *err)
 {
-	if (pass(job, COPY_MODE_COPY, "copy", pace, err) < 0)
+	if (copy_pass(job, COPY_MODE_COPY, "copy", pace, err) < 0)
 		return -1;
 	if (!job->differences)
 		return 0;
 	log_warn("%s: the change tracker missed a change; everything is compared",
 		source_name(job->src));
-	if (drop_durable(job, err) < 0)
+	if (copy_drop_durable(job, err) < 0)
 		return -1;
 	job->distrust = true;
 	copy_root_free(job->root);
 	job->root = copy_root_new(job->size);
-	return pass(job, COPY_MODE_COPY, "copy", pace, err);
+	return copy_pass(job, COPY_MODE_COPY, "copy", pace, err);
 }
 
 static int verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
@@ -247,18 +246,18 @@ static int verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
 		copy_root_free(job->root);
 		job->root = copy_root_new(job->size);
 	}
-	if (pass(job, COPY_MODE_VERIFY, "verify", pace, err) < 0)
+	if (copy_pass(job, COPY_MODE_VERIFY, "verify", pace, err) < 0)
 		return -1;
 	if (!job->differences)
 		return 0;
-	if (drop_durable(job, err) < 0)
+	if (copy_drop_durable(job, err) < 0)
 		return -1;
 	return err_set(err, ERR_VERIFY_HASH,
 		"%s: %u leaves of 64 KiB differ from the source, the first at byte %" PRIu64,
 		sink_name(job->dst), job->differences, job->first_difference);
 }
 
-static void close_channels(struct copy_job *job)
+void copy_close_channels(struct copy_job *job)
 {
 	for (unsigned i = 0; i < job->n_slots; i++) {
 		source_chan_close(job->slots[i].chan);
@@ -286,7 +285,7 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 		*err = start;
 		return -1;
 	}
-	if (job->opt->resume && !job->anew)
+	if (job->opt->resume && !job->anew && !job->live_passes)
 		r = resume(job, pace, err);
 	if (!r)
 		r = copy_all(job, pace, err);
@@ -305,14 +304,8 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 	return r;
 }
 
-/* The source is not what was copied so far: none of that counts, and all is compared. */
-static int begin_anew(struct copy_job *job, struct err *err)
+int copy_compare_anew(struct copy_job *job, struct err *err)
 {
-	if (job->anew == ANEW_MAX)
-		return -1;
-	job->anew++;
-	log_warn("%s; everything is compared again", err->text);
-	err_clear(err);
 	err_clear(&job->err);
 	copy_plan_free(job);
 	for (unsigned i = 0; i < job->n_slots; i++) {
@@ -328,7 +321,18 @@ static int begin_anew(struct copy_job *job, struct err *err)
 		return err_sys(err, ERR_DISK_IO, "empty %s", job->opt->bad_ranges);
 	if (job->bad_file)
 		rewind(job->bad_file);
-	return source_begin_anew(job->src, err) < 0 ? -1 : drop_durable(job, err);
+	return copy_drop_durable(job, err);
+}
+
+/* The source is not what was copied so far. */
+static int begin_anew(struct copy_job *job, struct err *err)
+{
+	if (job->anew == ANEW_MAX)
+		return -1;
+	job->anew++;
+	log_warn("%s; everything is compared again", err->text);
+	err_clear(err);
+	return source_begin_anew(job->src, err) < 0 ? -1 : copy_compare_anew(job, err);
 }
 
 static int copy_and_verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
@@ -337,7 +341,7 @@ static int copy_and_verify(struct copy_job *job, struct copy_pace *pace, struct 
 
 	if (!r)
 		r = verify(job, pace, err);
-	close_channels(job);
+	copy_close_channels(job);
 	if (r < 0 || job->opt->keep_head_back)
 		return r;
 	job->phase = "head";
@@ -353,8 +357,9 @@ static int run(struct copy_job *job, struct err *err)
 	struct copy_pace pace = { .rate = 0 };
 	int r;
 
-	if (copy_head_clear(job, err) < 0)
+	if (copy_head_clear(job, err) < 0 || copy_live_passes(job, &pace, err) < 0)
 		return -1;
+	job->final_ns = clock_now_ns();
 	do
 		r = copy_and_verify(job, &pace, err);
 	while (r < 0 && err->code == ERR_SRC_CHANGED && !begin_anew(job, err));
@@ -414,7 +419,7 @@ static int init(struct copy_job *job, struct err *err)
 
 static void release(struct copy_job *job)
 {
-	close_channels(job);
+	copy_close_channels(job);
 	for (unsigned i = 0; i < job->n_slots; i++) {
 		free(job->slots[i].scratch);
 		pthread_mutex_destroy(&job->slots[i].guard);
@@ -447,6 +452,9 @@ static void fill_result(struct copy_job *job, uint64_t begin_ns, double cpu,
 		.bytes_wire = now.wire_in - wire->wire_in,
 		.bytes_written = sink.written - written,
 		.retries = job->retries,
+		.live_passes = job->live_passes,
+		.final_seconds = job->final_ns ?
+			(double)(clock_now_ns() - job->final_ns) / 1e9 : 0,
 		.seconds = (double)(clock_now_ns() - begin_ns) / 1e9,
 		.cpu_seconds = cpu_seconds() - cpu,
 		.bad_bytes = job->bad,

@@ -19,6 +19,7 @@ struct drive {
 	char host[256], wanted[64];
 	uint16_t port;
 	bool tls, known;          /* known: it was open once, so the source is what it should be */
+	bool live;                /* what is read may change: nothing is held still for it */
 	struct net_psk psk;
 	struct proto_hello hello; /* the same for all connections: one session */
 	pthread_mutex_t lock;     /* what follows */

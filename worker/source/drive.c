@@ -72,6 +72,7 @@ static int check_state(struct source_chan *c, const struct proto_disk *k, struct
 /* Before anything is read: the server may have been started anew. */
 static int find_again(struct source_chan *c, struct err *err)
 {
+	const struct drive *v = c->src->priv;
 	struct proto_disk k;
 
 	if (find_drive(c, true, &k, err) < 0)
@@ -79,7 +80,7 @@ static int find_again(struct source_chan *c, struct err *err)
 	if (k.size != c->src->info.size)
 		return err_set(err, ERR_SRC_SIZE, "%s: has %" PRIu64 " bytes now, had %" PRIu64,
 			c->src->name, k.size, c->src->info.size);
-	return check_state(c, &k, err);
+	return v->live ? 0 : check_state(c, &k, err);
 }
 
 /* Whoever accepts a connection and ends it without a word (a forwarder whose server is away) is
@@ -121,9 +122,21 @@ static int connect_drive(struct source_chan *c, struct err *err)
 	return 0;
 }
 
+/* Before anything is read on a connection: the server freezes at the first read of a session. */
+static int let_move(struct source_chan *c, struct err *err)
+{
+	struct proto_frame reply, f = { .type = PROTO_THAW };
+
+	return source_drive_ask(c, &f, NULL, PROTO_DONE, &reply, err);
+}
+
 static int drive_chan_open(struct source_chan *c, struct err *err)
 {
-	return connect_drive(c, err) < 0 ? -1 : find_again(c, err);
+	const struct drive *v = c->src->priv;
+
+	if (connect_drive(c, err) < 0 || (v->live && let_move(c, err) < 0))
+		return -1;
+	return find_again(c, err);
 }
 
 static void drive_chan_close(struct source_chan *c)
@@ -208,6 +221,14 @@ static int new_session(struct source *s, struct err *err)
 	return 0;
 }
 
+static int drive_live(struct source *s, bool live, struct err *err)
+{
+	struct drive *v = s->priv;
+
+	v->live = live;
+	return new_session(s, err);
+}
+
 static int drive_open(struct source *s, const struct source_uri *u, struct err *err)
 {
 	static const char *const known[] = { "psk-file", NULL };
@@ -288,5 +309,6 @@ const struct source_ops source_drive_ops = {
 	.finish = drive_finish,
 	.limit = source_drive_limit,
 	.begin_anew = new_session,
+	.live = drive_live,
 	.resume = source_drive_resume,
 };

@@ -85,6 +85,8 @@ struct source_ops {
 		struct err *err);
 	/* As source_limit. NULL: the server keeps no limit. */
 	int (*limit)(struct source_chan *c, uint64_t rate, struct err *err);
+	/* NULL: such a source never holds still. */
+	int (*live)(struct source *s, bool live, struct err *err);
 	/* As source_begin_anew. NULL: chan_open never fails with SRC_CHANGED. */
 	int (*begin_anew)(struct source *s, struct err *err);
 	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */

@@ -372,6 +372,11 @@ int source_begin_anew(struct source *s, struct err *err)
 	return s->ops->begin_anew ? s->ops->begin_anew(s, err) : 0;
 }
 
+int source_live(struct source *s, bool live, struct err *err)
+{
+	return s->ops->live ? s->ops->live(s, live, err) : 0;
+}
+
 int source_finish(struct source *s, struct err *err)
 {
 	return s->ops->finish ? s->ops->finish(s, err) : 0;

@@ -108,6 +108,9 @@ int source_limit(struct source_chan *c, uint64_t rate, struct err *err);
 /* After SRC_CHANGED, all channels being closed: what is read from here on is of another time than
  * what was read before. May change the seed of the leaf hash. */
 int source_begin_anew(struct source *s, struct err *err);
+/* With live, what is read from here on may be of many times, so that the source needs not hold
+ * still; without, it is of one time again, another than before. All channels are closed. */
+int source_live(struct source *s, bool live, struct err *err);
 void source_chan_close(struct source_chan *c);
 /* Unblocks a thread in source_reap; from any thread. */
 void source_chan_cancel(struct source_chan *c);

@@ -193,7 +193,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--undo] [--keep-tools] [--tool-timeout SECONDS]");
+		" [--dry-run|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -204,20 +204,23 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "json", no_argument, NULL, 'j' }, { "key", required_argument, NULL, 'k' },
 		{ "nic", required_argument, NULL, 'n' }, { "root", required_argument, NULL, 'r' },
 		{ "tool-timeout", required_argument, NULL, 'T' },
-		{ "keep-tools", no_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
+		{ "keep-tools", no_argument, NULL, 't' }, { "cloud-init-anew", no_argument, NULL, 'c' },
+		{ "relabel", no_argument, NULL, 'l' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool inspect = q->opt.action == GUEST_INSPECT;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?' || (inspect && strchr("dut", c)) ||
+		if (c == '?' || (inspect && strchr("dutcl", c)) ||
 			(strchr("du", c) && q->opt.action != GUEST_APPLY))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
 			q->opt.action = c == 'd' ? GUEST_DRY_RUN : GUEST_UNDO;
 		q->json |= c == 'j';
 		q->quiet |= c == 'q' || c == 'j';
+		q->opt.cloud_init_anew |= c == 'c';
+		q->opt.relabel |= c == 'l';
 		if (c == 't')
 			q->opt.remove_tools = false;
 		if (c == 'r')

@@ -172,6 +172,10 @@ int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct e
 int fs_symlink(const struct fs_root *r, const char *target, const char *path, struct err *err);
 int fs_remove(const struct fs_root *r, const char *path, struct err *err); /* file or empty folder */
 int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st, struct err *err);
+/* label.c: SELinux labels. Last part not followed. 1: none, or the file system has no such. */
+int fs_get_label(const struct fs_root *r, const char *path, char *ret, size_t size,
+	struct err *err);
+int fs_set_label(const struct fs_root *r, const char *path, const char *label, struct err *err);
 /* The hex SHA-256 of a regular file, last part not followed. */
 int fs_sha256(const struct fs_root *r, const char *path, char ret[65], struct err *err);
 void fs_sha256_buf(const void *buf, size_t len, char ret[65]);

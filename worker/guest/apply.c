@@ -121,6 +121,8 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	}
 	if (!l->report)
 		return 0;
+	if (c != FS_REMOVED && guest_selinux_label(l->g, path, mode, l->err) < 0)
+		return -1;
 	/* It may be gone or be no file; then there is no sum to tell. */
 	if (c != FS_REMOVED && S_ISREG(mode) && fs_sha256(&l->g->root, path, after, &why) < 0)
 		after[0] = '\0';
@@ -225,7 +227,7 @@ static int apply(struct guest *g, struct err *err)
 	if (guest_verify(g, err) < 0)
 		return -1;
 	guest_report_step(g, "inventory", "all files, after");
-	if (drop_paths(g, err) < 0 || list_changes(g, true, &lost, err) < 0)
+	if (guest_selinux_open(g, err) < 0 || drop_paths(g, err) < 0 || list_changes(g, true, &lost, err) < 0)
 		return -1;
 	return guest_journal_end(g, "applied", err);
 }

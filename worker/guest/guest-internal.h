@@ -188,6 +188,7 @@ struct guest {
 	int n_ops, cap_ops;
 	struct guest_journal journal;
 	struct fs_inventory *before;
+	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because;
 	const char *step;    /* running */
@@ -260,6 +261,18 @@ int guest_find_ifaces(struct guest *g, struct err *err);
 void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
 	void *ctx);
 
+/* cloud-init.c */
+int guest_plan_cloud_init(struct guest *g, struct err *err);
+
+/* selinux.c: the label that policy gives a path, by the text of a file_contexts. False: none, or
+ * none that can be told. */
+bool guest_selinux_find(const char *text, size_t len, const char *path, unsigned mode, char *ret,
+	size_t size);
+int guest_plan_relabel(struct guest *g, struct err *err);
+int guest_selinux_open(struct guest *g, struct err *err);
+/* A path that was added or changed gets its label if it has none. */
+int guest_selinux_label(struct guest *g, const char *path, unsigned mode, struct err *err);
+
 /* network.c, tools.c */
 int guest_plan_network(struct guest *g, struct err *err);
 void guest_find_tools(struct guest *g);
@@ -288,7 +301,10 @@ int guest_plan_rewrite(struct guest *g, const char *path,
 	struct err *err);
 struct guest_op *guest_op_add(struct guest *g, enum guest_op_kind kind, const char *path,
 	const char *from, const char *why, ...) __attribute__((format(printf, 5, 6)));
-/* A write operation if the text differs from the file; takes nothing over. */
+/* As fs_read, of the text that the plan so far gives the file. */
+int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len, struct err *err);
+/* A write operation if the text differs from the file; takes nothing over. In place of one that an
+ * earlier step planned for the file: read it with guest_plan_read. */
 int guest_op_write(struct guest *g, const char *path, const char *data, size_t len,
 	const char *why, struct err *err);
 const char *guest_op_name(enum guest_op_kind k);

@@ -115,6 +115,8 @@ static void free_guest(struct guest *g)
 	}
 	free(g->ops);
 	fs_inventory_free(g->before);
+	free(g->contexts);
+	free(g->aliases);
 	yyjson_mut_doc_free(g->doc);
 	free(g);
 }

@@ -38,6 +38,8 @@ struct guest_options {
 	bool in_target;            /* this machine is the target VM: its adapters, buses and firmware
 	                            * are those the guest will meet */
 	bool remove_tools;         /* default in the job: true */
+	bool cloud_init_anew;      /* it may take the target for a new instance */
+	bool relabel;              /* SELinux: all files, at the guest's first boot */
 	bool write_nvram;          /* Boot#### entry through efivarfs; only in the image */
 	const char *work_dir;      /* existing directory on a RAM file system for mounts */
 	unsigned tool_timeout_s;   /* limit for one command of the guest; 0 = 900 */

@@ -4,7 +4,7 @@
  * firmware slots or PCI addresses, both different on KVM, so each is tied to a MAC address: by a
  * .link file where udev reads them, else by the older persistent rules.
  */
-#include "guest/guest-internal.h"
+#include "guest/network-internal.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -129,7 +129,7 @@ static int write_rules(struct guest *g, const char names[][16], const char macs[
 	CLEANUP_FREE char *text = NULL;
 	size_t len = 0, full;
 
-	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
+	if (guest_plan_read(g, path, &text, &len, err) < 0)
 		return -1;
 	for (size_t at = 0; at < len; at += full) {
 		const char *nl = memchr(text + at, '\n', len - at);
@@ -153,6 +153,27 @@ static int write_rules(struct guest *g, const char names[][16], const char macs[
 	return guest_op_write(g, path, out.s, out.len, "adapters keep their names", err);
 }
 
+/* What the job says of old and new addresses, and what the choice of adapters makes of the rest. */
+static int plan_macs(struct guest *g, struct nic *const *taken, struct err *err)
+{
+	struct guest_nic map[MAX_NICS + GUEST_MAX_IFACES];
+	int n = 0;
+
+	for (int i = 0; i < g->opt->n_nics && i < MAX_NICS; i++)
+		if (g->opt->nics[i].old_mac[0])
+			map[n++] = g->opt->nics[i];
+	for (int i = 0; i < g->facts.n_ifaces; i++) {
+		const char *old = g->facts.ifaces[i].mac;
+
+		if (!taken[i] || !*old || !strcasecmp(old, taken[i]->mac) ||
+			!strcasecmp(old, taken[i]->old_mac))
+			continue;
+		snprintf(map[n].old_mac, sizeof(map[n].old_mac), "%s", old);
+		snprintf(map[n++].mac, sizeof(map[0].mac), "%s", taken[i]->mac);
+	}
+	return guest_plan_macs(g, map, n, err);
+}
+
 int guest_plan_network(struct guest *g, struct err *err)
 {
 	const struct guest_facts *f = &g->facts;
@@ -160,8 +181,6 @@ int guest_plan_network(struct guest *g, struct err *err)
 	char names[GUEST_MAX_IFACES][16], macs[GUEST_MAX_IFACES][18];
 	int n = find_nics(g, nics), done = 0, guessed = 0;
 
-	if (!f->n_ifaces)
-		return 0;
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < f->n_ifaces; i++) {
 			if (taken[i] || !(taken[i] = pick(nics, n, &f->ifaces[i], !round)))
@@ -172,6 +191,8 @@ int guest_plan_network(struct guest *g, struct err *err)
 	if (guessed > 1)
 		guest_report_warn(g, "%d adapters were matched to names by their order; say which is which "
 			"in prepare.network", guessed);
+	if (plan_macs(g, taken, err) < 0)
+		return -1;
 	for (int i = 0; i < f->n_ifaces; i++) {
 		char match[64], path[128];
 

@@ -54,13 +54,54 @@ static int no_memory(struct err *err)
 	return err_set(err, ERR_NOMEM, "make the plan: out of memory");
 }
 
+static struct guest_op *planned(struct guest *g, const char *path)
+{
+	for (int i = g->n_ops - 1; i >= 0; i--)
+		if (g->ops[i].kind == OP_WRITE && !strcmp(g->ops[i].path, path))
+			return &g->ops[i];
+	return NULL;
+}
+
+int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len, struct err *err)
+{
+	struct guest_op *op = planned(g, path);
+
+	if (!op)
+		return fs_read(&g->root, path, GUEST_TEXT_MAX, ret, ret_len, err);
+	*ret = malloc(op->len + 1);
+	if (!*ret)
+		return no_memory(err);
+	memcpy(*ret, op->data, op->len + 1);
+	*ret_len = op->len;
+	return 0;
+}
+
+/* What was planned for the file by an earlier step was read by this one, and is in its text. */
+static int plan_again(struct guest_op *op, const char *data, size_t len, struct err *err)
+{
+	char *copy = malloc(len + 1);
+
+	if (!copy)
+		return no_memory(err);
+	memcpy(copy, data, len);
+	copy[len] = '\0';
+	free(op->data);
+	op->data = copy;
+	op->len = len;
+	return 0;
+}
+
 int guest_op_write(struct guest *g, const char *path, const char *data, size_t len,
 	const char *why, struct err *err)
 {
 	CLEANUP_FREE char *old = NULL;
 	size_t old_len = 0;
-	struct guest_op *op;
-	int got = fs_read(&g->root, path, BOOT_TEXT_MAX, &old, &old_len, err);
+	struct guest_op *op = planned(g, path);
+	int got;
+
+	if (op)
+		return plan_again(op, data, len, err);
+	got = fs_read(&g->root, path, BOOT_TEXT_MAX, &old, &old_len, err);
 
 	if (got < 0)
 		return -1;
@@ -288,6 +329,8 @@ static const struct {
 	{ "resume", plan_resume },
 	{ "loader", plan_loader },
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
+	{ "cloud-init", guest_plan_cloud_init },
+	{ "relabel", guest_plan_relabel },
 	{ "debconf", plan_debconf },
 	{ "tools", guest_plan_tools },
 	{ "initramfs", guest_plan_initrd },      /* after everything that goes into it */

@@ -120,6 +120,8 @@ static const struct job_key prepare_keys[] = {
 	{ "remove_tools", job_read_bool, JOB_FIELD(job, prepare.remove_tools) },
 	{ "dry_run", job_read_bool, JOB_FIELD(job, prepare.dry_run) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
+	{ "cloud_init_anew", job_read_bool, JOB_FIELD(job, prepare.cloud_init_anew) },
+	{ "relabel", job_read_bool, JOB_FIELD(job, prepare.relabel) },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
 	{ "virtio_win", read_virtio_win, JOB_FIELD(job, prepare.virtio_win) },
 	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },

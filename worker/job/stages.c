@@ -198,6 +198,8 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.n_nics = j->prepare.n_nics,
 		.in_target = r->env->image,
 		.remove_tools = j->prepare.remove_tools,
+		.cloud_init_anew = j->prepare.cloud_init_anew,
+		.relabel = j->prepare.relabel,
 		.write_nvram = j->prepare.nvram && r->env->image,
 		.work_dir = work_dir,
 		.tool_timeout_s = j->prepare.tool_timeout_s,

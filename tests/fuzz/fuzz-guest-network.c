@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Network configuration and SELinux policy of a hostile guest. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/network-internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void add(struct net_look *l, const char *name, const char *mac)
+{
+	(void)l;
+	if (strlen(name) > 4096 || (mac && strlen(mac) > 64))
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct guest_nic map[] = { { "52:54:00:aa:bb:01", "00:50:56:8c:00:01" } };
+	CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;
+	struct net_look l = { .add = add };
+	const char *s = (const char *)data;
+	char label[128];
+	int n = guest_mac_rewrite(s, size, map, 1, &once);
+
+	if (!n && (once.len != size || (size && memcmp(once.s, s, size))))
+		abort();
+	if (once.len != size || (size && guest_mac_rewrite(once.s, once.len, map, 1, &again)))
+		abort();
+	for (int i = 0; guest_net_stacks[i]; i++) {
+		char *copy = malloc(size + 1);
+
+		if (!copy)
+			abort();
+		if (size)
+			memcpy(copy, s, size);
+		copy[size] = '\0';
+		guest_net_stacks[i]->look(&l, "ifcfg-a.network", copy, size);
+		free(copy);
+	}
+	guest_selinux_find(s, size, "/etc/systemd/network/a.link", S_IFREG, label, sizeof(label));
+	return 0;
+}

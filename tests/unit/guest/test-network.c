@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of every network stack: which adapters they speak of, and their addresses anew. */
+#include "guest/network-internal.h"
+
+#include "../test.h"
+
+static const struct guest_nic map[] = {
+	{ "52:54:00:aa:bb:01", "00:50:56:8C:00:01" },
+	{ "52:54:00:aa:bb:02", "00:50:56:8c:00:02" },
+	{ "52:54:00:aa:bb:03", "" },
+};
+
+static void addresses(const char *before, const char *after, int changes)
+{
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, again = STRBUF_INIT;
+
+	CHECK_U64(guest_mac_rewrite(before, strlen(before), map, 3, &out), changes);
+	strbuf_str(&out, "");
+	CHECK_STR(out.s, after);
+	CHECK_U64(guest_mac_rewrite(out.s, out.len, map, 3, &again), 0);
+}
+
+TEST(macs)
+{
+	addresses("DEVICE=ens192\nHWADDR=00:50:56:8C:00:01\n# was 00:50:56:8c:00:01\n",
+		"DEVICE=ens192\nHWADDR=52:54:00:AA:BB:01\n# was 00:50:56:8c:00:01\n", 1);
+	addresses("#00:50:56:8c:00:01\nHWADDR=\"00:50:56:8c:00:02\"",
+		"#00:50:56:8c:00:01\nHWADDR=\"52:54:00:aa:bb:02\"", 1);
+	addresses("[ethernet]\nmac-address=00-50-56-8C-00-01\nmac-address-blacklist=00:50:56:8c:00:02;\n",
+		"[ethernet]\nmac-address=52-54-00-AA-BB-01\nmac-address-blacklist=52:54:00:aa:bb:02;\n", 2);
+	addresses("      match:\n        macaddress: '00:50:56:8c:00:01'\n",
+		"      match:\n        macaddress: '52:54:00:aa:bb:01'\n", 1);
+	addresses("[Match]\nMACAddress=00:50:56:8c:00:01 00:50:56:8c:00:02\n",
+		"[Match]\nMACAddress=52:54:00:aa:bb:01 52:54:00:aa:bb:02\n", 2);
+	addresses("SUBSYSTEM==\"net\", ATTR{address}==\"00:50:56:8c:00:02\", NAME=\"eth1\"\n",
+		"SUBSYSTEM==\"net\", ATTR{address}==\"52:54:00:aa:bb:02\", NAME=\"eth1\"\n", 1);
+	addresses("/etc/sysconfig/network/ifcfg-eth-id-00:50:56:8c:00:01",
+		"/etc/sysconfig/network/ifcfg-eth-id-52:54:00:aa:bb:01", 1);
+	addresses("[ethernet_0050568c0001_cable]\n", "[ethernet_525400aabb01_cable]\n", 1);
+}
+
+TEST(macs_left)
+{
+	/* another address, part of a longer one, digits that are none, an unfinished one */
+	static const char text[] = "00:50:56:8c:00:11 01:00:50:56:8c:00:01 00:50:56:8c:00:01:02 "
+		"x00:50:56:8c:00:01 0050568c0001 00:50:56-8c:00:01 00:50:56:8c:00:0";
+
+	addresses(text, text, 0);
+	addresses("", "", 0);
+}
+
+static void note(struct net_look *l, const char *name, const char *mac)
+{
+	char *s = l->ctx;
+
+	if (*name)
+		sprintf(s + strlen(s), "%s=%s ", name, mac ? mac : "");
+}
+
+static void look(const struct net_stack *s, const char *name, const char *text, const char *expected)
+{
+	char found[512] = "", *copy = strdup(text);
+	struct net_look l = { .add = note, .ctx = found };
+
+	s->look(&l, name, copy, strlen(copy));
+	CHECK_STR(found, expected);
+	free(copy);
+}
+
+TEST(stacks)
+{
+	look(&guest_ifcfg, "ifcfg-ens192", "HWADDR=\"00:50:56:8C:00:01\"\nBOOTPROTO=none\n",
+		"ens192=00:50:56:8C:00:01 ");
+	look(&guest_ifcfg, "ifcfg-System_x", "DEVICE='eth0'\n", "eth0= ");
+	look(&guest_ifcfg, "ifcfg-eth-id-00:50:56:8c:00:01", "BOOTPROTO=static\n",
+		"eth-id-00:50:56:8c:00:01=00:50:56:8c:00:01 ");
+	look(&guest_networkmanager, "a", "[connection]\ninterface-name=ens3\n[ethernet]\n"
+		"mac-address=00:50:56:8C:00:01\n", "ens3=00:50:56:8C:00:01 ");
+	look(&guest_networkd, "1.network", "[Match]\nName=eth9\n", "eth9= ");
+	look(&guest_networkd, "1.link", "[Match]\nMACAddress=00:50:56:8c:00:01\n[Link]\nName=eth9\n", "");
+	look(&guest_connman_config, "a.config", "[service_x]\nType=ethernet\nDeviceName=eth2\n"
+		"MAC=00:50:56:8c:00:01\n", "eth2=00:50:56:8c:00:01 ");
+	look(&guest_netplan, "1.yaml", "network:\n  version: 2\n  ethernets:\n    ens160:\n"
+		"      dhcp4: true\n    id0: # first\n      match:\n        macaddress: \"00:50:56:8c:00:01\"\n"
+		"      set-name: eth0\n  vlans:\n    vlan5:\n      link: ens160\n",
+		"ens160= eth0=00:50:56:8c:00:01 ");
+}
+
+TEST(stack_files)
+{
+	CHECK(guest_ifcfg.mine("ifcfg-eth0"));
+	CHECK(!guest_ifcfg.mine("ifcfg-eth0.bak"));
+	CHECK(!guest_ifcfg.mine("route-eth0"));
+	CHECK(!guest_networkmanager.mine("wired.nmconnection~"));
+	CHECK(guest_networkmanager.mine("Wired connection 1"));
+	CHECK(!guest_netplan.mine("a.yaml.bak"));
+	CHECK(guest_networkd.mine("10-x.link"));
+}
+
+static void label(const char *path, unsigned mode, const char *expected)
+{
+	static const char text[] =
+		"# policy\n"
+		"/.*\tsystem_u:object_r:default_t:s0\n"
+		"/etc(/.*)?\tsystem_u:object_r:etc_t:s0\n"
+		"/etc/systemd/system(/.*)?\t--\tsystem_u:object_r:systemd_unit_file_t:s0\n"
+		"/etc/fstab\t--\tsystem_u:object_r:etc_exact_t:s0\n"
+		"/etc/fstab.*\tsystem_u:object_r:etc_late_t:s0\n"
+		"/boot/initr(d|amfs).*\\.img\t--\tsystem_u:object_r:boot_t:s0\n"
+		"/etc/a{1000}{1000}\tsystem_u:object_r:huge_t:s0\n"
+		"/etc/(\\1x\tsystem_u:object_r:broken_t:s0\n"
+		"/proc/.*\t<<none>>\n";
+	char got[128] = "";
+
+	if (!guest_selinux_find(text, sizeof(text) - 1, path, mode, got, sizeof(got)))
+		got[0] = '\0';
+	CHECK_STR(got, expected);
+}
+
+TEST(labels)
+{
+	label("/etc/hosts", S_IFREG, "system_u:object_r:etc_t:s0");
+	label("/etc/systemd/system/a.service", S_IFREG, "system_u:object_r:systemd_unit_file_t:s0");
+	label("/etc/systemd/system/a.wants", S_IFDIR, "system_u:object_r:etc_t:s0");
+	label("/etc/fstab", S_IFREG, "system_u:object_r:etc_exact_t:s0");
+	label("/etc/fstab.old", S_IFREG, "system_u:object_r:etc_late_t:s0");
+	label("/boot/initramfs-5.img", S_IFREG, "system_u:object_r:boot_t:s0");
+	label("/boot/initramfs-5ximg", S_IFREG, "system_u:object_r:default_t:s0");
+	label("/proc/1", S_IFREG, "<<none>>");
+	label("relative", S_IFREG, "");
+}
+
+static const struct test tests[] = {
+	TEST_ENTRY(macs, "old addresses become new ones, as they were written"),
+	TEST_ENTRY(macs_left, "what is no old address stays"),
+	TEST_ENTRY(stacks, "adapters of each network stack"),
+	TEST_ENTRY(stack_files, "files that a stack reads"),
+	TEST_ENTRY(labels, "labels by file_contexts"),
+};
+TEST_MAIN(tests)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NetworkManager's key files; before 1.20 their names had no ending. */
+#include "guest/network-internal.h"
+
+#include <string.h>
+
+static bool mine(const char *name)
+{
+	return !guest_net_leftover(name);
+}
+
+static bool look(struct net_look *l, const char *name, char *text, size_t len)
+{
+	char device[64] = "", mac[32] = "";
+
+	(void)name;
+	(void)len;
+	guest_shell_value(text, "interface-name", device, sizeof(device));
+	guest_shell_value(text, "mac-address", mac, sizeof(mac));
+	l->add(l, device, mac);
+	return true;
+}
+
+const struct net_stack guest_networkmanager = {
+	.name = "networkmanager", .dirs = { "/etc/NetworkManager/system-connections" },
+	.mine = mine, .look = look,
+};

@@ -16,6 +16,8 @@
 #include "guest/guest.h"
 
 #define MAX_NICS 16
+#define MAX_EXTENSIONS 32
+#define SCRIPT_MAX (256u << 10)
 #define MAX_KEYS 16
 #define KEY_MAX (8u << 20) /* as cryptsetup's */
 
@@ -27,6 +29,8 @@ struct request {
 	int n_secrets;
 	char *secrets[MAX_KEYS];
 	size_t secret_len[MAX_KEYS];
+	struct guest_extension extensions[MAX_EXTENSIONS];
+	char *scripts[MAX_EXTENSIONS];
 	char work[64];
 };
 
@@ -81,6 +85,28 @@ static int add_key(struct request *q, char *text, struct err *err)
 	if (len && secret[len - 1] == '\n' && add_one_key(q, name, secret, len - 1, err) < 0)
 		return -1;
 	return add_one_key(q, name, secret, len, err);
+}
+
+/* WHEN=FILE */
+static int add_extension(struct request *q, const char *text, struct err *err)
+{
+	static const char *const whens[] = { "pre-mount=", "mounted=", "first-boot=" };
+	struct guest_extension *x = &q->extensions[q->opt.n_extensions];
+	size_t len;
+
+	for (unsigned i = 0; i < 3 && q->opt.n_extensions < MAX_EXTENSIONS; i++) {
+		if (strncmp(text, whens[i], strlen(whens[i])))
+			continue;
+		if (fdio_read_file(text + strlen(whens[i]), SCRIPT_MAX,
+			&q->scripts[q->opt.n_extensions], &len, err) < 0)
+			return err_wrap(err, "--extension");
+		*x = (struct guest_extension){ (enum guest_when)i, q->scripts[q->opt.n_extensions],
+			true };
+		q->opt.n_extensions++;
+		return 0;
+	}
+	return err_set(err, ERR_USAGE, "--extension %s: pre-mount=FILE, mounted=FILE or "
+		"first-boot=FILE, at most %d", text, MAX_EXTENSIONS);
 }
 
 static void show_step(void *ctx, const char *step, bool done, const char *detail)
@@ -183,6 +209,8 @@ static void leave(struct request *q)
 		explicit_bzero(q->secrets[i], q->secret_len[i]);
 		free(q->secrets[i]);
 	}
+	for (int i = 0; i < q->opt.n_extensions; i++)
+		free(q->scripts[i]);
 	if (!*q->work)
 		return;
 	umount2(q->work, MNT_DETACH);
@@ -193,7 +221,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--tool-timeout SECONDS]");
+		" [--dry-run|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -205,14 +233,15 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "nic", required_argument, NULL, 'n' }, { "root", required_argument, NULL, 'r' },
 		{ "tool-timeout", required_argument, NULL, 'T' },
 		{ "keep-tools", no_argument, NULL, 't' }, { "cloud-init-anew", no_argument, NULL, 'c' },
-		{ "relabel", no_argument, NULL, 'l' }, { "quiet", no_argument, NULL, 'q' },
+		{ "relabel", no_argument, NULL, 'l' },
+		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool inspect = q->opt.action == GUEST_INSPECT;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?' || (inspect && strchr("dutcl", c)) ||
+		if (c == '?' || (inspect && strchr("dutclx", c)) ||
 			(strchr("du", c) && q->opt.action != GUEST_APPLY))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
@@ -228,6 +257,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		if (c == 'T' && !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
 			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds", optarg);
 		if (c == 'k' && add_key(q, optarg, err) < 0)
+			return -1;
+		if (c == 'x' && add_extension(q, optarg, err) < 0)
 			return -1;
 		if (c == 'n' && add_nic(q, optarg, err) < 0)
 			return -1;
@@ -246,6 +277,7 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 
 	q.opt.nics = q.nics;
 	q.opt.keys = q.keys;
+	q.opt.extensions = q.extensions;
 	q.opt.step = show_step;
 	q.opt.ctx = &q;
 	if (parse(&q, argc, argv, &err) < 0) {

@@ -76,6 +76,8 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 		return g->facts.builder->build(g, &g->facts.kernels[op->index], err);
 	case OP_SUPPLEMENT:
 		return guest_supplement(g, &g->facts.kernels[op->index], err);
+	case OP_SCRIPT:
+		return guest_run_mounted(g, op->index, err);
 	case OP_NVRAM:
 		return write_nvram(g, op, err);
 	}

@@ -150,6 +150,7 @@ enum guest_op_kind {
 	OP_PURGE,   /* packages in from are removed by the guest's tool */
 	OP_INITRD,  /* path is built anew for kernel number index */
 	OP_SUPPLEMENT, /* path gets the drivers of kernel number index behind it */
+	OP_SCRIPT,  /* extension number index runs in the guest's root */
 	OP_NVRAM,   /* the firmware gets an entry for the loader in from */
 };
 struct guest_op {
@@ -190,7 +191,7 @@ struct guest {
 	struct fs_inventory *before;
 	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
-	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because;
+	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions;
 	const char *step;    /* running */
 	double step_begin;
 };
@@ -260,6 +261,12 @@ int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *
 int guest_find_ifaces(struct guest *g, struct err *err);
 void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
 	void *ctx);
+
+/* extensions.c, first-boot.c */
+int guest_plan_extensions(struct guest *g, struct err *err);
+int guest_plan_first_boot(struct guest *g, struct err *err);
+int guest_run_pre_mount(struct guest *g, struct err *err);
+int guest_run_mounted(struct guest *g, int i, struct err *err);
 
 /* cloud-init.c */
 int guest_plan_cloud_init(struct guest *g, struct err *err);
@@ -355,6 +362,8 @@ void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
 	const char *after, const char *backup);
+void guest_report_extension(struct guest *g, int i, const char *when, int status,
+	const char *output);
 void guest_report_step(struct guest *g, const char *step, const char *detail);
 void guest_report_step_end(struct guest *g);
 void guest_report_finish(struct guest *g, const char *verdict, const struct err *err,

@@ -91,6 +91,8 @@ static int run(struct guest *g, const char **ret_verdict, struct err *err)
 {
 	int result;
 
+	if (guest_run_pre_mount(g, err) < 0)
+		return -1;
 	guest_report_step(g, "disks", NULL);
 	if (guest_open_disks(g, err) < 0)
 		return -1;

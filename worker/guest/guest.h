@@ -26,6 +26,15 @@ struct guest_key {
 	size_t len;
 };
 
+/* A script of the operator. In the worker it gets the disks as its arguments; in the mounted guest it
+ * is contained as the guest's own programs are; at the first boot the guest runs it. */
+enum guest_when { GUEST_PRE_MOUNT, GUEST_MOUNTED, GUEST_FIRST_BOOT };
+struct guest_extension {
+	enum guest_when when;
+	const char *text;
+	bool fatal; /* what fails ends the preparation; at the first boot, the scripts behind it */
+};
+
 struct guest_options {
 	enum guest_action action;
 	const char *const *disks;  /* paths, boot disk first; NULL-terminated */
@@ -35,6 +44,8 @@ struct guest_options {
 	const char *firmware;      /* of the target VM: "bios" or "uefi" */
 	const struct guest_nic *nics;
 	int n_nics;
+	const struct guest_extension *extensions; /* in this order */
+	int n_extensions;
 	bool in_target;            /* this machine is the target VM: its adapters, buses and firmware
 	                            * are those the guest will meet */
 	bool remove_tools;         /* default in the job: true */
@@ -54,7 +65,7 @@ struct guest_options {
 /* report receives one JSON object in every case in which an inspection was possible, also when
  * -1 is returned: {verdict ("boots", "boots-after-preparation", "does-not-boot"), because[],
  * facts, plan[{step, kind, path, why}], changes[{path, change, sha256_before, sha256_after,
- * backup}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
+ * backup}], extensions[{index, when, status, output}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
  * lists every path that differs from the copied guest, backups and journal included. */
 int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err);
 

@@ -18,7 +18,7 @@
 const char *guest_op_name(enum guest_op_kind k)
 {
 	static const char *const names[] = { "write", "copy", "link", "remove", "purge", "initramfs",
-		"supplement", "nvram" };
+		"supplement", "script", "nvram" };
 
 	return names[k];
 }
@@ -333,6 +333,7 @@ static const struct {
 	{ "relabel", guest_plan_relabel },
 	{ "debconf", plan_debconf },
 	{ "tools", guest_plan_tools },
+	{ "extensions", guest_plan_extensions },
 	{ "initramfs", guest_plan_initrd },      /* after everything that goes into it */
 	{ "efi-fallback", plan_efi },
 	{ "nvram", plan_nvram },

@@ -44,6 +44,7 @@ int guest_report_begin(struct guest *g, struct err *err)
 	g->steps = yyjson_mut_arr(g->doc);
 	g->changes = yyjson_mut_arr(g->doc);
 	g->because = yyjson_mut_arr(g->doc);
+	g->extensions = yyjson_mut_arr(g->doc);
 	return 0;
 }
 
@@ -97,6 +98,18 @@ void guest_report_change(struct guest *g, const char *path, const char *change, 
 	if (backup && *backup)
 		put(g, o, "backup", backup);
 	yyjson_mut_arr_append(g->changes, o);
+}
+
+void guest_report_extension(struct guest *g, int i, const char *when, int status,
+	const char *output)
+{
+	yyjson_mut_val *o = yyjson_mut_obj(g->doc);
+
+	yyjson_mut_obj_add_int(g->doc, o, "index", i);
+	put(g, o, "when", when);
+	yyjson_mut_obj_add_int(g->doc, o, "status", status);
+	put(g, o, "output", output);
+	yyjson_mut_arr_append(g->extensions, o);
 }
 
 void guest_report_step(struct guest *g, const char *step, const char *detail)
@@ -330,6 +343,7 @@ void guest_report_finish(struct guest *g, const char *verdict, const struct err 
 	yyjson_mut_obj_add_val(g->doc, root, "facts", facts(g));
 	yyjson_mut_obj_add_val(g->doc, root, "plan", plan(g));
 	yyjson_mut_obj_add_val(g->doc, root, "changes", g->changes);
+	yyjson_mut_obj_add_val(g->doc, root, "extensions", g->extensions);
 	yyjson_mut_obj_add_val(g->doc, root, "skipped", g->skipped);
 	yyjson_mut_obj_add_val(g->doc, root, "warnings", g->warnings);
 	yyjson_mut_obj_add_val(g->doc, root, "steps", g->steps);

@@ -199,9 +199,9 @@ int job_preflight(struct job_runner *r, struct err *err)
 {
 	int i;
 
-	if (r->job->n_extensions)
+	if (r->job->n_extensions && !r->job->prepare.enabled)
 		return err_set(err, ERR_CFG_INVALID,
-			"extensions: this worker does not run operators' scripts yet");
+			"extensions: prepare is false, so nothing would run them");
 	if (r->env->image && check_memory(err) < 0)
 		return -1;
 	for (i = 0; i < r->job->n_drives && r->job->mode != JOB_PREPARE; i++) {

@@ -184,6 +184,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 	const struct job *j = r->job;
 	const char *disks[JOB_MAX_DRIVES + 1] = { NULL };
 	struct guest_key keys[JOB_MAX_KEYS];
+	struct guest_extension extensions[JOB_MAX_EXTENSIONS];
 	char work_dir[64];
 	struct guest_options opt = {
 		.action = j->prepare.undo      ? GUEST_UNDO
@@ -192,6 +193,8 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.disks = disks,
 		.keys = keys,
 		.n_keys = j->prepare.n_keys,
+		.extensions = extensions,
+		.n_extensions = j->n_extensions,
 		.root = strcmp(j->prepare.guest, "auto") ? j->prepare.guest : NULL,
 		.firmware = job_firmware(),
 		.nics = j->prepare.nics,
@@ -215,6 +218,12 @@ static int run_guest(struct job_runner *r, struct err *err)
 	for (i = 0; i < j->prepare.n_keys; i++)
 		keys[i] = (struct guest_key){ j->prepare.keys[i].device, j->prepare.keys[i].uuid,
 			j->prepare.keys[i].secret, j->prepare.keys[i].len };
+	for (i = 0; i < j->n_extensions; i++)
+		extensions[i] = (struct guest_extension){
+			.when = !strcmp(j->extensions[i].when, "pre-mount") ? GUEST_PRE_MOUNT :
+				!strcmp(j->extensions[i].when, "mounted") ? GUEST_MOUNTED :
+				GUEST_FIRST_BOOT,
+			.text = j->extensions[i].run, .fatal = j->extensions[i].fatal };
 	strcpy(work_dir, r->env->image ? WORK_DIR : WORK_DIR_HOST);
 	if (!mkdtemp(work_dir))
 		return err_sys(err, ERR_INTERNAL, "make %s", work_dir);

@@ -1,30 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Bringing the network up, in a network namespace with the image's own programs in a chroot:
-# static IPv4 and IPv6, an IPv6 address by router advertisement, DHCP with and without an answer, an adapter that is not there or has no
-# cable. Each job ends at its source, which nobody serves: past NET, or with NET's own code.
+# static IPv4 and IPv6, an IPv6 address by router advertisement, DHCP with and without an answer, an
+# adapter that is not there or has no cable. Each job ends at its source, which nobody serves: past
+# NET, or with NET's own code.
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
 fi
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 
-root=$work/root
-mkdir -p "$root"/{bin,etc,run,tmp,proc,sys,dev,usr/share/udhcpc}
-cp "${WORKER_STATIC:-build/worker/worker}" "$root/bin/worker"
-cp build/parts/musl/bin/busybox "$root/bin/"
-for tool in sh ip grep mv; do
-	ln -s busybox "$root/bin/$tool"
-done
-cp initramfs/default.script "$root/usr/share/udhcpc/"
-mount -t proc proc "$root/proc"
-mount -t sysfs sysfs "$root/sys"
-mount --rbind /dev "$root/dev"
-cleanup_fn 'umount -l "$root/proc" "$root/sys" "$root/dev"'
+# shellcheck source=tests/cases/job-network-lib.bash
+. "$(dirname "$0")/job-network-lib.bash"
 
-mac=52:54:00:00:00:01
-ip link set lo up
-ip link add eth0 address $mac type veth peer name peer
+network_root
 ip addr add 10.9.0.1/24 dev peer
 ip -6 addr add 2001:db8::1/64 dev peer nodad
 ip link set peer up
@@ -41,11 +30,6 @@ net() {
 		--result /tmp/result.json >"$work/run.log" 2>&1 || status=$?
 	cp "$root/tmp/result.json" "$work/result.json" || fail "no result"
 }
-down() {
-	ip addr flush dev eth0
-	ip link set eth0 down
-	rm -f "$root/etc/resolv.conf"
-}
 
 net 60 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"gateway\": \"10.9.0.1\",
 	\"address6\": \"2001:db8::5/64\", \"gateway6\": \"2001:db8::9\",
@@ -58,11 +42,11 @@ grep -q 'inet6 2001:db8::5/64' "$work/addr.log" || fail "IPv6"
 ip route | has '^default via 10.9.0.1 dev eth0' || fail "IPv4 route"
 ip -6 route | has '^default via 2001:db8::9 dev eth0' || fail "IPv6 route"
 grep -qx 'nameserver 10.9.0.1' "$root/etc/resolv.conf" || fail "resolv.conf"
-down
+network_down
 
 net 30 "[{\"mac\": \"$mac\", \"dhcp\": true, \"timeout_s\": 6}]"
 expect failed NET_DHCP 3
-down
+network_down
 
 start dhcp python3 tests/cases/job-dhcp-server.py peer 10.9.0.1 10.9.0.77
 wait_for 5 grep -q ready "$work/dhcp.log"
@@ -74,12 +58,12 @@ grep -q '^nameserver 10.9.0.1 ' "$root/etc/resolv.conf" || fail "DHCP name serve
 grep -qx 'nameserver 10.9.0.2' "$root/etc/resolv.conf" || fail "name server of the job"
 kill -0 "$(cat "$root/run/udhcpc.eth0.pid")" || fail "nobody renews the lease"
 grep -q 'NET eth0 52:54:00:00:00:01 .*10.9.0.77/24' "$work/run.log" || fail "no line about it"
-down
+network_down
 
 # Nobody advertises a prefix; then a router does.
 net 30 "[{\"mac\": \"$mac\", \"slaac\": true, \"timeout_s\": 3}]"
 expect failed NET_DHCP 3
-down
+network_down
 start router python3 tests/cases/job-ra-server.py peer 2001:db8:7::
 wait_for 5 grep -q ready "$work/router.log"
 # The address is used at once: it has to be past duplicate address detection.
@@ -90,7 +74,7 @@ grep -q 'SRC_CONNECT: .*Connection refused' "$work/run.log" || fail "the source 
 ip -6 addr show dev eth0 | has 'inet6 2001:db8:7:.*scope global' || fail "SLAAC address"
 ip -6 route | has '^default via fe80::.* dev eth0' || fail "SLAAC route"
 stop router
-down
+network_down
 
 net 30 '[{"mac": "52:54:00:00:00:99", "dhcp": true, "timeout_s": 1}]'
 expect failed NET_NO_LINK 3
@@ -99,7 +83,7 @@ net 30 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"timeout_s\": 1}]"
 expect failed NET_NO_LINK 3
 grep -q 'no carrier' "$work/run.log" || fail "the carrier is not named"
 ip link set peer up
-down
+network_down
 
 # One adapter of two gets no answer: the other one is up, and the controller is told.
 mac2=52:54:00:00:00:02

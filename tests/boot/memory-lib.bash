@@ -25,14 +25,28 @@ memory_servers()
 		--url "$controller_url" >"$dir/job.json"
 }
 
-# memory_machine MB: BIOS, started from its volume.
+# memory_machine MB [bios|uefi]: started from its volume.
 memory_machine()
 {
 	qemu_machine "$1"
+	qemu_firmware "${2:-bios}"
 	qemu_volume "$image"
 	scripts/set-job "$dir/volume.raw" "$dir/job.json"
 	qemu_medium disk "$image" virtio user
 	qemu_disk "$dir/target.raw,serial=TWTARGET"
 	rm -f "$dir/events"
 	qemu_events "$dir/events"
+}
+
+# The whole job went through, and nothing was ended for want of memory.
+memory_replicated()
+{
+	expect_off guest-shutdown
+	build/controller/controller wait memory --for result --timeout 1 >"$dir/result.json" ||
+		fail "the controller has no result"
+	[ "$(jq -r '.verdict // .result.verdict' "$dir/result.json")" = success ] ||
+		fail "the result: $(head -c 300 "$dir/result.json")"
+	! grep -q '"state":"FAILED"' "$dir/events" || fail "an event says FAILED"
+	expect_no_serial 'out of memory|Out of memory|oom|the worker ended'
+	cmp "$dir/source.raw" "$dir/target.raw" || fail "the target differs from the source"
 }

@@ -77,7 +77,7 @@ X(PREP_EXTENSION, 7, 0, "an operator's script failed; see its output in the log"
 X(PREP_TIMEOUT, 7, 1, "a guest command took too long and was ended; see its output in the log")
 X(PREP_STACK, 7, 0, "the guest's RAID arrays or volume groups are incomplete or clash; see the text")
 X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")
-X(PREP_HIBERNATED, 7, 0, "shut the guest down on the source, or set prepare.hibernation: discard")
+X(PREP_HIBERNATED, 7, 0, "the guest hibernates: start it on the source, shut it down, copy again")
 X(PREP_VERIFY, 7, 0, "the prepared guest would not boot; see the report")
 X(PREP_UNDO, 7, 0, "the changes could not be taken back; copy the guest again")
 

@@ -172,13 +172,14 @@ guest_said()
 	sed -n "s/^$1=//p" "$dir/answer"
 }
 
-# "+" when what was tested is not that commit exactly.
+# The last commit that changed the product or the guests: that of a test alone says nothing about
+# them. "+" when what was tested is not that commit exactly.
 guest_commit()
 {
-	local dirty=''
+	local dirty='' what=(worker initramfs kernel-config qemu)
 
-	[ -z "$(git status --porcelain -uno -- worker initramfs kernel-config qemu tests/boot)" ] || dirty=+
-	echo "$(git rev-parse --short HEAD)$dirty"
+	[ -z "$(git status --porcelain -uno -- "${what[@]}")" ] || dirty=+
+	echo "$(git log -1 --format=%h -- "${what[@]}")$dirty"
 }
 
 # guest_row AFTER: for tests/matrix-report.

@@ -176,13 +176,16 @@ vm_wait()
 # vm_wait_serial NAME SECONDS REGEX: until the console has shown it.
 vm_wait_serial()
 {
-	local name=$1 end=$((SECONDS + $2))
+	local name=$1 end=$((SECONDS + $2)) last=''
 
 	until grep -aqE -- "$3" "$vm_run/$name/serial.log"; do
+		[ -z "$last" ] || return 1
+		# It may have written its last line after the search: search once more.
 		if ! vm_runs "$name" || [ $SECONDS -ge $end ]; then
-			return 1
+			last=y
+		else
+			sleep 0.5
 		fi
-		sleep 0.5
 	done
 }
 

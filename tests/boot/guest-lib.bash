@@ -84,7 +84,8 @@ guest_machine()
 	done
 }
 
-guest_missing='ALERT! +.* does not exist|dracut Warning: .* does not exist|dracut Warning: Could not boot|No bootable option|BdsDxe: failed to load'
+# dracut speaks as "dracut" or, under systemd, as "dracut-initqueue[PID]:".
+guest_missing='ALERT! +.* does not exist|Warning: /dev/.* does not exist|Warning: Could not boot|No bootable option|BdsDxe: failed to load'
 
 # On overlays of its own.
 guest_before()

@@ -98,13 +98,15 @@ guest_before()
 	done
 	guest_machine virtio-blk "${images[@]}"
 	vm_start before $limit "${args[@]}" -no-reboot
-	guest_before_result="boots"
+	guest_before_result="neither starts nor says why not"
 	vm_wait_serial before $limit "$missing|login:" || {
 		vm_autopsy before
 		fail "before: neither '$missing' nor a login was seen on $vm_run/before/serial.log"
 	}
-	! grep -aq 'login:' "$vm_run/before/serial.log" ||
+	if grep -aq 'login:' "$vm_run/before/serial.log"; then
+		guest_before_result="boots"
 		fail "before: the guest starts from virtio as it is: nothing would be proved"
+	fi
 	guest_before_result="no: $(grep -aoE -- "$missing" "$vm_run/before/serial.log" | head -n 1 | cut -c1-60)"
 	vm_kill before
 	rm -f "$dir"/before*.qcow2 "$dir/vars.fd"

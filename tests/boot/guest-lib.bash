@@ -152,8 +152,8 @@ guest_after()
 	done
 	guest_boot_s=$((SECONDS - guest_boot_start))
 	[ "$(guest_said host)" = "$hostname" ] || fail "after: it calls itself '$(guest_said host)'"
-	# A unit that failed before the migration may fail afterwards.
-	[ "$state" = running ] || fail "after: the system is '$state': $(guest_said failed)"
+	[ "$state" = running ] || { [ "$state" = degraded ] && [ -z "$(guest_failed)" ]; } ||
+		fail "after: the system is '$state': $(guest_said failed)"
 	guest_said nic | grep -q 'virtio' || fail "after: no virtio adapter: $(guest_said nic)"
 	vm_qmp after '{"execute":"quit"}' >/dev/null
 	vm_wait after 60 60
@@ -163,10 +163,17 @@ guest_after()
 # Sets state from a complete answer.
 guest_ask()
 {
-	timeout 20 socat -u -T 15 "TCP:127.0.0.1:$guest_port,connect-timeout=10" - >"$dir/answer.new" 2>"$dir/ask.log" || return 1
+	timeout 30 socat -u -T 25 "TCP:127.0.0.1:$guest_port,connect-timeout=10" - >"$dir/answer.new" 2>"$dir/ask.log" || return 1
 	grep -q '^end=' "$dir/answer.new" || return 1
 	mv "$dir/answer.new" "$dir/answer"
 	state=$(guest_said state)
+}
+
+# The units that failed. Not those that were answering this test when it had stopped waiting: on a
+# busy machine that takes longer than a question lasts.
+guest_failed()
+{
+	guest_said failed | tr ' ' '\n' | grep -v '^answer@.*\.service$' | xargs
 }
 
 # guest_said KEY: all values.

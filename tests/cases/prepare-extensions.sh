@@ -43,7 +43,7 @@ is '.changes | any(.path == "/etc/by-script" and .change == "added")'
 # The first boot, by the guest's own shell in the guest's own root.
 mkdir -p "$work/mnt"
 mount -o loop,offset=1048576 "$work/disk" "$work/mnt"
-cleanup_fn "mountpoint -q '$work/mnt' && umount '$work/mnt'"
+cleanup_fn "if mountpoint -q '$work/mnt'; then umount -l '$work/mnt'; fi"
 link=etc/systemd/system/multi-user.target.wants/$name.service
 grep -q "^ExecStart=/bin/sh /usr/lib/$name/run" "$work/mnt/$link" || fail "the unit is not wanted"
 ln "$work/mnt/bin/busybox" "$work/mnt/bin/rmdir"

@@ -418,8 +418,13 @@ int job_report_crash(const char *cause, struct err *err)
 	if (job_find(&env, &r->found, &cmdline, &none) < 0)
 		log_warn("the job is not known: %s", none.text);
 	r->job = r->found.job;
-	err_set(&r->err, ERR_WORKER_CRASH, "the worker crashed repeatedly; the last time: %s",
-		cause);
+	/* init begins with this word when it had to end the worker (initramfs/init-crash.c). */
+	if (strncmp(cause, "stalled", 7) == 0)
+		err_set(&r->err, ERR_WORKER_STALL, "the worker hung repeatedly; the last time: %s",
+			cause);
+	else
+		err_set(&r->err, ERR_WORKER_CRASH, "the worker crashed repeatedly; the last time: %s",
+			cause);
 	text = job_result(r, JOB_FAILED, NULL);
 	rc = text ? job_result_keep(r, text, err) : err_set(err, ERR_NOMEM, "no memory");
 	runner_free(r);

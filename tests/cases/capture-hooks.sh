@@ -4,19 +4,11 @@
 # can write again; one that says no or hangs ends the copy with SRC_HOOK and nothing is frozen. The
 # second one runs once after each first, also when the server was killed before, while or after it
 # froze, or does not move at all.
-# shellcheck source=tests/lib.sh
-. "$(dirname "$0")/../lib.sh"
-requires losetup mke2fs debugfs /usr/bin/python3
-[ "$(id -u)" = 0 ] || skip "needs root for a loop device"
+# shellcheck source=tests/cases/freeze-lib.bash
+. "$(dirname "$0")/freeze-lib.bash"
+requires debugfs
 
-mke2fs -q -t ext4 "$work/disk" 32M
-loop=$(losetup -f --show "$work/disk") || skip "no loop device to be had"
-cleanup_fn 'losetup -d "$loop"'
-mkdir "$work/mnt"
-mount "$loop" "$work/mnt"
-cleanup_fn 'wait_for 10 umount "$work/mnt"'
-# Should what is tested here fail, this machine must not keep it.
-cleanup_fn 'fsfreeze -u "$work/mnt" 2>"$work/fsfreeze.out"'
+mounted 32M
 head -c 2M /dev/urandom >"$work/mnt/data"
 
 # Its first word is what it does before a freeze. The calls are counted outside of the drive.

@@ -3,19 +3,11 @@
 # A drive whose file system is mounted and written to all the time: it is still while it is read, the copy
 # is clean, and it thaws - when the worker has everything, when the server is killed, when a
 # client does not come back, and when the time is over (then nothing more is served).
-# shellcheck source=tests/lib.sh
-. "$(dirname "$0")/../lib.sh"
-requires losetup mke2fs e2fsck /usr/bin/python3
-[ "$(id -u)" = 0 ] || skip "needs root for a loop device"
+# shellcheck source=tests/cases/freeze-lib.bash
+. "$(dirname "$0")/freeze-lib.bash"
+requires e2fsck
 
-mke2fs -q -t ext4 "$work/disk" 64M
-loop=$(losetup -f --show "$work/disk") || skip "no loop device to be had"
-cleanup_fn 'losetup -d "$loop"'
-mkdir "$work/mnt"
-mount "$loop" "$work/mnt"
-cleanup_fn 'wait_for 10 umount "$work/mnt"'
-# Should what is tested here fail, this machine must not keep it.
-cleanup_fn 'fsfreeze -u "$work/mnt" 2>"$work/fsfreeze.out"'
+mounted 64M
 head -c 8M /dev/urandom >"$work/mnt/data"
 start writer bash -c 'while :; do date >>"$1/log"; sync "$1/log"; sleep 0.02; done' - "$work/mnt"
 wait_for 10 test -s "$work/mnt/log"

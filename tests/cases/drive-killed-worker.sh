@@ -4,17 +4,6 @@
 # kill -9 of the worker at 50 random points of a copy, counted in bytes on the line (TW_POINTS and
 # TW_SEED choose others): what it leaves is nothing, a held-back head or the whole; the next run
 # continues and the target is byte for byte the source. Sanitized and release programs in turn.
-# shellcheck source=tests/lib.sh
-. "$(dirname "$0")/../lib.sh"
-requires python3
-
-seed=${TW_SEED:-$RANDOM}
-echo "seed $seed"
-# Two units of the journal, data in both, and an odd end.
-truncate -s 72M "$work/src"
-for at in 0 1 40 63 70; do
-	head -c 1M /dev/urandom | dd of="$work/src" bs=1M seek=$at conv=notrunc status=none
-done
-head -c 777 /dev/urandom >>"$work/src"
-python3 tests/cases/drive-kill.py worker "$work/src" "$work" "${TW_POINTS:-50}" "$seed" \
-	"$programs" "${TW_PROGRAMS:-$top/build/worker}"
+# shellcheck source=tests/cases/drive-kill-lib.bash
+. "$(dirname "$0")/drive-kill-lib.bash"
+killed worker

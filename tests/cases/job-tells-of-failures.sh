@@ -81,7 +81,7 @@ boot_code
 unprepared PREP_NO_SYSTEM
 
 tests/data/phony-debian "$work/tree"
-head -c 30M /dev/urandom >"$work/tree/root/data"
+head -c 30M /dev/urandom >"$work/tree/var/data"
 tests/data/phony-disk "$work/tree" "$work/guest"
 boot_code
 unprepared PREP_NO_SPACE
@@ -89,7 +89,7 @@ jq -e '.err.text | test("/ has [0-9]+ MB free and needs [0-9]+ MB")' "$work/told
 	>"$work/jq.log" || fail "the file system is not named"
 
 # With room the same job, started again, prepares and commits the same target.
-rm "$work/tree/root/data"
+rm "$work/tree/var/data"
 tests/data/phony-disk "$work/tree" "$work/guest"
 boot_code
 run_job

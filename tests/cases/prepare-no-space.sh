@@ -6,7 +6,7 @@
 . "$(dirname "$0")/prepare-lib.bash"
 
 phony
-head -c 30M /dev/urandom >"$work/tree/root/data"
+head -c 30M /dev/urandom >"$work/tree/var/data"
 pack
 cp "$work/disk" "$work/original"
 prepare

@@ -63,8 +63,9 @@ is '.verdict == "undone"'
 
 # Fedora: the default subvolume is the one that fstab names. It is found once.
 make "$work/disk"
-sub root && fill root && default root
-sed -i 's#subvol=@ #subvol=root #; /@home/d' "$work/mnt/root/etc/fstab"
+fedora=root # the name of its subvolume
+sub $fedora && fill $fedora && default $fedora
+sed -i "s#subvol=@ #subvol=$fedora #; /@home/d" "$work/mnt/$fedora/etc/fstab"
 done_with
 inspect
 is '[.facts.systems[].subvolume] == ["root"]'

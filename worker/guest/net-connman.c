@@ -19,13 +19,9 @@ static bool mine_settings(const char *name)
 
 static bool look(struct net_look *l, const char *name, char *text, size_t len)
 {
-	char device[64] = "", mac[32] = "";
-
 	(void)name;
 	(void)len;
-	guest_shell_value(text, "DeviceName", device, sizeof(device));
-	guest_shell_value(text, "MAC", mac, sizeof(mac));
-	l->add(l, device, mac);
+	guest_net_look_keys(l, text, "DeviceName", "MAC");
 	return true;
 }
 

@@ -26,6 +26,16 @@ bool guest_net_ends_with(const char *s, const char *end)
 	return n > k && !strcmp(s + n - k, end);
 }
 
+void guest_net_look_keys(struct net_look *l, const char *text, const char *name_key,
+	const char *mac_key)
+{
+	char device[64] = "", mac[32] = "";
+
+	guest_shell_value(text, name_key, device, sizeof(device));
+	guest_shell_value(text, mac_key, mac, sizeof(mac));
+	l->add(l, device, mac);
+}
+
 bool guest_net_leftover(const char *name)
 {
 	static const char *const ends[] = { "~", ".bak", ".old", ".orig", ".rpmsave", ".rpmnew",

@@ -32,6 +32,9 @@ extern const struct net_stack guest_ifupdown, guest_ifupdown_parts, guest_ifcfg,
 bool guest_net_ends_with(const char *s, const char *end);
 /* Names that editors and package managers give to what they put aside. */
 bool guest_net_leftover(const char *name);
+/* l->add for a file of one adapter, whose name and MAC stand behind KEY=. */
+void guest_net_look_keys(struct net_look *l, const char *text, const char *name_key,
+	const char *mac_key);
 
 /* Calls each file of all stacks with its text, and then udev's rules (stack NULL). An unreadable
  * one is a warning. */

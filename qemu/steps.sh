@@ -252,6 +252,7 @@ wait_state()
 		esac
 		[ -z "$seen" ] || [ "$(state_rank "$seen")" -lt "$wanted" ] || return 0
 		if ! vm_runs target; then
+			vm_last_words target >&2
 			die "target went off ($(vm_off_reason target)) in state ${seen:-before any}; console: $demo/target/serial.log"
 		fi
 		if [ $SECONDS -ge "$end" ]; then

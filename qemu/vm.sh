@@ -3,8 +3,8 @@
 # shellcheck shell=bash
 #
 # Each VM has a directory below $vm_run with cmdline (how it was started), serial.log, qmp.log
-# (every answer and event of its monitor), qemu.log and, when a watch gave up, screen.ppm and
-# registers. All are ended by their own pid, at the latest by `timeout`. KVM is not used: a
+# (every answer and event of its monitor), qemu.log, cpu.log (registers at every reset, and whether
+# it was a triple fault) and, when a watch gave up, screen.ppm and registers. All are ended by their own pid, at the latest by `timeout`. KVM is not used: a
 # /dev/kvm node may exist and still hang the guest.
 
 vm_run=${vm_run:?the directory of the VMs}
@@ -58,9 +58,9 @@ vm_start()
 	shift 2
 
 	mkdir -p "$dir"
-	rm -f "$dir"/{serial.log,qmp.log,qmp.in,qmp.sock,qemu.log,screen.ppm,registers}
+	rm -f "$dir"/{serial.log,qmp.log,qmp.in,qmp.sock,qemu.log,cpu.log,screen.ppm,registers}
 	set -- qemu-system-x86_64 -name "$name" -accel tcg,thread=multi -nodefaults -no-user-config \
-		-display none -vga std -serial "file:$dir/serial.log" \
+		-display none -vga std -serial "file:$dir/serial.log" -d cpu_reset -D "$dir/cpu.log" \
 		-qmp "unix:$dir/qmp.sock,server=on,wait=off" "$@"
 	printf '%q ' timeout "$deadline" "$@" >"$dir/cmdline"
 	echo >>"$dir/cmdline"
@@ -128,6 +128,16 @@ vm_event()
 vm_off_reason()
 {
 	vm_event "$1" SHUTDOWN | jq -r .reason
+}
+
+# Why the VM went off and what it said last, for a person who sees nothing but a test's log.
+vm_last_words()
+{
+	local dir=$vm_run/$1
+
+	echo "$1 went off: $(vm_off_reason "$1"); the last of its console, $dir/serial.log:"
+	tail -n 15 "$dir/serial.log" | tr -d '\r'
+	[ ! -f "$dir/cpu.log" ] || grep -A 4 'Triple fault' "$dir/cpu.log" || echo "no triple fault"
 }
 
 # What a person would want to see of a VM that no longer moves.

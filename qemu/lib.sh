@@ -91,7 +91,8 @@ qemu_new()
 	qemu_machine_type=q35
 }
 
-# Emulation leaves out 5-level paging: it doubles the work of every page walk.
+# Emulation leaves out 5-level paging: it doubles the work of every page walk. One thread for all
+# CPUs: see vm.sh.
 qemu_machine()
 {
 	local memory=$1 cpus=${2:-1}
@@ -101,7 +102,7 @@ qemu_machine()
 	if [ "$(qemu_accel)" = kvm ]; then
 		qemu+=(-accel kvm -cpu host)
 	else
-		qemu+=(-accel tcg,thread=multi -cpu max,la57=off)
+		qemu+=(-accel tcg,thread=single -cpu max,la57=off)
 	fi
 	# Entropy for TLS, and a panic that the host sees and that ends QEMU with status 1.
 	qemu+=(-device virtio-rng-pci -device pvpanic -action panic=exit-failure)

@@ -59,7 +59,7 @@ vm_start()
 
 	mkdir -p "$dir"
 	rm -f "$dir"/{serial.log,qmp.log,qmp.in,qmp.sock,qemu.log,cpu.log,screen.ppm,registers}
-	set -- qemu-system-x86_64 -name "$name" -accel tcg,thread=multi -nodefaults -no-user-config \
+	set -- qemu-system-x86_64 -name "$name" -accel tcg,thread=single -nodefaults -no-user-config \
 		-display none -vga std -serial "file:$dir/serial.log" -d cpu_reset -D "$dir/cpu.log" \
 		-qmp "unix:$dir/qmp.sock,server=on,wait=off" "$@"
 	printf '%q ' timeout "$deadline" "$@" >"$dir/cmdline"

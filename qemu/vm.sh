@@ -4,8 +4,13 @@
 #
 # Each VM has a directory below $vm_run with cmdline (how it was started), serial.log, qmp.log
 # (every answer and event of its monitor), qemu.log, cpu.log (registers at every reset, and whether
-# it was a triple fault) and, when a watch gave up, screen.ppm and registers. All are ended by their own pid, at the latest by `timeout`. KVM is not used: a
-# /dev/kvm node may exist and still hang the guest.
+# it was a triple fault) and, when a watch gave up, screen.ppm and registers. All are ended by their
+# own pid, at the latest by `timeout`. KVM is not used: a /dev/kvm node may exist and still hang the
+# guest.
+#
+# All CPUs of a guest are emulated by one thread. With a thread each, QEMU 7.2 runs code that
+# another CPU has changed meanwhile: seen in one boot of about a hundred on a loaded machine, as
+# "Oops: int3" where the kernel turned a static branch (crng_make_state).
 
 vm_run=${vm_run:?the directory of the VMs}
 declare -A vm_pid=() vm_fd=()

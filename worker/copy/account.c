@@ -13,6 +13,7 @@
 
 #define FLUSH_BYTES (1ull << 30)
 #define FLUSH_MS 5000
+#define FLUSH_UNIT_MS 2000 /* a whole unit is worth a barrier sooner: then it is not sent again */
 
 int copy_account_init(struct copy_job *job, struct err *err)
 {
@@ -82,8 +83,10 @@ void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_ki
 	 * lists them again when it fails. */
 	if (kind == COPY_BAD)
 		job->bad_units[unit / 8] |= (uint8_t)(1u << unit % 8);
-	if (!job->left[unit] && !(job->bad_units[unit / 8] >> unit % 8 & 1))
+	if (!job->left[unit] && !(job->bad_units[unit / 8] >> unit % 8 & 1)) {
 		job->done_units[unit / 8] |= (uint8_t)(1u << unit % 8);
+		job->unit_done = true;
+	}
 	job->done += len;
 	if (kind == COPY_DATA)
 		job->unflushed += len;
@@ -138,6 +141,7 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	memcpy(units, job->done_units, job->bitmap_bytes);
 	done = job->done;
 	job->unflushed = 0;
+	job->unit_done = false;
 	pthread_mutex_unlock(&job->lock);
 	r = sink_flush(job->dst, err);
 	if (r < 0) {
@@ -162,7 +166,7 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	return r;
 }
 
-/* Makes durable every GiB or every 5 seconds, beside the copying threads. */
+/* Makes durable every GiB, every 5 seconds, or 2 when a unit is whole, beside the copying threads. */
 void *copy_flusher(void *arg)
 {
 	struct copy_job *job = arg;
@@ -172,8 +176,10 @@ void *copy_flusher(void *arg)
 
 	pthread_mutex_lock(&job->lock);
 	while (!job->flusher_stop && !job->failed) {
+		uint64_t past = clock_now_ms() - last;
 		bool due = job->unflushed >= FLUSH_BYTES ||
-			(clock_now_ms() - last >= FLUSH_MS && job->done != seen);
+			(past >= FLUSH_UNIT_MS && job->unit_done) ||
+			(past >= FLUSH_MS && job->done != seen);
 
 		if (due) {
 			seen = job->done;

@@ -134,10 +134,12 @@ static int zero_where_needed(struct copy_slot *slot, uint64_t off, uint64_t len,
 	struct err *err)
 {
 	struct copy_job *job = slot->job;
+	uint64_t end = off + len;
+	uint32_t n;
 
-	for (uint64_t at = off; at < off + len; at += COPY_SCRATCH) {
-		uint32_t n = smaller(COPY_SCRATCH, off + len - at);
-
+	for (uint64_t at = sink_next_data(job->dst, off, end); at < end;
+		at = sink_next_data(job->dst, at + n, end)) {
+		n = smaller(COPY_SCRATCH, end - at);
 		if (sink_read(job->dst, slot->scratch, n, at, err) < 0)
 			return -1;
 		if (!bytes_are_zero(slot->scratch, n) && sink_zero(job->dst, at, n, err) < 0)

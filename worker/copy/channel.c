@@ -55,6 +55,7 @@ static void broken(struct copy_slot *slot, const struct err *err)
 		job->outstanding--;
 	}
 	slot->in_flight = 0;
+	slot->in_flight_bytes = 0;
 	slot->failures++;
 	if (!job->stop) {
 		atomic_fetch_add(&job->retries, 1);
@@ -161,6 +162,7 @@ static int send_request(struct copy_slot *slot, struct copy_req *q, struct err *
 	q->r.off = q->piece.off;
 	q->owner = slot;
 	slot->in_flight++;
+	slot->in_flight_bytes += q->r.len;
 	pthread_mutex_unlock(&job->lock);
 	if (q->r.verb == SOURCE_READ_IF_DIFF && copy_hash_target(job, q, &target) < 0) {
 		copy_fail(job, &target);
@@ -212,7 +214,7 @@ static int fill(struct copy_slot *slot, struct err *err)
 		int r;
 
 		if (!source_room(slot->chan, job->request) ||
-			!copy_pool_has_room(job, largest(job)))
+			!copy_pool_has_room(slot, largest(job)))
 			return 0;
 		r = copy_plan_next(slot, &p);
 		if (r == -2)
@@ -258,6 +260,7 @@ static void complete(struct copy_slot *slot, struct copy_req *q)
 		slot->failures = 0;
 		job->last_byte_ms = clock_now_ms();
 	}
+	slot->in_flight_bytes -= q->r.len;
 	copy_pool_give(job, q);
 	slot->in_flight--;
 	job->outstanding--;

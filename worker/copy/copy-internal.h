@@ -58,6 +58,7 @@ struct copy_slot {
 	pthread_t thread;
 	bool started, given_up;
 	unsigned in_flight, failures;
+	uint64_t in_flight_bytes;
 	unsigned number;
 	uint64_t limit_told;      /* to the server; UINT64_MAX = nothing yet */
 	uint8_t *scratch;         /* COPY_SCRATCH bytes, aligned */
@@ -108,10 +109,11 @@ struct copy_job {
 	uint8_t *mapping, *buffers; /* buffers: aligned within the mapping */
 	size_t mapped;
 	uint64_t budget;          /* bytes */
+	uint64_t window;          /* bytes that may be on their way now */
 	uint64_t used[COPY_BUDGET_MAX / SOURCE_LEAF / 64]; /* a bit per leaf of the buffers */
 	_Atomic uint32_t request; /* size of requests, adaptive */
 	uint32_t request_cap;     /* after EINVAL and the like */
-	uint64_t min_latency_ns, adapt_at_ms, adapt_bytes;
+	uint64_t base_latency_ns, min_latency_ns, adapt_at_ms, adapt_bytes;
 	uint64_t tokens_at_ms;
 	double tokens;            /* bytes the bandwidth limit allows now */
 
@@ -121,6 +123,7 @@ struct copy_job {
 	size_t n_units, bitmap_bytes;
 	bool flush_failed;        /* the kernel tells of lost writes once: nothing counts after */
 	bool in_barrier;
+	bool unit_done;           /* since the last barrier began */
 	uint64_t done, flushed, unflushed;
 	uint64_t data, zero, equal, bad;
 	uint64_t last_byte_ms;
@@ -155,7 +158,7 @@ void copy_plan_free(struct copy_job *job);
 /* pool.c: with the lock held */
 int copy_pool_init(struct copy_job *job, struct err *err);
 void copy_pool_free(struct copy_job *job);
-bool copy_pool_has_room(const struct copy_job *job, uint32_t len);
+bool copy_pool_has_room(const struct copy_slot *slot, uint32_t len);
 struct copy_req *copy_pool_take(struct copy_job *job, uint32_t len);
 void copy_pool_give(struct copy_job *job, struct copy_req *q);
 uint32_t copy_pool_request_size(struct copy_job *job);

@@ -9,6 +9,7 @@
 struct copy_fetcher {
 	struct source *src;
 	struct source_chan *chan; /* NULL until the first read */
+	uint32_t step;            /* largest read; 0 = COPY_MIN_REQUEST */
 	void *buf;
 	const struct copy_control *ctl; /* ends the wait when cancelled; NULL = never */
 };

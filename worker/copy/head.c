@@ -74,8 +74,8 @@ int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off, stru
 	uint32_t step = source_get_info(f->src)->max_request;
 	uint8_t *to = out;
 
-	if (step > COPY_MIN_REQUEST)
-		step = COPY_MIN_REQUEST;
+	if (step > (f->step ? f->step : COPY_MIN_REQUEST))
+		step = f->step ? f->step : COPY_MIN_REQUEST;
 	if (!f->buf)
 		f->buf = aligned_alloc(4096, SOURCE_MAX_REQUEST);
 	if (!f->buf)
@@ -124,10 +124,13 @@ int copy_head_clear(struct copy_job *job, struct err *err)
 
 int copy_head_release(struct copy_job *job, struct err *err)
 {
-	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl };
+	/* The server has answered requests of this size. */
+	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl, .step = job->request };
 	uint8_t *buf = calloc(2, job->head + 1);
 	int r = -1;
 
+	if (f.step > job->request_cap)
+		f.step = job->request_cap;
 	if (!buf) {
 		err_set(err, ERR_NOMEM, "first MiB: out of memory");
 		goto out;

@@ -224,6 +224,29 @@ static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *r
 		ret->len = smaller(ret->len, SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST);
 }
 
+/*
+ * A probe looks at one leaf of each MiB that it has chosen: a flush that was lost shows at many
+ * places, and over NBD what is looked at comes over the link.
+ */
+static void plan_probe(const struct copy_job *job, uint64_t off, struct copy_piece *ret)
+{
+	uint64_t base = off / SOURCE_MAX_REQUEST * SOURCE_MAX_REQUEST;
+	uint64_t end = smaller(base + SOURCE_MAX_REQUEST, job->size), n, leaf;
+
+	n = (end - base + SOURCE_LEAF - 1) / SOURCE_LEAF;
+	leaf = base + mix(~(base ^ job->salt)) % n * SOURCE_LEAF;
+	ret->act = off <= leaf ? act_for(job, base, end - base) : COPY_ACT_SKIP;
+	ret->len = end - off;
+	if (ret->act == COPY_ACT_SKIP)
+		return;
+	if (off < leaf) {
+		ret->act = COPY_ACT_SKIP;
+		ret->len = leaf - off;
+	} else {
+		ret->len = smaller(SOURCE_LEAF, ret->len);
+	}
+}
+
 static void plan_at(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
 	uint32_t step = SOURCE_MAX_REQUEST;
@@ -233,6 +256,8 @@ static void plan_at(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 	if (job->mode == COPY_MODE_COPY) {
 		plan_extent(job, off, ret);
 		step = copy_pool_request_size(job);
+	} else if (job->mode == COPY_MODE_PROBE) {
+		plan_probe(job, off, ret);
 	} else {
 		ret->len = SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST;
 		ret->act = act_for(job, off, smaller(ret->len, job->size - off));

@@ -15,7 +15,9 @@
 #define BUDGET_MIN (8u << 20)
 #define HUGE_PAGE (2u << 20)
 #define ADAPT_MS 200
-#define REQUESTS_OF_A_LINK 16 /* replication.md 5.1: size = rate x RTT / 16 */
+#define REQUESTS_OF_A_LINK 16 /* of a connection; nbdkit serves as many at once */
+#define NEAR_NS 20000000      /* answers within that need little on the way */
+#define NEAR_SHARE 4          /* of the budget, then */
 
 static uint64_t choose_budget(const struct copy_job *job)
 {
@@ -30,6 +32,17 @@ static uint64_t choose_budget(const struct copy_job *job)
 	if (budget < BUDGET_MIN)
 		budget = BUDGET_MIN;
 	return budget < COPY_BUDGET_MAX ? budget / HUGE_PAGE * HUGE_PAGE : COPY_BUDGET_MAX;
+}
+
+/* As large as possible while all that a link serves at once is on its way. */
+static uint32_t largest_request(const struct copy_job *job)
+{
+	uint64_t share = job->budget / job->n_slots / REQUESTS_OF_A_LINK;
+	uint32_t size = COPY_MIN_REQUEST;
+
+	while (size < SOURCE_MAX_REQUEST && size * 2 <= share)
+		size *= 2;
+	return size < job->request_cap ? size : job->request_cap;
 }
 
 int copy_pool_init(struct copy_job *job, struct err *err)
@@ -51,7 +64,8 @@ int copy_pool_init(struct copy_job *job, struct err *err)
 		job->free = &job->reqs[i];
 	}
 	job->request_cap = source_get_info(job->src)->max_request;
-	job->request = COPY_MIN_REQUEST < job->request_cap ? COPY_MIN_REQUEST : job->request_cap;
+	job->window = job->budget;
+	job->request = largest_request(job);
 	return 0;
 }
 
@@ -84,8 +98,16 @@ static int find_run(const struct copy_job *job, unsigned n)
 	return -1;
 }
 
-bool copy_pool_has_room(const struct copy_job *job, uint32_t len)
+bool copy_pool_has_room(const struct copy_slot *slot, uint32_t len)
 {
+	const struct copy_job *job = slot->job;
+	unsigned channels = 0;
+
+	for (unsigned i = 0; i < job->n_slots; i++)
+		channels += job->slots[i].chan != NULL;
+	/* Each its share, so that none has all and the others nothing to do. */
+	if (slot->in_flight && slot->in_flight_bytes + len > job->window / (channels ? channels : 1))
+		return false;
 	return job->free && find_run(job, run_of(len)) >= 0;
 }
 
@@ -119,13 +141,19 @@ uint32_t copy_pool_request_size(struct copy_job *job)
 	return job->request;
 }
 
-/* The fastest answer of a while is the link's latency; rate x latency is what is on the way. */
+/*
+ * The fastest answer of all is the latency of the way: small requests fill a short one, large ones a
+ * long one. The fastest answer of a while holds the time in our own queue, too: when even that is
+ * short, a part of the budget on the way is enough and what it holds stays in the processor's caches.
+ */
 void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 {
 	uint64_t now = clock_now_ns(), latency = now - q->submitted_ns, window;
-	uint32_t best;
+	uint32_t size;
 	double want;
 
+	if (!job->base_latency_ns || latency < job->base_latency_ns)
+		job->base_latency_ns = latency;
 	if (!job->min_latency_ns || latency < job->min_latency_ns)
 		job->min_latency_ns = latency;
 	job->adapt_bytes += q->r.len;
@@ -133,9 +161,11 @@ void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 	if (window < ADAPT_MS)
 		return;
 	want = (double)job->adapt_bytes / (double)window * 1000 *
-		(double)job->min_latency_ns / 1e9 / REQUESTS_OF_A_LINK;
-	best = want > 640 * 1024 ? 1u << 20 : want > 320 * 1024 ? 512u << 10 : COPY_MIN_REQUEST;
-	job->request = best < job->request_cap ? best : job->request_cap;
+		(double)job->base_latency_ns / 1e9 / REQUESTS_OF_A_LINK;
+	for (size = COPY_MIN_REQUEST; size < SOURCE_MAX_REQUEST && size < want; size *= 2)
+		;
+	job->request = size < largest_request(job) ? size : largest_request(job);
+	job->window = job->min_latency_ns < NEAR_NS ? job->budget / NEAR_SHARE : job->budget;
 	job->adapt_at_ms = now / 1000000;
 	job->adapt_bytes = 0;
 	job->min_latency_ns = 0;

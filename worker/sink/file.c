@@ -95,6 +95,16 @@ static int file_zero(struct sink *k, uint64_t off, uint64_t len, struct err *err
 	return sink_zero_range(k, &((struct file *)k->priv)->zeroer, off, len, err);
 }
 
+/* Holes are known to the file system; the offset that this moves is used by nobody. */
+static uint64_t file_next_data(struct sink *k, uint64_t off)
+{
+	off_t at = lseek(((struct file *)k->priv)->fd, (off_t)off, SEEK_DATA);
+
+	if (at >= 0)
+		return (uint64_t)at;
+	return errno == ENXIO ? UINT64_MAX : off;
+}
+
 static int file_flush(struct sink *k, struct err *err)
 {
 	if (fdatasync(((struct file *)k->priv)->fd) < 0)
@@ -110,4 +120,5 @@ const struct sink_ops sink_file_ops = {
 	.read = file_read,
 	.zero = file_zero,
 	.flush = file_flush,
+	.next_data = file_next_data,
 };

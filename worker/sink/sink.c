@@ -102,6 +102,13 @@ int sink_read(struct sink *k, void *buf, size_t len, uint64_t off, struct err *e
 	return len ? k->ops->read(k, buf, len, off, err) : 0;
 }
 
+uint64_t sink_next_data(struct sink *k, uint64_t off, uint64_t end)
+{
+	uint64_t at = k->ops->next_data ? k->ops->next_data(k, off) : off;
+
+	return at < off ? off : at < end ? at : end;
+}
+
 int sink_zero(struct sink *k, uint64_t off, uint64_t len, struct err *err)
 {
 	if (check(k, "zero", off, len, err) < 0)

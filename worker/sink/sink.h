@@ -35,6 +35,9 @@ void sink_get_counters(const struct sink *k, struct sink_counters *ret);
 
 int sink_write(struct sink *k, const void *buf, size_t len, uint64_t off, struct err *err);
 int sink_read(struct sink *k, void *buf, size_t len, uint64_t off, struct err *err);
+/* Where, from off on, something else than zeroes may be: end when there is nothing before it. What
+ * lies between is known without reading; a sink that cannot tell says off. */
+uint64_t sink_next_data(struct sink *k, uint64_t off, uint64_t end);
 /* Afterwards the range reads as zeroes; tries the cheap ways first, remembers refusals. */
 int sink_zero(struct sink *k, uint64_t off, uint64_t len, struct err *err);
 /* Everything written before is durable. */

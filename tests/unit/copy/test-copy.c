@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine over generated sources and files, and the head: masked, committed. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -93,6 +94,40 @@ TEST(delta)
 	check_pattern(in_dir("b"), 8000000, 2);
 	/* the leaf that differed and the first MiB; the other byte lay in zeroes */
 	CHECK_U64(result.bytes_written, SOURCE_LEAF + COPY_HEAD + 4096 /* the mark */);
+}
+
+#define PROBED "pattern:73400320"
+
+/* 70 MiB, of which 60 are gone again when told to. The head with the mark is kept back. */
+static int resume_probed(bool damage)
+{
+	char journal[64];
+	struct copy_options opt = { .journal = journal, .keep_head_back = true };
+	int fd;
+
+	snprintf(journal, sizeof(journal), "%s", in_dir("j"));
+	unlink(in_dir("p"));
+	if (run(PROBED, in_dir("p"), &opt) < 0)
+		return -1;
+	fd = open(in_dir("p"), O_RDWR);
+	if (fd < 0 || (damage && ftruncate(fd, 10 << 20)))
+		return -1;
+	close(fd);
+	opt.resume = true;
+	return run(PROBED, in_dir("p"), &opt);
+}
+
+TEST(probe)
+{
+	struct copy_options opt = { .delta = true };
+
+	/* At most one leaf of each MiB. */
+	REQUIRE(resume_probed(false) == 0);
+	CHECK(result.bytes_wire > 0 && result.bytes_wire <= 70 * SOURCE_LEAF);
+	REQUIRE(resume_probed(true) == 0);
+	CHECK_U64(result.bytes_data, 60 << 20);
+	REQUIRE(run(PROBED, in_dir("p"), &opt) == 0);
+	CHECK_U64(result.bytes_data, COPY_HEAD);
 }
 
 TEST(head_kept)
@@ -221,6 +256,7 @@ TEST(commit)
 static const struct test tests[] = {
 	TEST_ENTRY(retries, "errors and breaks are mended, the account is complete"),
 	TEST_ENTRY(delta, "only what differs is written, zeroes too"),
+	TEST_ENTRY(probe, "a journal is believed after a few leaves, and not when they differ"),
 	TEST_ENTRY(head_kept, "the first MiB stays zero until it is released"),
 	TEST_ENTRY(too_small, "a target that is too small is refused"),
 	TEST_ENTRY(root, "the root hash does not depend on the order of leaves"),

@@ -137,9 +137,34 @@ TEST(file)
 	CHECK(sink_open("/tmp", 10, &k, &err) < 0);
 }
 
+TEST(holes)
+{
+	char path[] = "/tmp/tw-sink-XXXXXX";
+	uint8_t buf[4096] = { 1 };
+	struct err err = ERR_INIT;
+	struct sink *k = NULL;
+	int fd = mkstemp(path);
+
+	REQUIRE(fd >= 0);
+	REQUIRE(sink_open(path, 4 << 20, &k, &err) == 0);
+	CHECK_U64(sink_next_data(k, 0, 4 << 20), 4 << 20);
+	REQUIRE(sink_write(k, buf, sizeof(buf), 2 << 20, &err) == 0);
+	CHECK_U64(sink_next_data(k, 0, 4 << 20), 2 << 20);
+	CHECK_U64(sink_next_data(k, 1 << 20, 2 << 20), 2 << 20);
+	CHECK_U64(sink_next_data(k, 4096, 8192), 8192);
+	CHECK_U64(sink_next_data(k, (2 << 20) + 5, 4 << 20), (2 << 20) + 5);
+	CHECK_U64(sink_next_data(k, (2 << 20) + 4096, 4 << 20), 4 << 20);
+	sink_close(k);
+	close(fd);
+	unlink(path);
+	/* What cannot tell has to be read. */
+	CHECK_U64(sink_next_data(&mem, 77, SIZE), 77);
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(ladder, "a way that refuses or lies is not used again; edges are written"),
 	TEST_ENTRY(written, "with no way left zeroes are written"),
+	TEST_ENTRY(holes, "what a file has no data for need not be read"),
 	TEST_ENTRY(file, "files grow, keep their end, check ranges"),
 };
 TEST_MAIN(tests)

@@ -8,7 +8,7 @@
 guest_begin xfs-sdboot-bond
 guest_before
 guest_prepare
-guest_after virtio-blk
+guest_after sata
 guest_said root | grep -q 'xfs' || fail "root: $(guest_said root)"
 guest_said ip | grep -q '^bond0 .*192.168.77.10' || fail "bond: $(guest_said ip)"
 guest_end

@@ -58,6 +58,19 @@ static int write_nvram(struct guest *g, const struct guest_op *op, struct err *e
 	return 0;
 }
 
+/* The guest's tool builds where it always does; what the loader starts may be a copy of that. */
+static int build_initrd(struct guest *g, const struct guest_kernel *k, struct err *err)
+{
+	struct guest_kernel own = *k;
+
+	if (!*k->made)
+		return g->facts.builder->build(g, k, err);
+	memcpy(own.initrd, k->made, sizeof(own.initrd));
+	if (guest_journal_save(g, k->initrd, err) < 0 || g->facts.builder->build(g, &own, err) < 0)
+		return -1;
+	return fs_copy(&g->root, k->made, k->initrd, true, NULL, err);
+}
+
 static int apply_one(struct guest *g, const struct guest_op *op, struct err *err)
 {
 	if (g->opt->cancel && *g->opt->cancel)
@@ -73,7 +86,7 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 	case OP_PURGE:
 		return g->facts.family->purge(g, op->from, err);
 	case OP_INITRD:
-		return g->facts.builder->build(g, &g->facts.kernels[op->index], err);
+		return build_initrd(g, &g->facts.kernels[op->index], err);
 	case OP_SUPPLEMENT:
 		return guest_supplement(g, &g->facts.kernels[op->index], err);
 	case OP_SCRIPT:

@@ -70,6 +70,7 @@ struct guest_mount {
 struct guest_kernel {
 	char version[96];
 	char image[256], initrd[256]; /* paths within the guest; "" = none */
+	char made[256];      /* where the guest's tool puts it, when initrd is a copy of that; "" = initrd */
 	unsigned builtin, modules, packed; /* drivers: in the kernel, as files, in the initrd */
 	uint64_t initrd_size, initrd_unpacked;
 	bool initrd_read;    /* packed is known */
@@ -246,6 +247,8 @@ int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, 
 int guest_read_os(struct guest *g, struct err *err);
 /* kernels.c: fills version, image and initrd of each kernel */
 int guest_list_kernels(struct guest *g, struct err *err);
+/* A file as a loader names it, within its own file system: /, /boot or the ESP. */
+bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size);
 
 /* facts.c */
 int guest_inspect(struct guest *g, struct err *err);

@@ -94,9 +94,58 @@ static int add_kernel(void *ctx, const char *name, const struct stat *st)
 	return 0;
 }
 
+bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size)
+{
+	const char *const bases[] = { "", "/boot", g->facts.boot.esp };
+
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		snprintf(ret, size, "%s%s%s", bases[i], *name == '/' ? "" : "/", name);
+		if (fs_is_file(&g->root, ret))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a folder or the end of the path's last part is the version. */
+static bool of_version(const char *path, const char *version)
+{
+	size_t n = strlen(version);
+
+	for (const char *p = path; (p = strstr(p, version)); p += n)
+		if (p > path && ((p[-1] == '/' && p[n] == '/') || (strchr("/-", p[-1]) && !p[n])))
+			return true;
+	return false;
+}
+
+/* kernel-install of systemd-boot copies kernel and initramfs to the ESP, and an entry names the
+ * copies: those are what starts. */
+static int see_entry(void *ctx, const struct boot_entry *e)
+{
+	struct guest *g = ctx;
+	char path[512];
+
+	for (int i = 0; i < g->facts.n_kernels; i++) {
+		struct guest_kernel *k = &g->facts.kernels[i];
+
+		if (*k->made || !of_version(e->kernel, k->version))
+			continue;
+		if (!*k->image && guest_find_boot_file(g, e->kernel, path, sizeof(path)))
+			snprintf(k->image, sizeof(k->image), "%.255s", path);
+		if (!*e->initrd || !guest_find_boot_file(g, e->initrd, path, sizeof(path)) ||
+			!strcmp(path, k->initrd) || strlen(path) >= sizeof(k->initrd))
+			continue;
+		memcpy(k->made, k->initrd, sizeof(k->made));
+		snprintf(k->initrd, sizeof(k->initrd), "%.255s", path);
+	}
+	return 0;
+}
+
 int guest_list_kernels(struct guest *g, struct err *err)
 {
 	struct listing l = { g, err };
 
-	return fs_list(&g->root, "/lib/modules", add_kernel, &l, err) < 0 ? -1 : 0;
+	if (fs_list(&g->root, "/lib/modules", add_kernel, &l, err) < 0)
+		return -1;
+	return g->facts.boot.kind == BOOT_SYSTEMD_BOOT &&
+		boot_entries(&g->root, &g->facts.boot, see_entry, g, err) < 0 ? -1 : 0;
 }

@@ -339,11 +339,19 @@ static const struct {
 	{ "nvram", plan_nvram },
 };
 
+static int has_room(const char *where, const struct fs_space *at, uint64_t need, struct err *err)
+{
+	return at->free_bytes >= need ? 0 : err_set(err, ERR_PREP_NO_SPACE,
+		"%s has %llu MB free and needs %llu MB", where, (unsigned long long)at->free_bytes >> 20,
+		(unsigned long long)(need + (1u << 20) - 1) >> 20);
+}
+
 /* Room for what the plan writes, with the old files kept beside the new ones. */
 static int check_space(struct guest *g, struct err *err)
 {
 	uint64_t boot = 0, largest = 0, unpacked = 0, root = SPARE_BYTES;
-	struct fs_space at_boot, at_root, at_var;
+	struct fs_space at_boot, at_root, at_var, at_esp;
+	bool on_esp = false;
 
 	for (int i = 0; i < g->n_ops; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[g->ops[i].index < 0 ? 0 :
@@ -356,6 +364,10 @@ static int check_space(struct guest *g, struct err *err)
 			largest = k->initrd_size + (6u << 20);
 		boot += 6u << 20;
 		root += k->initrd_size;
+		if (*k->made) /* there are two of it, and both are kept */
+			root += k->initrd_size;
+		on_esp |= *g->facts.boot.esp && !strncmp(k->initrd, g->facts.boot.esp,
+			strlen(g->facts.boot.esp));
 		if (k->initrd_unpacked > unpacked)
 			unpacked = k->initrd_unpacked;
 	}
@@ -367,15 +379,15 @@ static int check_space(struct guest *g, struct err *err)
 		fs_space(&g->root, "/", &at_root, err) < 0 ||
 		fs_space(&g->root, "/var", &at_var, err) < 0)
 		return -1;
+	if (on_esp && (fs_space(&g->root, g->facts.boot.esp, &at_esp, err) < 0 ||
+		(at_esp.dev != at_boot.dev && has_room(g->facts.boot.esp, &at_esp, boot, err) < 0)))
+		return -1;
 	if (at_boot.dev == at_var.dev)
 		root += boot;
-	else if (at_boot.free_bytes < boot)
-		return err_set(err, ERR_PREP_NO_SPACE, "/boot has %llu MB free and needs %llu MB",
-			(unsigned long long)at_boot.free_bytes >> 20, (unsigned long long)boot >> 20);
-	if (at_var.free_bytes < root)
-		return err_set(err, ERR_PREP_NO_SPACE, "%s has %llu MB free and needs %llu MB",
-			at_var.dev == at_root.dev ? "/" : "/var",
-			(unsigned long long)at_var.free_bytes >> 20, (unsigned long long)root >> 20);
+	else if (has_room("/boot", &at_boot, boot, err) < 0)
+		return -1;
+	if (has_room(at_var.dev == at_root.dev ? "/" : "/var", &at_var, root, err) < 0)
+		return -1;
 	if (at_boot.free_inodes < 10 || at_var.free_inodes < 400)
 		return err_set(err, ERR_PREP_NO_SPACE, "no free inodes on %s",
 			at_boot.free_inodes < 10 ? "/boot" : "/var");

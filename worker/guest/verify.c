@@ -13,19 +13,6 @@ struct judging {
 	char problem[400]; /* of the last entry that would not start */
 };
 
-/* Loaders name files within their own file system, which may be /boot or the ESP. */
-static bool find_boot_file(const struct guest *g, const char *name, char *ret, size_t size)
-{
-	const char *const bases[] = { "", "/boot", g->facts.boot.esp };
-
-	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
-		snprintf(ret, size, "%s%s%s", bases[i], *name == '/' ? "" : "/", name);
-		if (fs_is_file(&g->root, ret))
-			return true;
-	}
-	return false;
-}
-
 static int judge_entry(void *ctx, const struct boot_entry *e)
 {
 	struct judging *j = ctx;
@@ -36,12 +23,12 @@ static int judge_entry(void *ctx, const struct boot_entry *e)
 	if (strchr(e->kernel, '$') || strchr(e->initrd, '$'))
 		return 0; /* built from variables: files are judged through /boot */
 	j->entries++;
-	if (!find_boot_file(g, e->kernel, path, sizeof(path))) {
+	if (!guest_find_boot_file(g, e->kernel, path, sizeof(path))) {
 		snprintf(j->problem, sizeof(j->problem), "%.100s: no kernel %.200s", e->title,
 			e->kernel);
 		return 0;
 	}
-	if (*e->initrd && !find_boot_file(g, e->initrd, path, sizeof(path))) {
+	if (*e->initrd && !guest_find_boot_file(g, e->initrd, path, sizeof(path))) {
 		snprintf(j->problem, sizeof(j->problem), "%.100s: no initramfs %.200s", e->title,
 			e->initrd);
 		return 0;

@@ -9,5 +9,6 @@ boot_part=1
 
 guest_last()
 {
-	fallocate -l $(($(stat -f -c '%f * %S' /boot) - (1 << 20))) /boot/old-kernels.tar
+	# %a, not %f: ext4 keeps some blocks back from root, too.
+	fallocate -l $(($(stat -f -c '%a * %S' /boot) - (1 << 20))) /boot/old-kernels.tar
 }

@@ -13,6 +13,8 @@
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# The MAC addresses are the old ones: who moves a server keeps them, and its licences.
+mac=00:50:56:aa:10:01 mac2=00:50:56:aa:10:02
 guest_before_result="not tried"
 guest_after_result="not reached"
 
@@ -56,18 +58,17 @@ guest_trap()
 	boot_end
 }
 
-# guest_machine BUS IMAGE...: hardware of KVM in the array `args`. The MAC addresses are the old
-# ones: who moves a server keeps them, and its licences.
+# guest_machine BUS IMAGE...: hardware of KVM in the array `args`.
 guest_machine()
 {
 	local bus=$1 n=0 device port=0 image
 	shift
 
 	guest_port=$(vm_port)
-	mapfile -t args < <(vm_kvm_args 00:50:56:aa:10:01 \
+	mapfile -t args < <(vm_kvm_args "$mac" \
 		"net=192.168.77.0/24,host=$gateway,restrict=on,hostfwd=tcp:127.0.0.1:$guest_port-$address:$service_port")
 	[ "$network" != bond ] || args+=(-netdev user,id=net1,restrict=on
-		-device virtio-net-pci,netdev=net1,mac=00:50:56:aa:10:02,romfile=)
+		-device "virtio-net-pci,netdev=net1,mac=$mac2,romfile=")
 	[ "$firmware" = bios ] || mapfile -t -O "${#args[@]}" args < <(vm_uefi_args "$dir/vars.fd")
 	case $bus in
 	virtio-scsi) args+=(-device virtio-scsi-pci,id=scsi) ;;
@@ -116,10 +117,12 @@ guest_before()
 
 guest_prepare()
 {
-	local start=$SECONDS
+	local start=$SECONDS nics=()
 
+	# Of two adapters an operator says which is which.
+	[ "$network" != bond ] || nics=(--nic "$mac=$mac" --nic "$mac2=$mac2")
 	guest_after_result="preparing failed"
-	qemu/prepare --firmware "$firmware" --dir "$dir/prepare" --report "$dir/report.json" "$@" \
+	qemu/prepare --firmware "$firmware" "${nics[@]}" --dir "$dir/prepare" --report "$dir/report.json" "$@" \
 		"${guest_images[@]}" || fail "prepare: $(jq -c .err "$dir/prepare/result.json")"
 	guest_prepare_s=$((SECONDS - start))
 }

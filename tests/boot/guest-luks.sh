@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# An encrypted root: the key comes with the job; without it nothing is written.
+# An encrypted root, opened with the key of the job.
 # limit: 2400
 # list: matrix
 # shellcheck source=tests/boot/guest-lib.bash

@@ -34,6 +34,8 @@ struct copy_options {
 	bool resume;
 	unsigned live_passes;  /* at most so many passes while the source works, before the one
 				* that counts; 0 = none */
+	bool live_only;        /* return after these: the target is not complete, and to be copied
+				* again with delta and without live_passes */
 	unsigned downtime_s;   /* they end when the last pass will take no longer; 0 = 30 */
 	bool target_zero;      /* the caller vouches that the target reads as zeroes */
 	unsigned connections;  /* 0 = choose */

@@ -360,9 +360,11 @@ static int run(struct copy_job *job, struct err *err)
 	if (copy_head_clear(job, err) < 0 || copy_live_passes(job, &pace, err) < 0)
 		return -1;
 	job->final_ns = clock_now_ns();
-	do
-		r = copy_and_verify(job, &pace, err);
-	while (r < 0 && err->code == ERR_SRC_CHANGED && !begin_anew(job, err));
+	r = 0;
+	if (!job->opt->live_only)
+		do
+			r = copy_and_verify(job, &pace, err);
+		while (r < 0 && err->code == ERR_SRC_CHANGED && !begin_anew(job, err));
 	/* The last report says where the copy stands, whatever pass came last. */
 	job->mode = COPY_MODE_COPY;
 	copy_pace_tell(job, &pace, true);

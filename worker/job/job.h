@@ -82,6 +82,8 @@ struct job {
 		bool allow_plain;
 		unsigned connections; /* 0 = the engine decides */
 		unsigned stall_s;     /* no byte for this long is SRC_SLOW; 0 = engine's default */
+		unsigned live_passes; /* at most so many while the source works; 0 = none */
+		unsigned downtime_s;  /* 0 = engine's default */
 	} source;
 	struct job_drive drives[JOB_MAX_DRIVES];
 	int n_drives;

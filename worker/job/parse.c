@@ -137,6 +137,9 @@ static const struct job_key source_keys[] = {
 	{ "allow_plain", job_read_bool, JOB_FIELD(job, source.allow_plain) },
 	{ "connections", job_read_unsigned, JOB_FIELD(job, source.connections), .min = 1, .max = 16 },
 	{ "stall_s", job_read_unsigned, JOB_FIELD(job, source.stall_s), .min = 5, .max = 86400 },
+	{ "live_passes", job_read_unsigned, JOB_FIELD(job, source.live_passes), .max = 100 },
+	{ "downtime_s", job_read_unsigned, JOB_FIELD(job, source.downtime_s), .min = 1,
+		.max = 86400 },
 	{ .name = NULL },
 };
 
@@ -151,6 +154,8 @@ static int read_source(struct job_reader *r, yyjson_val *v, const struct job_key
 	if (!job_source_url_known(j->source.url))
 		return job_read_fail_key(r, "url",
 			"must start with tws://, tw://, nbd://, nbds://, nbd+unix:// or file:");
+	if (j->source.downtime_s && !j->source.live_passes)
+		return job_read_fail_key(r, "downtime_s", "needs live_passes");
 	if (!strncmp(j->source.url, "tws://", 6) && !*j->source.psk)
 		return job_read_fail_key(r, "psk", "is missing; tws:// needs one");
 	return 0;

@@ -95,14 +95,32 @@ static void note_written(struct job_runner *r, int i)
 		job_init_send(r->env->init_fd, "written %s", r->drives[i].target);
 }
 
-static int copy_drive(struct job_runner *r, int i, struct err *err)
+/* The passes over a drive in use were made before: their numbers count. */
+static void add_passes(struct copy_result *to, const struct copy_result *live)
+{
+	to->live_passes += live->live_passes;
+	to->bytes_wire += live->bytes_wire;
+	to->bytes_written += live->bytes_written;
+	to->retries += live->retries;
+	to->seconds += live->seconds;
+	to->cpu_seconds += live->cpu_seconds;
+}
+
+/* live: only the passes over a drive in use; then the one that counts follows without them. */
+enum copy_part { COPY_WHOLE, COPY_LIVE, COPY_LAST };
+
+static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct err *err)
 {
 	struct job_run_drive *d = &r->drives[i];
+	const struct copy_result before = d->result;
 	struct drive_ctx ctx = { r, i };
 	struct copy_options opt = {
-		.delta = d->delta,
-		.resume = r->resume,
-		.target_zero = d->zero,
+		.delta = d->delta || part == COPY_LAST,
+		.resume = r->resume && part != COPY_LAST,
+		.target_zero = d->zero && part != COPY_LAST,
+		.live_passes = part == COPY_LAST ? 0 : r->job->source.live_passes,
+		.live_only = part == COPY_LIVE,
+		.downtime_s = r->job->source.downtime_s,
 		.connections = r->job->source.connections,
 		.bandwidth = atomic_load(&r->ctl.bandwidth),
 		.verify = r->job->verify,
@@ -119,29 +137,39 @@ static int copy_drive(struct job_runner *r, int i, struct err *err)
 	note_written(r, i);
 	rc = copy_run(d->source, sink, &opt, &r->ctl, &d->result, err);
 	sink_close(sink);
-	d->copied = rc == 0;
+	if (part == COPY_LAST)
+		add_passes(&d->result, &before);
+	d->copied = rc == 0 && part != COPY_LIVE;
 	return rc;
 }
 
-int job_stage_copy(struct job_runner *r, struct err *err)
+static int copy_drives(struct job_runner *r, enum copy_part part, struct err *err)
 {
 	char text[400];
 	int i;
 
-	job_quiet(r, (r->job->source.stall_s ? r->job->source.stall_s : STALL_S) + 60);
 	for (i = 0; i < r->job->n_drives; i++) {
 		if (job_cancelled(r, err) < 0)
 			return -1;
 		if (atomic_load(&r->state) == JOB_VERIFY)
 			job_set_state(r, JOB_COPY, "next drive");
-		snprintf(text, sizeof(text), "%s to %s", r->job->drives[i].source,
-			r->drives[i].target);
+		snprintf(text, sizeof(text), "%s to %s%s", r->job->drives[i].source,
+			r->drives[i].target, part == COPY_LIVE ? ", the source in use" : "");
 		job_step(r, "copy", false, text);
-		if (copy_drive(r, i, err) < 0)
+		if (copy_drive(r, i, part, err) < 0)
 			return err_wrap(err, "drives[%d] %s", i, r->job->drives[i].source);
 		job_step(r, "copy", true, text);
 	}
 	return 0;
+}
+
+int job_stage_copy(struct job_runner *r, struct err *err)
+{
+	job_quiet(r, (r->job->source.stall_s ? r->job->source.stall_s : STALL_S) + 60);
+	/* Before any drive is held still, all were passed over. */
+	if (!r->job->source.live_passes || r->job->n_drives == 1)
+		return copy_drives(r, COPY_WHOLE, err);
+	return copy_drives(r, COPY_LIVE, err) < 0 ? -1 : copy_drives(r, COPY_LAST, err);
 }
 
 /* prepare */

@@ -6,6 +6,7 @@ Usage: drive-second-reader.py PORT list
        drive-second-reader.py PORT read DRIVE OUT     copies a drive, checking every leaf
        drive-second-reader.py PORT diff DRIVE OLD     prints the leaves that differ from OLD
        drive-second-reader.py PORT verbs DRIVE        uses what a plain copy does not
+       drive-second-reader.py PORT progress DRIVE PID what PROGRESS says of the server's work
        drive-second-reader.py PORT hang DRIVE         reads a sector and says nothing any more
 Plain connections only. Python's own xxhash and lz4 modules, nothing of this repository.
 """
@@ -14,6 +15,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 import lz4.block
 import xxhash
@@ -79,15 +81,19 @@ class Client:
         self.sock.sendall(head + struct.pack("<I", crc32c(head)) + payload)
         return number
 
+    def frame(self):
+        """Type, id, flags, raw, payload and offset of the next frame."""
+        head = self.receive(32)
+        magic, kind, flags, _, number, length, off, raw = HEADER.unpack(head[:28])
+        assert magic == b"TWP1" and struct.unpack("<I", head[28:])[0] == crc32c(head[:28])
+        return kind, number, flags, raw, self.receive(length), off
+
     def take_frame(self):
         """Type, id, flags, raw and payload of the next frame that is not to be skipped."""
         while True:
-            head = self.receive(32)
-            magic, kind, flags, _, number, length, _, raw = HEADER.unpack(head[:28])
-            assert magic == b"TWP1" and struct.unpack("<I", head[28:])[0] == crc32c(head[:28])
-            body = self.receive(length)
-            if kind < 0x80:
-                return kind, number, flags, raw, body
+            got = self.frame()
+            if got[0] < 0x80:
+                return got[:5]
 
     def refused(self, kind, errno, **fields):
         number = self.send(kind, **fields)
@@ -212,6 +218,50 @@ def verbs(client, disk, size):
         pass
 
 
+def bytes_read(pid):
+    with open("/proc/%d/io" % pid) as io:
+        return int(io.readline().split()[1])
+
+
+MIB = 1 << 20
+
+
+def progress(client, disk, size, pid):
+    """The server is stopped in the middle of a HASH: /proc tells how much it has read, PROGRESS has to
+    say the same when it goes on, to the MiB that it was at."""
+    span, seen = 64 * MIB, 0
+    assert size == span, "a drive of 64 MiB expected"
+    for _ in range(20):
+        before = bytes_read(pid)
+        ids = [client.send(11, disk=disk, raw=span) for _ in range(12)]
+        client.sock.recv(1, socket.MSG_PEEK)  # the first is answered, others are under way
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            read = bytes_read(pid) - before
+            time.sleep(1.3)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        for at, number in enumerate(ids):
+            told = []
+            while True:
+                kind, answered, _, raw, body, off = client.frame()
+                assert answered == number and kind in (12, 0x80), "type %d to %d" % (kind, answered)
+                if kind == 12:
+                    break
+                assert ([0] + told)[-1] < off <= span and not body, "PROGRESS: %r, %d" % (told, off)
+                told.append(off)
+            assert len(body) == 16 * span // LEAF, "hashes"
+            stopped_at = read - at * span
+            if MIB / 2 < stopped_at < span - MIB / 2: # else it was between two
+                # What else it read (requests, clocks) is little. On a busy machine others came before.
+                assert any(-MIB / 2 < off - stopped_at < 1.5 * MIB for off in told), (
+                    "PROGRESS says %r, it had read %d" % (told, stopped_at))
+                seen += 1
+        if seen:
+            return
+    raise SystemExit("20 times 12 hashes, and it never said how far it was")
+
+
 def main():
     port, verb = int(sys.argv[1]), sys.argv[2]
     client = Client(port)
@@ -232,6 +282,9 @@ def main():
         return
     if verb == "verbs":
         verbs(client, disk, size)
+        return
+    if verb == "progress":
+        progress(client, disk, size, int(sys.argv[4]))
         return
     if verb == "hang":
         client.ask(7, 9, disk=disk, raw=512)

@@ -37,6 +37,14 @@ sleep 2.2
 moves || fail "still frozen although the client has everything"
 stop server
 
+# The worker says it when the connections that read are gone: nobody is waited for then.
+up --grace 250
+"$worker" copy --allow-plain "tw://127.0.0.1:$port/sda" "$work/copy" >"$work/copy.log" 2>&1 ||
+	fail "copy: $(tail -n 2 "$work/copy.log")"
+wait_for 30 moves
+e2fsck -fn "$work/copy" >"$work/fsck.log" || fail "the worker's copy is not clean: $(tail -n 3 "$work/fsck.log")"
+stop server
+
 # Killed: the watchdog thaws.
 up --grace 60
 reader read sda "$work/dst"

@@ -346,6 +346,13 @@ void serve_freezer_release(struct serve_freezer *z, bool lost)
 	pthread_mutex_unlock(&z->lock);
 }
 
+void serve_freezer_expire(struct serve_freezer *z)
+{
+	pthread_mutex_lock(&z->lock);
+	z->alone_ms = clock_now_ms() - z->grace_s * 1000u;
+	pthread_mutex_unlock(&z->lock);
+}
+
 bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch)
 {
 	bool intact;

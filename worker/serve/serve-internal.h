@@ -87,6 +87,8 @@ void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
 int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err);
 /* One holder less. lost: its connection broke, wait for it to come back. */
 void serve_freezer_release(struct serve_freezer *z, bool lost);
+/* Who was waited for does not come back: without a holder it thaws at the next tick. */
+void serve_freezer_expire(struct serve_freezer *z);
 /* Whether the file systems have been still since the epoch began. */
 bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch);
 /* Once a second: feeds the watchdog, thaws when nobody is left. */
@@ -118,6 +120,7 @@ struct serve_session {
 	unsigned connections; /* may be 0 for a while: the client comes back */
 	uint64_t used;        /* order of use, 0 = free */
 	bool holding;         /* counted by the freezer */
+	bool awaited;         /* its last connection ended while it held: it may come back */
 	bool released;        /* the client said that it has everything */
 	uint64_t epoch;       /* of the freezer, 0 = not held yet */
 	uint64_t base[SERVE_MAX_DRIVES]; /* generations at its beginning, without a freezer */

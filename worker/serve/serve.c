@@ -160,6 +160,7 @@ void serve_session_leave(struct serve *s, struct serve_session *v)
 	if (v->connections == 1 && v->holding) {
 		serve_freezer_release(s->freezer, true);
 		v->holding = false;
+		v->awaited = true;
 	}
 	v->connections--;
 	pthread_mutex_unlock(&s->lock);
@@ -186,6 +187,7 @@ int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err
 			"was read; begin the copy again, or give more time with --freeze");
 	if (!status && !v->holding && !v->released) {
 		v->holding = true;
+		v->awaited = false;
 		v->epoch = epoch;
 		epoch = 0;
 	}
@@ -223,20 +225,27 @@ bool serve_session_intact(struct serve *s, struct serve_session *v)
 void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job)
 {
 	unsigned holding = 0;
+	bool kept = false, others = false;
 
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; i < SERVE_MAX_SESSIONS; i++) {
 		struct serve_session *other = &s->sessions[i];
 
-		if (other != v && (!whole_job || !v->job[0] || strcmp(other->job, v->job)))
+		if (other != v && (!whole_job || !v->job[0] || strcmp(other->job, v->job))) {
+			others |= other->awaited &&
+				serve_freezer_intact(s->freezer, other->epoch);
 			continue;
+		}
 		holding += other->holding;
-		other->holding = false;
+		kept |= other->awaited;
+		other->holding = other->awaited = false;
 		other->released = true;
 	}
 	pthread_mutex_unlock(&s->lock);
 	while (holding--)
-		serve_freezer_release(s->freezer, false);
+		serve_freezer_release(s->freezer, others);
+	if (kept && !others)
+		serve_freezer_expire(s->freezer);
 }
 
 /* While the file systems are still, so is the generation: what else writes (swap) is no content

@@ -6,24 +6,29 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-passed=0
-failed=0
 log=build/check
 mkdir -p "$log"
+verdicts=$(mktemp -d)
+trap 'rm -rf "$verdicts"' EXIT
 
-# run NAME COMMAND...: one line for each, the output only of what failed.
+# run NAME COMMAND...: one line for each, the output only of what failed. Two at a time: some only
+# wait. What is printed for one goes out in one piece.
 run() {
-	local name=$1 start=$SECONDS file
+	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do
+		wait -n
+	done
+	asked=$((asked + 1))
+	one "$@" &
+}
+
+one() {
+	local name=$1 start=$SECONDS file verdict=ok
 	shift
 	file=$log/${name//[\/ ]/_}.log
-	if "$@" >"$file" 2>&1; then
-		passed=$((passed + 1))
-		printf 'ok      %-44s %3d s\n' "$name" $((SECONDS - start))
-	else
-		failed=$((failed + 1))
-		printf 'FAILED  %-44s %3d s  (%s)\n' "$name" $((SECONDS - start)) "$file"
-		tail -n 40 "$file"
-	fi
+	"$@" >"$file" 2>&1 || verdict=FAILED
+	: >"$verdicts/$asked.$verdict"
+	printf '%-7s %-44s %3d s%s\n' "$verdict" "$name" $((SECONDS - start)) \
+		"$([ $verdict = ok ] || { echo "  ($file)"; tail -n 40 "$file"; })"
 }
 
 sources() { git ls-files -co --exclude-standard -- "$@" | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
@@ -90,9 +95,10 @@ check_packages_list() {
 	[ "$(grep -cvE '^(#|$|[a-z0-9][a-z0-9.+-]* +# .+)' scripts/packages.list)" = 0 ]
 }
 
+# The longest one first.
 static() {
-	run layers scripts/check-layers.sh
 	run shellcheck check_shellcheck
+	run layers scripts/check-layers.sh
 	run spdx check_spdx
 	run words check_words
 	run symbols check_symbols
@@ -126,6 +132,7 @@ fuzz() {
 
 what=${1:-all}
 shift || :
+asked=0
 case $what in
 static) static ;;
 unit) unit "$@" ;;
@@ -142,5 +149,8 @@ all)
 	exit 2
 	;;
 esac
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+wait
+# What left no verdict is a failure, too.
+passed=$(find "$verdicts" -name '*.ok' | wc -l)
+echo "$passed passed, $((asked - passed)) failed"
+[ "$passed" = "$asked" ]

@@ -75,6 +75,7 @@ X(PREP_TOOLS, 7, 0, "the old hypervisor's tools could not be removed; see the lo
 X(PREP_NETWORK, 7, 0, "the guest's network configuration could not be adapted")
 X(PREP_EXTENSION, 7, 0, "an operator's script failed; see its output in the log")
 X(PREP_TIMEOUT, 7, 1, "a guest command took too long and was ended; see its output in the log")
+X(PREP_TASKS, 7, 0, "a guest command started too many processes and was ended; see its output in the log")
 X(PREP_STACK, 7, 0, "the guest's RAID arrays or volume groups are incomplete or clash; see the text")
 X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")
 X(PREP_HIBERNATED, 7, 0, "the guest hibernates: start it on the source, shut it down, copy again")

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/spawn.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -8,8 +10,10 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +23,7 @@
 #include "base/log.h"
 
 #define LINE_BYTES 4096
+#define COUNT_MS 50
 
 struct reader {
 	const struct spawn *sp;
@@ -108,12 +113,57 @@ static void take_output(struct reader *r, const char *buf, size_t len)
 	}
 }
 
+/* Threads of one process: field 20 of /proc/PID/stat, counted from behind the name in brackets, which
+ * may hold anything (proc_pid_stat(5)). One that ended meanwhile has none. */
+static unsigned count_threads(const char *pid)
+{
+	char path[64], text[1024], *p;
+	CLEANUP_CLOSE int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 20; field++)
+		p = strchr(p + 1, ' ');
+	return p ? (unsigned)strtoul(p + 1, NULL, 10) : 0;
+}
+
+/* Whether more threads than the limit live in the program's PID namespace. */
+static bool too_many(pid_t pid, unsigned max)
+{
+	struct stat space, st;
+	struct dirent *de;
+	char path[64];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+	if (stat(path, &space) < 0)
+		return false; /* it has ended */
+	d = opendir("/proc");
+	while (d && n <= max && (de = readdir(d))) {
+		if (!isdigit((unsigned char)de->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.20s/ns/pid", de->d_name);
+		if (!stat(path, &st) && st.st_ino == space.st_ino && st.st_dev == space.st_dev)
+			n += count_threads(de->d_name);
+	}
+	if (d)
+		closedir(d);
+	return n > max;
+}
+
 /* Reads until the program ended and its output is closed, or why_stop is set. A grandchild that
  * keeps the pipe open does not keep us: after the program's end 1 s is enough. */
 static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 	const char **why_stop, int *status, struct rusage *ru)
 {
-	uint64_t next_tick = clock_now_ms() + 1000, drain_until = 0;
+	uint64_t next_tick = clock_now_ms() + 1000, next_count = 0, drain_until = 0;
 	bool ended = false, eof = false;
 	char buf[8192];
 
@@ -121,7 +171,7 @@ static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 		struct pollfd p = { .fd = eof ? -1 : fd, .events = POLLIN };
 		uint64_t now;
 
-		poll(&p, 1, ended ? 50 : 200);
+		poll(&p, 1, ended || r->sp->max_tasks ? COUNT_MS : 200);
 		if (!eof && p.revents) {
 			ssize_t n = read(fd, buf, sizeof(buf));
 
@@ -142,6 +192,11 @@ static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 				*why_stop = "cancelled";
 			else if (now >= deadline)
 				*why_stop = "timed out";
+			else if (r->sp->max_tasks && now >= next_count) {
+				next_count = now + COUNT_MS;
+				if (too_many(pid, r->sp->max_tasks))
+					*why_stop = "ended, it had started too many processes";
+			}
 			if (*why_stop)
 				kill(-pid, SIGKILL);
 		}
@@ -188,7 +243,8 @@ int spawn_run(const struct spawn *sp, struct spawn_result *ret, struct err *err)
 	if (!why)
 		return 0;
 	ret->timed_out = !strcmp(why, "timed out");
-	return err_set(err, ret->timed_out ? ERR_PREP_TIMEOUT : ERR_CANCELLED,
+	return err_set(err, ret->timed_out ? ERR_PREP_TIMEOUT :
+		*why == 'e' ? ERR_PREP_TASKS : ERR_CANCELLED,
 		"%s: %s after %.0f s; last output: %s", sp->argv[0], why, ret->seconds,
 		ret->last_line[0] ? ret->last_line : "none");
 }

@@ -33,6 +33,10 @@ struct spawn {
 	/* Extra clone(2) flags: CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET ... (root only). With
 	 * CLONE_NEWPID everything that the program left behind dies with it. */
 	int clone_flags;
+	/* With CLONE_NEWPID: at most so many threads of the program and all that it started; with
+	 * more, all are ended. Looked at every 50 ms, so it is a limit on what lasts, and it needs no
+	 * control group of the kernel. 0 = none. */
+	unsigned max_tasks;
 };
 
 struct spawn_result {
@@ -43,8 +47,8 @@ struct spawn_result {
 	char last_line[256]; /* the last non-empty line of output: what an operator wants to see */
 };
 
-/* -1 only when the program could not be run, timed out (PREP_TIMEOUT) or was cancelled; a
- * non-zero status is the caller's to judge. ret is always filled. */
+/* -1 only when the program could not be run, timed out (PREP_TIMEOUT), started too much
+ * (PREP_TASKS) or was cancelled; a non-zero status is the caller's to judge. ret is always filled. */
 int spawn_run(const struct spawn *sp, struct spawn_result *ret, struct err *err);
 
 #endif

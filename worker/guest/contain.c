@@ -3,7 +3,8 @@
  * Programs of the guest run in the guest's root, which is the only tree they can see, in mount,
  * PID, network, IPC and UTS namespaces of their own: no network, no process of the worker, no
  * device but the usual five and the guest's own volumes. Capabilities that reach the machine are
- * dropped for good. The end of the program, or of its time, ends everything it started.
+ * dropped for good. The end of the program, of its time, or more processes than any tool needs,
+ * ends everything it started.
  */
 #include "guest/guest-internal.h"
 
@@ -28,6 +29,8 @@
 
 #define DEFAULT_TIMEOUT_S 900
 #define MAX_FILE (4ull << 30)
+#define MAX_TASKS 512 /* a parallel build has tens; half of what a kernel with 128 MB allows */
+#define NICE 5
 #define MAX_NODES (2 * GUEST_MAX_VOLS + GUEST_MAX_DISKS)
 
 /* What installing and removing packages and building an initramfs needs, and no more. */
@@ -171,6 +174,9 @@ static int enter(void *arg)
 	/* The worker's end is its end, and with it, as PID 1 of its namespace, that of all others. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return fail("tie to the worker");
+	/* The worker's watch comes first; without CAP_SYS_NICE there is no way back. */
+	if (setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE) < 0)
+		return fail("set its priority");
 	/* When memory runs out, the guest's tool goes first. */
 	if (fd >= 0 && (write(fd, "1000", 4) != 4 || close(fd) < 0))
 		return fail("oom_score_adj");
@@ -272,6 +278,7 @@ int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status,
 		.output_max = run->output_max,
 		.timeout_s = g->opt->tool_timeout_s ? g->opt->tool_timeout_s : DEFAULT_TIMEOUT_S,
 		.clone_flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+		.max_tasks = MAX_TASKS,
 	};
 
 	if (!x)

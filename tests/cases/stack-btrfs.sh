@@ -12,6 +12,9 @@ tree=$work/tree
 sed -i 's#^/dev/sda1.*#UUID='"$uuid"' / btrfs defaults,subvol=@ 0 0\nUUID='"$uuid"' /home btrfs subvol=/@home,compress=zstd 0 0#' \
 	"$tree/etc/fstab"
 sed -i "s#root=/dev/sda1#root=UUID=$uuid rootflags=subvol=@#" "$tree/boot/grub/grub.cfg" "$tree/etc/default/grub"
+# As grub-mkconfig names files of a btrfs: from the top of the file system.
+sed -i 's#/boot/\(vmlinuz\|initrd\)#/@/boot/\1#' "$tree/boot/grub/grub.cfg"
+grep -q 'linux.*/@/boot/vmlinuz' "$tree/boot/grub/grub.cfg" || fail "grub.cfg names no kernel in the subvolume"
 mkdir "$tree/home"
 loops=()
 release()

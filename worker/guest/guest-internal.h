@@ -247,7 +247,7 @@ int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, 
 int guest_read_os(struct guest *g, struct err *err);
 /* kernels.c: fills version, image and initrd of each kernel */
 int guest_list_kernels(struct guest *g, struct err *err);
-/* A file as a loader names it, within its own file system: /, /boot or the ESP. */
+/* A file as a loader names it, within its own file system: /, /boot, the ESP, or a subvolume. */
 bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size);
 
 /* facts.c */

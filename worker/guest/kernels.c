@@ -94,6 +94,29 @@ static int add_kernel(void *ctx, const char *name, const struct stat *st)
 	return 0;
 }
 
+/* GRUB names a file of a btrfs from the top of its file system: "/@/boot/vmlinuz". */
+static bool find_in_subvolume(const struct guest *g, const char *name, char *ret, size_t size)
+{
+	name += strspn(name, "/");
+	for (int i = 0; i < g->n_mounts; i++) {
+		const struct guest_mount *m = &g->mounts[i];
+		const char *sub = m->options;
+		size_t n;
+
+		if (strncmp(sub, "subvol=", 7))
+			continue;
+		sub += 7;
+		sub += strspn(sub, "/");
+		n = strlen(sub);
+		if (!n || strncmp(name, sub, n) || name[n] != '/')
+			continue;
+		snprintf(ret, size, "%s%s", m->point[1] ? m->point : "", name + n);
+		if (fs_is_file(&g->root, ret))
+			return true;
+	}
+	return false;
+}
+
 bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size)
 {
 	const char *const bases[] = { "", "/boot", g->facts.boot.esp };
@@ -103,7 +126,7 @@ bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, si
 		if (fs_is_file(&g->root, ret))
 			return true;
 	}
-	return false;
+	return find_in_subvolume(g, name, ret, size);
 }
 
 /* Whether a folder or the end of the path's last part is the version. */

@@ -175,6 +175,7 @@ int guest_verify(struct guest *g, struct err *err)
 		return -1;
 	reasons = guest_judge(g, err);
 	if (reasons > 0)
-		return err_set(err, ERR_PREP_VERIFY, "the prepared guest would not boot");
+		return err_set(err, ERR_PREP_VERIFY, "the prepared guest would not boot: %s",
+			yyjson_mut_get_str(yyjson_mut_arr_get_last(g->because)));
 	return reasons;
 }

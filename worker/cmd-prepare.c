@@ -19,12 +19,14 @@
 #define MAX_EXTENSIONS 32
 #define SCRIPT_MAX (256u << 10)
 #define MAX_KEYS 16
+#define MAX_ADDRESSES 32
 #define KEY_MAX (8u << 20) /* as cryptsetup's */
 
 struct request {
 	struct guest_options opt;
 	bool json, quiet;
 	struct guest_nic nics[MAX_NICS];
+	struct guest_address addresses[MAX_ADDRESSES];
 	struct guest_key keys[MAX_KEYS];
 	int n_secrets;
 	char *secrets[MAX_KEYS];
@@ -85,6 +87,20 @@ static int add_key(struct request *q, char *text, struct err *err)
 	if (len && secret[len - 1] == '\n' && add_one_key(q, name, secret, len - 1, err) < 0)
 		return -1;
 	return add_one_key(q, name, secret, len, err);
+}
+
+/* NAME=dhcp or NAME=ADDRESS/PREFIX[,GATEWAY[,DNS...]] */
+static int add_address(struct request *q, char *text, struct err *err)
+{
+	char *eq = strchr(text, '=');
+
+	if (!eq || q->opt.n_addresses == MAX_ADDRESSES)
+		return err_set(err, ERR_USAGE, "--address %s: NAME=HOW, at most %d", text, MAX_ADDRESSES);
+	*eq = '\0';
+	if (guest_address_parse(text, eq + 1, &q->addresses[q->opt.n_addresses], err) < 0)
+		return -1;
+	q->opt.n_addresses++;
+	return 0;
 }
 
 /* WHEN=FILE */
@@ -221,7 +237,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
+		" [--dry-run|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -233,7 +249,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "nic", required_argument, NULL, 'n' }, { "root", required_argument, NULL, 'r' },
 		{ "tool-timeout", required_argument, NULL, 'T' },
 		{ "keep-tools", no_argument, NULL, 't' }, { "cloud-init-anew", no_argument, NULL, 'c' },
-		{ "relabel", no_argument, NULL, 'l' },
+		{ "relabel", no_argument, NULL, 'l' }, { "address", required_argument, NULL, 'a' },
 		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -241,7 +257,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?' || (inspect && strchr("dutclx", c)) ||
+		if (c == '?' || (inspect && strchr("dutclxa", c)) ||
 			(strchr("du", c) && q->opt.action != GUEST_APPLY))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
@@ -260,6 +276,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 			return -1;
 		if (c == 'x' && add_extension(q, optarg, err) < 0)
 			return -1;
+		if (c == 'a' && add_address(q, optarg, err) < 0)
+			return -1;
 		if (c == 'n' && add_nic(q, optarg, err) < 0)
 			return -1;
 	}
@@ -276,6 +294,7 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 	struct err err = ERR_INIT;
 
 	q.opt.nics = q.nics;
+	q.opt.addresses = q.addresses;
 	q.opt.keys = q.keys;
 	q.opt.extensions = q.extensions;
 	q.opt.step = show_step;

@@ -14,6 +14,27 @@ static void add(struct net_look *l, const char *name, const char *mac)
 		abort();
 }
 
+static void address(const struct net_stack *stack, const char *s, size_t size)
+{
+	static const struct guest_address a[] = { { .who = "eth0", .dhcp = true },
+		{ .who = "eth0", .address = "10.0.0.5", .prefix = 24, .gateway = "10.0.0.1",
+			.dns = { "10.0.0.53" }, .n_dns = 1 } };
+
+	for (int i = 0; i < 2; i++) {
+		struct net_want w = { .how = &a[i], .name = "eth0", .macs = { "", "", "" } };
+		CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+		char *copy = malloc(size + 1);
+
+		if (!copy)
+			abort();
+		if (size)
+			memcpy(copy, s, size);
+		copy[size] = '\0';
+		stack->address("/etc/sysconfig/network/ifcfg-eth0.network", copy, size, &w, &out);
+		free(copy);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct guest_nic map[] = { { "52:54:00:aa:bb:01", "00:50:56:8c:00:01" } };
@@ -37,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		copy[size] = '\0';
 		guest_net_stacks[i]->look(&l, "ifcfg-a.network", copy, size);
 		free(copy);
+		address(guest_net_stacks[i], s, size);
 	}
 	guest_selinux_find(s, size, "/etc/systemd/network/a.link", S_IFREG, label, sizeof(label));
 	return 0;

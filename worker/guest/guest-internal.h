@@ -311,6 +311,8 @@ int guest_plan_rewrite(struct guest *g, const char *path,
 	struct err *err);
 struct guest_op *guest_op_add(struct guest *g, enum guest_op_kind kind, const char *path,
 	const char *from, const char *why, ...) __attribute__((format(printf, 5, 6)));
+/* Whether an earlier step writes the file. */
+bool guest_plan_has(struct guest *g, const char *path);
 /* As fs_read, of the text that the plan so far gives the file. */
 int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len, struct err *err);
 /* A write operation if the text differs from the file; takes nothing over. In place of one that an

@@ -19,6 +19,20 @@ struct guest_nic {
 	char old_mac[18];  /* of the source's adapter it replaces; "" = the same */
 };
 
+/* IPv4 of an adapter of the guest: by DHCP, or this. */
+#define GUEST_MAX_DNS 3
+struct guest_address {
+	char who[20];      /* its name in the guest, its old or new MAC address, or "all" */
+	bool dhcp;
+	char address[16], gateway[16]; /* gateway "" = none */
+	unsigned prefix;
+	char dns[GUEST_MAX_DNS][16];
+	int n_dns;
+};
+/* how: "dhcp" or "ADDRESS/PREFIX[,GATEWAY[,DNS...]]", "-" for no gateway. */
+int guest_address_parse(const char *who, const char *how, struct guest_address *ret,
+	struct err *err);
+
 /* The key of an encrypted volume, named by UUID or device, or of whichever it opens. */
 struct guest_key {
 	const char *device, *uuid; /* NULL or "" = not named that way */
@@ -44,6 +58,8 @@ struct guest_options {
 	const char *firmware;      /* of the target VM: "bios" or "uefi" */
 	const struct guest_nic *nics;
 	int n_nics;
+	const struct guest_address *addresses;
+	int n_addresses;
 	const struct guest_extension *extensions; /* in this order */
 	int n_extensions;
 	bool in_target;            /* this machine is the target VM: its adapters, buses and firmware

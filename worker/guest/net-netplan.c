@@ -67,4 +67,5 @@ static bool look(struct net_look *l, const char *name, char *text, size_t len)
 
 const struct net_stack guest_netplan = {
 	.name = "netplan", .dirs = { "/etc/netplan" }, .mine = mine, .look = look,
+	.address = guest_netplan_address,
 };

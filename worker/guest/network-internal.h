@@ -14,6 +14,14 @@ struct net_look {
 	void *ctx;
 };
 
+/* Whose IPv4 is changed to what. */
+struct net_want {
+	const struct guest_address *how;
+	bool all;            /* every adapter that has a fixed address */
+	const char *name;
+	const char *macs[3]; /* old and new, "" = none */
+};
+
 struct net_stack {
 	const char *name;
 	const char *file;     /* one file, or */
@@ -23,6 +31,13 @@ struct net_stack {
 	/* Calls l->add for each adapter that the text speaks of; text may be changed. False: it says
 	 * nothing about the stack being used. */
 	bool (*look)(struct net_look *l, const char *name, char *text, size_t len);
+	/* The text with the adapter's IPv4 changed: 1. 0: it has none of that adapter. -1: it has, in a
+	 * form that cannot be edited. A text that is as it should be comes out as it is. */
+	int (*address)(const char *path, const char *text, size_t len, const struct net_want *w,
+		struct strbuf *out);
+	/* What stands in other files; may be NULL. */
+	int (*address_more)(struct guest *g, const char *path, const struct net_want *w,
+		struct err *err);
 };
 extern const struct net_stack *const guest_net_stacks[]; /* NULL-terminated */
 extern const struct net_stack guest_ifupdown, guest_ifupdown_parts, guest_ifcfg,
@@ -47,5 +62,22 @@ int guest_mac_rewrite(const char *s, size_t len, const struct guest_nic *map, in
 	struct strbuf *out);
 /* The same for all files of all stacks, and for files that have the address in their name. */
 int guest_plan_macs(struct guest *g, const struct guest_nic *map, int n, struct err *err);
+
+/* net-netplan-address.c */
+int guest_netplan_address(const char *path, const char *text, size_t len, const struct net_want *w,
+	struct strbuf *out);
+
+/* net-address.c: map as for guest_plan_macs; macs: what each of the facts' adapters gets. */
+int guest_plan_addresses(struct guest *g, const char (*macs)[18], const struct guest_nic *map,
+	int n_map, struct err *err);
+/* An IPv4 address, whatever follows it that is no letter, digit or colon. */
+bool guest_net_is_v4(const char *s, size_t len);
+bool guest_net_wanted(const struct net_want *w, const char *name, const char *mac);
+void guest_net_mask(unsigned prefix, char ret[16]);
+void guest_net_dns(const struct guest_address *a, const char *sep, struct strbuf *out);
+/* Lines KEY=, KEY1= or KEY_1= of the section (NULL = of all) go unless they hold IPv6; fresh, whole
+ * lines, comes where the first was, else at the section's end. */
+void guest_net_put_keys(const char *s, size_t len, const char *section, const char *const *keys,
+	const char *fresh, struct strbuf *out);
 
 #endif

@@ -157,6 +157,7 @@ static int write_rules(struct guest *g, const char names[][16], const char macs[
 static int plan_macs(struct guest *g, struct nic *const *taken, struct err *err)
 {
 	struct guest_nic map[MAX_NICS + GUEST_MAX_IFACES];
+	char macs[GUEST_MAX_IFACES][18];
 	int n = 0;
 
 	for (int i = 0; i < g->opt->n_nics && i < MAX_NICS; i++)
@@ -171,7 +172,10 @@ static int plan_macs(struct guest *g, struct nic *const *taken, struct err *err)
 		snprintf(map[n].old_mac, sizeof(map[n].old_mac), "%s", old);
 		snprintf(map[n++].mac, sizeof(map[0].mac), "%s", taken[i]->mac);
 	}
-	return guest_plan_macs(g, map, n, err);
+	for (int i = 0; i < g->facts.n_ifaces; i++)
+		snprintf(macs[i], sizeof(macs[i]), "%s", taken[i] ? taken[i]->mac : "");
+	return guest_plan_macs(g, map, n, err) < 0 ? -1 :
+		guest_plan_addresses(g, (const char (*)[18])macs, map, n, err);
 }
 
 int guest_plan_network(struct guest *g, struct err *err)

@@ -62,6 +62,11 @@ static struct guest_op *planned(struct guest *g, const char *path)
 	return NULL;
 }
 
+bool guest_plan_has(struct guest *g, const char *path)
+{
+	return planned(g, path) != NULL;
+}
+
 int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len, struct err *err)
 {
 	struct guest_op *op = planned(g, path);

@@ -96,6 +96,8 @@ struct job {
 		unsigned tool_timeout_s; /* 0 = guest/'s default */
 		struct guest_nic nics[JOB_MAX_NETS];
 		int n_nics;
+		struct guest_address addresses[JOB_MAX_NETS];
+		int n_addresses;
 		struct job_disk_key keys[JOB_MAX_KEYS];
 		int n_keys;
 		bool has_virtio_win;

@@ -37,6 +37,33 @@ static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_ke
 	return 0;
 }
 
+/* {"adapter": "dhcp" or "ADDRESS/PREFIX[,GATEWAY[,DNS...]]"} */
+static int read_addresses(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job *j = (struct job *)((char *)field - k->offset);
+	yyjson_val *who, *how;
+	size_t i, n, mark;
+
+	if (!yyjson_is_obj(v))
+		return job_read_fail(r, "must be an object {\"adapter\": \"dhcp\"}");
+	if (yyjson_obj_size(v) > JOB_MAX_NETS)
+		return job_read_fail(r, "has more than %d entries", JOB_MAX_NETS);
+	yyjson_obj_foreach(v, i, n, who, how)
+	{
+		struct err why = ERR_INIT;
+
+		mark = job_read_push_key(r, yyjson_get_str(who));
+		if (!yyjson_is_str(how))
+			return job_read_fail(r, "must be a string");
+		if (guest_address_parse(yyjson_get_str(who), yyjson_get_str(how),
+			&j->prepare.addresses[i], &why) < 0)
+			return job_read_fail(r, "%s", why.text);
+		job_read_pop(r, mark);
+		j->prepare.n_addresses = (int)i + 1;
+	}
+	return 0;
+}
+
 static int read_secret(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
 {
 	struct job_disk_key *d = (struct job_disk_key *)((char *)field - k->offset);
@@ -117,6 +144,7 @@ static int read_virtio_win(struct job_reader *r, yyjson_val *v, const struct job
 static const struct job_key prepare_keys[] = {
 	{ "guest", job_read_string, JOB_FIELD(job, prepare.guest), .min = 1 },
 	{ "network", read_nic_map, JOB_FIELD(job, prepare.nics) },
+	{ "addresses", read_addresses, JOB_FIELD(job, prepare.addresses) },
 	{ "remove_tools", job_read_bool, JOB_FIELD(job, prepare.remove_tools) },
 	{ "dry_run", job_read_bool, JOB_FIELD(job, prepare.dry_run) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },

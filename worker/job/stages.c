@@ -227,6 +227,8 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.firmware = job_firmware(),
 		.nics = j->prepare.nics,
 		.n_nics = j->prepare.n_nics,
+		.addresses = j->prepare.addresses,
+		.n_addresses = j->prepare.n_addresses,
 		.in_target = r->env->image,
 		.remove_tools = j->prepare.remove_tools,
 		.cloud_init_anew = j->prepare.cloud_init_anew,

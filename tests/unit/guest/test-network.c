@@ -97,6 +97,50 @@ TEST(stack_files)
 	CHECK(guest_networkd.mine("10-x.link"));
 }
 
+static void address(const struct net_stack *s, const char *how, const char *text, const char *expected)
+{
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, again = STRBUF_INIT;
+	struct guest_address a;
+	struct net_want w = { .how = &a, .name = "eth0", .macs = { "", "", "" } };
+	struct err err = ERR_INIT;
+	int got;
+
+	CHECK(!guest_address_parse("eth0", how, &a, &err));
+	got = s->address("/etc/x/ifcfg-eth0.network", text, strlen(text), &w, &out);
+	CHECK(got == (!expected ? -1 : *expected != '\0'));
+	if (got != 1)
+		return;
+	CHECK_STR(out.s, expected);
+	CHECK(s->address("/etc/x/ifcfg-eth0.network", out.s, out.len, &w, &again) == 1);
+	CHECK_STR(again.s, out.s);
+}
+
+TEST(ipv4)
+{
+	address(&guest_ifupdown, "dhcp", "iface eth0 inet static\n  address 10.0.0.1/8\nauto eth0",
+		"iface eth0 inet dhcp\nauto eth0\n");
+	address(&guest_ifupdown, "dhcp", "iface eth0 inet manual\niface eth1 inet static\n", "");
+	address(&guest_ifcfg, "10.0.0.2/8", "DEVICE=eth0\nBOOTPROTO=dhcp",
+		"DEVICE=eth0\nBOOTPROTO=none\nIPADDR=10.0.0.2\nPREFIX=8\n");
+	address(&guest_ifcfg, "dhcp", "DEVICE=eth0\nMASTER=bond0\n", "");
+	address(&guest_networkmanager, "10.0.0.2/8,-,10.0.0.3",
+		"[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\n",
+		"[connection]\ninterface-name=eth0\n[ipv4]\nmethod=manual\naddress1=10.0.0.2/8\n"
+		"dns=10.0.0.3;\n");
+	address(&guest_networkd, "10.0.0.2/8", "[Match]\nName=eth*\n[Network]\nDHCP=yes\n", NULL);
+	address(&guest_networkd, "10.0.0.2/8", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n",
+		"[Match]\nName=eth0\n[Network]\nDHCP=ipv6\nAddress=10.0.0.2/8\n");
+	address(&guest_networkd, "dhcp", "[Match]\nName=eth0\n[Address]\nAddress=10.0.0.1/8\n",
+		"[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n");
+	address(&guest_connman_config, "dhcp", "[service_a]\nDeviceName=eth0\nIPv4=10.0.0.1\n[service_b]\n", NULL);
+	address(&guest_netplan, "10.0.0.2/8", "ethernets:\n  eth0:\n    dhcp4: yes",
+		"ethernets:\n  eth0:\n    dhcp4: false\n    addresses: [\"10.0.0.2/8\"]\n");
+	address(&guest_netplan, "dhcp", "ethernets:\n  eth0: {addresses: [10.0.0.1/8]}\n", NULL);
+	address(&guest_netplan, "dhcp", "ethernets:\n  eth0:\n    addresses:\n"
+		"    - 10.0.0.1/8:\n        label: x\n", NULL);
+	address(&guest_netplan, "dhcp", "ethernets:\n  eth0:\n    dhcp6: true\n", "");
+}
+
 static void label(const char *path, unsigned mode, const char *expected)
 {
 	static const char text[] =
@@ -135,6 +179,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(macs_left, "what is no old address stays"),
 	TEST_ENTRY(stacks, "adapters of each network stack"),
 	TEST_ENTRY(stack_files, "files that a stack reads"),
+	TEST_ENTRY(ipv4, "IPv4 of one adapter in each stack, and what is not edited"),
 	TEST_ENTRY(labels, "labels by file_contexts"),
 };
 TEST_MAIN(tests)

@@ -75,6 +75,34 @@ grep -q 'ERROR 116' "$work/reader.err" || fail "no ESTALE: $(tail -n 1 "$work/re
 wait_for 5 moves
 stop server
 
+# Frozen by someone else, who may thaw it at any time: not served, and left as it is.
+up --grace 0
+fsfreeze -f "$work/mnt"
+! reader read sda "$work/dst" 2>"$work/reader.err" || fail "read although someone else holds the freeze"
+is_still || fail "what someone else froze was thawed"
+fsfreeze -u "$work/mnt"
+grep -q 'frozen by someone else' "$work/reader.err" || fail "unclear: $(tail -n 1 "$work/reader.err")"
+reader read sda "$work/dst"
+stop server
+
+# Mounted after the server began: still, too, and not left behind when the server is killed.
+mke2fs -q -t ext4 "$work/disk2" 16M
+loop2=$(losetup -f --show "$work/disk2")
+cleanup_fn 'losetup -d "$loop2"'
+up --grace 60 --drive "sdb=$loop2"
+mkdir "$work/mnt2"
+mount "$loop2" "$work/mnt2"
+cleanup_fn 'wait_for 10 umount "$work/mnt2"'
+cleanup_fn 'fsfreeze -u "$work/mnt2" 2>"$work/fsfreeze.out"'
+reader read sda "$work/dst"
+touch "$work/mnt2/late" &
+late=$!
+sleep 0.5
+kill -0 $late 2>"$work/kill.err" || fail "a file system that was mounted later is not frozen"
+stop server -KILL
+wait $late
+wait_for 5 moves
+
 # Never, if so wished.
 up --freeze never
 reader read sda "$work/dst"

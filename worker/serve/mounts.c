@@ -169,8 +169,10 @@ int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mount
 			continue;
 		}
 		if (m.fd < 0) {
-			log_warn("%s: cannot be opened to be frozen: %s", m.path, strerror(errno));
-			continue;
+			err_sys(err, ERR_SRC_READ, "%s: open it to freeze it", m.path);
+			while (found)
+				close(ret[--found].fd);
+			return -1;
 		}
 		ret[found++] = m;
 	}

@@ -35,7 +35,7 @@ static void name(void *ctx, const char *s)
 static void twice(int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
 	const char *s, size_t len)
 {
-	const struct boot_map m = { map, NULL };
+	const struct boot_map m = { .device = map };
 	CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;
 	int n = fn(s, len, &m, &once);
 

@@ -22,6 +22,8 @@ struct boot_map {
 	/* A name that lasts for a device of the guest ("UUID=..." for "/dev/sda1"). False: leave
 	 * it as it is. */
 	bool (*device)(void *ctx, const char *spec, char *ret, size_t size);
+	/* A device that the target has not got. NULL = not known. */
+	bool (*elsewhere)(void *ctx, const char *spec);
 	void *ctx;
 };
 /* Rewrites devices in root=, resume=, ... words of a kernel command line (quotes around the

@@ -202,12 +202,14 @@ static int list_changes(struct guest *g, bool report, int *ret_lost, struct err 
 /* The guest as it was; the first error stays the one that is reported. */
 static void roll_back(struct guest *g)
 {
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, listing = ERR_INIT;
 	int lost = 0;
 
 	guest_report_step(g, "rollback", g->journal.dir);
-	if (list_changes(g, false, &lost, &err) < 0 ||
-		guest_journal_rollback(g, g->journal.dir, &err) < 0) {
+	/* Without the list, what a tool added stays; what the journal knows goes back all the same. */
+	if (list_changes(g, false, &lost, &listing) < 0)
+		guest_report_warn(g, "what the guest's tools added could not all be found: %s", listing.text);
+	if (guest_journal_rollback(g, g->journal.dir, &err) < 0) {
 		guest_report_warn(g, "the changes could not all be taken back: %s", err.text);
 		return;
 	}

@@ -124,6 +124,27 @@ static void replace(const char *line, size_t full, const struct field *f, const 
 	strbuf_add(out, line + f->at + f->len, full - f->at - f->len);
 }
 
+static bool has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; p; p = strchr(p, ','), p = p ? p + 1 : NULL)
+		if (!strncmp(p, word, n) && (p[n] == ',' || !p[n]))
+			return true;
+	return false;
+}
+
+bool guest_fstab_awaited(const struct fstab_entry *e)
+{
+	static const char *const media[] = { "iso9660", "udf" };
+
+	for (size_t i = 0; i < sizeof(media) / sizeof(media[0]); i++)
+		if (!strcmp(e->type, media[i]))
+			return false;
+	return *e->options && strcmp(e->point, "/") && !has_word(e->options, "noauto") &&
+		!has_word(e->options, "nofail");
+}
+
 int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
 	int changed = 0;
@@ -143,6 +164,11 @@ int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, str
 			changed++;
 		} else if (m->device(m->ctx, e.spec, name, sizeof(name))) {
 			replace(s + at, full, &f[0], name, out);
+			changed++;
+		} else if (m->elsewhere && m->elsewhere(m->ctx, e.spec) && guest_fstab_awaited(&e)) {
+			strbuf_add(out, s + at, f[3].at + f[3].len);
+			strbuf_str(out, ",nofail");
+			strbuf_add(out, s + at + f[3].at + f[3].len, full - f[3].at - f[3].len);
 			changed++;
 		} else {
 			strbuf_add(out, s + at, full);

@@ -225,6 +225,8 @@ int guest_unmount(struct guest *g, struct err *err);
 void guest_close_disks(struct guest *g);
 /* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
  * none of the disks has it. */
+/* Names a volume that is on none of the given disks. */
+bool guest_is_elsewhere(const struct guest *g, const char *spec);
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);
 /* The volume that a fstab or root= value means, -1 = unknown. */
 int guest_find_vol(const struct guest *g, const char *spec);
@@ -235,6 +237,8 @@ bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part);
 struct fstab_entry {
 	char spec[256], point[256], type[64], options[256];
 };
+/* Whether the start of the system waits for it. */
+bool guest_fstab_awaited(const struct fstab_entry *e);
 int guest_fstab_entries(const char *s, size_t len,
 	int (*each)(void *ctx, const struct fstab_entry *e), void *ctx);
 /* Changes device names by m and comments out mounts of hypervisors' shared folders; returns how

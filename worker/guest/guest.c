@@ -23,23 +23,28 @@ static int make_mount_point(struct guest *g, struct err *err)
 	return 0;
 }
 
+/* All preparations, the newest first: the guest becomes what was copied. */
 static int undo(struct guest *g, struct err *err)
 {
 	char dir[128];
 	bool complete;
+	int n;
 
-	if (guest_make_writable(g, err) < 0 ||
-		guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
+	if (guest_make_writable(g, err) < 0)
 		return -1;
-	if (!*dir)
-		return err_set(err, ERR_PREP_UNDO, "nothing to undo: no preparation is recorded in "
-			"the guest");
-	guest_report_step(g, "undo", dir);
-	if (guest_journal_rollback(g, dir, err) < 0) {
-		err->code = ERR_PREP_UNDO;
-		return -1;
+	for (n = 0;; n++) {
+		if (guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
+			return -1;
+		if (!*dir)
+			break;
+		guest_report_step(g, "undo", dir);
+		if (guest_journal_rollback(g, dir, err) < 0) {
+			err->code = ERR_PREP_UNDO;
+			return -1;
+		}
 	}
-	return 0;
+	return n ? 0 : err_set(err, ERR_PREP_UNDO, "nothing to undo: no preparation is recorded in "
+		"the guest");
 }
 
 /* Errors of the plan that say the guest cannot be made to boot. */
@@ -51,6 +56,8 @@ static bool hopeless(const struct err *err)
 static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 {
 	int reasons, hope;
+	bool complete, apply;
+	char dir[128];
 
 	guest_report_step(g, "inspect", NULL);
 	if (guest_inspect(g, err) < 0)
@@ -75,9 +82,13 @@ static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 		guest_report_because(g, "%s", err->text);
 		return -1;
 	}
-	if (g->n_ops && (guest_make_writable(g, err) < 0 || guest_apply(g, err) < 0))
+	if (guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
 		return -1;
-	reasons = g->n_ops ? 0 : guest_judge(g, err);
+	/* A preparation that was killed has to end, even with nothing left to change. */
+	apply = g->n_ops || (*dir && !complete);
+	if (apply && (guest_make_writable(g, err) < 0 || guest_apply(g, err) < 0))
+		return -1;
+	reasons = apply ? 0 : guest_judge(g, err);
 	if (reasons < 0)
 		return -1;
 	if (reasons)

@@ -52,6 +52,9 @@ struct guest_extension {
 struct guest_options {
 	enum guest_action action;
 	const char *const *disks;  /* paths, boot disk first; NULL-terminated */
+	/* What the source called each ("sda"), NULL or "" = not known: which disk is meant by /dev/sdb1
+	 * in the guest's files. With no name known, their order tells. NULL = none is known. */
+	const char *const *sources;
 	const struct guest_key *keys; /* tried in this order */
 	int n_keys;
 	const char *root;          /* root chosen by the operator, "DEVICE[,subvol=NAME]"; NULL = decide */

@@ -366,32 +366,43 @@ static int drop_dir(struct guest *g, const char *dir, struct err *err)
 	return fs_remove(&g->root, dir, err);
 }
 
-int guest_journal_rollback(struct guest *g, const char *dir, struct err *err)
+/* From the last line to the first. An error stops nothing: what comes later may make the room
+ * that was missing. The first error is reported. */
+static int play_back(struct guest *g, const char *dir, const char *text, size_t len, struct err *err)
 {
-	CLEANUP_FREE char *text = NULL;
-	char files[256];
-	size_t len = 0, end;
-	int got;
+	struct err later = ERR_INIT;
+	int failed = 0;
 
-	got = journal_text(g, dir, &text, &len, err);
-	if (got < 0)
-		return -1;
-	for (end = len; end;) {
+	for (size_t end = len; end;) {
 		size_t start = end;
 		yyjson_doc *doc;
-		int result;
 
 		while (start && text[start - 1] != '\n')
 			start--;
 		doc = yyjson_read(text + start, end - start, YYJSON_READ_ALLOW_INVALID_UNICODE);
 		/* A last line cut short by a crash speaks of nothing that happened. */
-		result = doc ? restore(g, dir, yyjson_doc_get_root(doc), err) : 0;
+		if (doc && restore(g, dir, yyjson_doc_get_root(doc), failed ? &later : err) < 0)
+			failed = -1;
 		yyjson_doc_free(doc);
-		if (result < 0)
-			return -1;
 		if (g->opt->tick)
 			g->opt->tick(g->opt->ctx);
 		end = start ? start - 1 : 0;
+	}
+	return failed;
+}
+
+int guest_journal_rollback(struct guest *g, const char *dir, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	char files[256];
+	size_t len = 0;
+
+	if (journal_text(g, dir, &text, &len, err) < 0)
+		return -1;
+	if (play_back(g, dir, text, len, err) < 0) {
+		err_clear(err);
+		if (play_back(g, dir, text, len, err) < 0)
+			return -1;
 	}
 	snprintf(files, sizeof(files), "%s/files", dir);
 	if (drop_dir(g, files, err) < 0 || drop_dir(g, dir, err) < 0)

@@ -72,6 +72,32 @@ static bool parse_link(const struct guest *g, const char *spec, int *ret_part)
 	return !part || digits(part + 5, ret_part);
 }
 
+static int source_order(const struct guest *g, int disk)
+{
+	char name[64];
+	int order, part;
+
+	if (!g->opt->sources || !g->opt->sources[disk] || strlen(g->opt->sources[disk]) > 40)
+		return -1;
+	snprintf(name, sizeof(name), "/dev/%s", g->opt->sources[disk]);
+	return guest_parse_device(name, &order, &part) && !part ? order : -1;
+}
+
+/* The guest's nth disk may not be our nth: not all of them need have been copied. */
+static int disk_at(const struct guest *g, int order)
+{
+	bool named = false;
+
+	for (int i = 0; i < g->n_disks; i++) {
+		int at = source_order(g, i);
+
+		if (at == order)
+			return i;
+		named |= at >= 0;
+	}
+	return named ? -1 : order;
+}
+
 static int vol_at(const struct guest *g, int disk, int part)
 {
 	for (int i = 0; i < g->n_vols; i++)
@@ -84,9 +110,11 @@ static int by_order(const struct guest *g, const char *spec)
 {
 	int disk = 0, part;
 
-	if (!guest_parse_device(spec, &disk, &part) && !parse_link(g, spec, &part))
+	if (guest_parse_device(spec, &disk, &part))
+		disk = disk_at(g, disk);
+	else if (!parse_link(g, spec, &part))
 		return -1;
-	return vol_at(g, disk, part);
+	return disk < 0 ? -1 : vol_at(g, disk, part);
 }
 
 int guest_find_vol(const struct guest *g, const char *spec)
@@ -136,6 +164,24 @@ int guest_find_vol(const struct guest *g, const char *spec)
 		return -1;
 	}
 	return -1;
+}
+
+bool guest_is_elsewhere(const struct guest *g, const char *spec)
+{
+	static const char *const names[] = { "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=",
+		"/dev/mapper/", "/dev/disk/" };
+	int disk, part;
+
+	/* as the guest counts them, not as this machine does */
+	if (guest_parse_device(spec, &disk, &part))
+		return by_order(g, spec) < 0;
+	/* What is in a volume that stayed closed is not known. */
+	if (guest_find_vol(g, spec) >= 0 || g->locked.code)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(spec, names[i], strlen(names[i])))
+			return true;
+	return false;
 }
 
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size)

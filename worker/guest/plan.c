@@ -137,11 +137,16 @@ static bool stable(void *ctx, const char *spec, char *ret, size_t size)
 	return guest_stable_name(ctx, spec, ret, size);
 }
 
+static bool elsewhere(void *ctx, const char *spec)
+{
+	return guest_is_elsewhere(ctx, spec);
+}
+
 int guest_plan_rewrite(struct guest *g, const char *path,
 	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,
 	struct err *err)
 {
-	struct boot_map m = { stable, g };
+	struct boot_map m = { .device = stable, .elsewhere = elsewhere, .ctx = g };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
 	char real[FS_PATH_MAX];
@@ -161,15 +166,9 @@ int guest_plan_rewrite(struct guest *g, const char *path,
 
 static int check_fstab(void *ctx, const struct fstab_entry *e)
 {
-	struct guest *g = ctx;
-	int disk, part;
-	bool order = guest_parse_device(e->spec, &disk, &part) ||
-		!strncmp(e->spec, "/dev/disk/by-path/", 18) ||
-		!strncmp(e->spec, "/dev/disk/by-id/", 16);
-
-	if (order && guest_find_vol(g, e->spec) < 0 && !strstr(e->options, "noauto") &&
-		!strstr(e->options, "nofail"))
-		guest_report_warn(g, "fstab: %s (%s) is on none of the copied drives", e->spec, e->point);
+	if (guest_is_elsewhere(ctx, e->spec) && guest_fstab_awaited(e))
+		guest_report_warn(ctx, "fstab: %s (%s) is on none of the copied drives; it is marked nofail, "
+			"so that the guest starts without it", e->spec, e->point);
 	return 0;
 }
 

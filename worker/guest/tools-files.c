@@ -60,7 +60,7 @@ static int take(struct walk *up, const char *path, const struct stat *st)
 static int look(void *ctx, const char *name, const struct stat *st)
 {
 	struct walk *up = ctx, w = *up;
-	char path[FS_PATH_MAX], part[64];
+	char path[FS_PATH_MAX], real[FS_PATH_MAX], part[64];
 	size_t n;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", w.dir, name) >= sizeof(path))
@@ -73,11 +73,15 @@ static int look(void *ctx, const char *name, const struct stat *st)
 		return 0;
 	if (w.rest[n] != '/')
 		return take(&w, path, st);
-	if (!S_ISDIR(st->st_mode))
+	/* /lib and /sbin may be links into /usr */
+	if (S_ISLNK(st->st_mode) &&
+		(fs_real(&w.g->root, path, real, sizeof(real), &(struct err)ERR_INIT) < 0 || !fs_is_dir(&w.g->root, real)))
 		return 0;
-	w.dir = path;
+	if (!S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
+		return 0;
+	w.dir = S_ISLNK(st->st_mode) ? real : path;
 	w.rest += n + 1;
-	return fs_list(&w.g->root, path, look, &w, w.err) < 0 ? -1 : 0;
+	return fs_list(&w.g->root, w.dir, look, &w, w.err) < 0 ? -1 : 0;
 }
 
 int guest_tool_files(struct guest *g, const char *tool, const char *patterns, bool plan,

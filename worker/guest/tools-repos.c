@@ -18,6 +18,24 @@ static size_t line_at(const char *s, size_t len, size_t at)
 	return nl ? (size_t)(nl - (s + at)) + 1 : len - at;
 }
 
+/* "enabled=1", "enabled = 1" */
+static bool is_enabled(const char *s, size_t len, bool *ret_on)
+{
+	static const char key[] = "enabled";
+	size_t i = sizeof(key) - 1;
+
+	if (len <= i || memcmp(s, key, i))
+		return false;
+	while (i < len && (s[i] == ' ' || s[i] == '\t'))
+		i++;
+	if (i == len || s[i++] != '=')
+		return false;
+	while (i < len && (s[i] == ' ' || s[i] == '\t'))
+		i++;
+	*ret_on = i == len || s[i] != '0';
+	return true;
+}
+
 /* yum, dnf, zypper: sections of KEY=value lines. */
 int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
@@ -26,22 +44,24 @@ int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, str
 
 	(void)m;
 	for (size_t at = 0; at < len; at = next) {
-		bool off, had = false;
+		bool off, on, had = false;
 
 		for (next = at + line_at(s, len, at); next < len && s[next] != '[';)
 			next += line_at(s, len, next);
 		off = s[at] == '[' && is_vmware(s + at, next - at);
 		for (size_t i = at, n; i < next; i += n) {
 			n = line_at(s, len, i);
-			if (off && n > 8 && !memcmp(s + i, "enabled=", 8)) {
+			if (off && is_enabled(s + i, n, &on)) {
 				had = true;
-				changed += s[i + 8] != '0';
+				changed += on;
 				strbuf_str(out, "enabled=0\n");
 				continue;
 			}
 			strbuf_add(out, s + i, n);
 		}
 		if (off && !had) {
+			if (out->len && out->s[out->len - 1] != '\n')
+				strbuf_str(out, "\n");
 			strbuf_str(out, "enabled=0\n");
 			changed++;
 		}

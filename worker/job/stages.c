@@ -210,7 +210,7 @@ static int release_heads(struct job_runner *r, struct err *err)
 static int run_guest(struct job_runner *r, struct err *err)
 {
 	const struct job *j = r->job;
-	const char *disks[JOB_MAX_DRIVES + 1] = { NULL };
+	const char *disks[JOB_MAX_DRIVES + 1] = { NULL }, *sources[JOB_MAX_DRIVES] = { NULL };
 	struct guest_key keys[JOB_MAX_KEYS];
 	struct guest_extension extensions[JOB_MAX_EXTENSIONS];
 	char work_dir[64];
@@ -219,6 +219,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 			  : j->prepare.dry_run ? GUEST_DRY_RUN
 					       : GUEST_APPLY,
 		.disks = disks,
+		.sources = sources,
 		.keys = keys,
 		.n_keys = j->prepare.n_keys,
 		.extensions = extensions,
@@ -243,8 +244,10 @@ static int run_guest(struct job_runner *r, struct err *err)
 	};
 	int i, rc;
 
-	for (i = 0; i < j->n_drives; i++)
+	for (i = 0; i < j->n_drives; i++) {
 		disks[i] = r->drives[i].target;
+		sources[i] = j->drives[i].source;
+	}
 	for (i = 0; i < j->prepare.n_keys; i++)
 		keys[i] = (struct guest_key){ j->prepare.keys[i].device, j->prepare.keys[i].uuid,
 			j->prepare.keys[i].secret, j->prepare.keys[i].len };

@@ -87,10 +87,16 @@ static int read_at(int fd, uint8_t *buf, size_t len, size_t want, uint64_t off)
 			errno = ENODATA;
 			return -1;
 		}
+		size_t before = got;
+
 		got += (size_t)n;
 		/* The rest of a cut direct read would not be aligned: begin anew. */
 		if (got < want && got % SERVE_READ_ALIGN)
 			got -= got % SERVE_READ_ALIGN;
+		if (got == before) { /* its last block, again and again */
+			errno = ENODATA;
+			return -1;
+		}
 	}
 	return 0;
 }
@@ -117,6 +123,14 @@ int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t le
 	return read_at(d->dev.fd, buf, lead + len, lead + len, off - lead);
 }
 
+/* A hole up to the end and an end that came nearer look alike to lseek(2). */
+static bool shorter(const struct serve_drive *d)
+{
+	struct stat st;
+
+	return fstat(d->dev.fd, &st) < 0 || (uint64_t)st.st_size < d->dev.size;
+}
+
 int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 	struct proto_extent *ret, size_t max, size_t *ret_n)
 {
@@ -132,6 +146,10 @@ int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 
 		if (data < 0 && errno != ENXIO)
 			return -1;
+		if (data < 0 && shorter(d)) {
+			errno = ENODATA;
+			return -1;
+		}
 		if (data < 0 || (uint64_t)data >= end)
 			data = (off_t)end;
 		if ((uint64_t)data > off) {

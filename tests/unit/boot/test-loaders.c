@@ -15,7 +15,7 @@ static bool map(void *ctx, const char *spec, char *ret, size_t size)
 		return snprintf(ret, size, "UUID=bbbb") > 0;
 	return false;
 }
-static const struct boot_map m = { map, NULL };
+static const struct boot_map m = { .device = map };
 
 typedef int (*rewrite_fn)(const char *s, size_t len, const struct boot_map *m,
 	struct strbuf *out);
@@ -154,7 +154,7 @@ TEST(grubenv)
 {
 	static const char before[] = "# GRUB Environment Block\nkernelopts=root=/dev/sda1 ro\n";
 	static const char after[] = "# GRUB Environment Block\nkernelopts=root=UUID=aaaa ro\n##";
-	static const struct boot_map longer = { map_longer, NULL };
+	static const struct boot_map longer = { .device = map_longer };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	char env[1024];
 

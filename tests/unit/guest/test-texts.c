@@ -12,7 +12,7 @@ static bool map(void *ctx, const char *spec, char *ret, size_t size)
 	return guest_parse_device(spec, &disk, &part) && disk == 0 &&
 		snprintf(ret, size, "UUID=u-%d-%d", disk, part) > 0;
 }
-static const struct boot_map m = { map, NULL };
+static const struct boot_map m = { .device = map };
 
 static void golden(int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
 	const char *before, size_t len, const char *after, size_t after_len, int changes)
@@ -121,7 +121,8 @@ TEST(volumes)
 		{ "/dev/mapper/crypt", 2 }, { "/dev/disk/by-id/dm-name-crypt", 2 }, { "vg-root", -1 },
 		{ "/dev/mapper/", -1 }, { "UUID=", -1 }, { "", -1 },
 	};
-	static struct guest g = { .n_disks = 1, .n_vols = 3 };
+	static const struct guest_options opt = { .in_target = true };
+	static struct guest g = { .opt = &opt, .n_disks = 1, .n_vols = 3 };
 
 	memcpy(g.vols, vols, sizeof(vols));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -131,6 +132,31 @@ TEST(volumes)
 		snprintf(got, sizeof(got), "%s: %d", names[i].spec, guest_find_vol(&g, names[i].spec));
 		CHECK_STR(got, want);
 	}
+}
+
+/* sda and sdc of a source were copied, sdb was not: the guest's sdb is no disk of ours. */
+TEST(source_names)
+{
+	static const char *const sources[] = { "sda", "sdc", "backup" };
+	const struct guest_options named = { .sources = sources }, unnamed = { .sources = sources + 2 };
+	static struct guest g = { .n_disks = 2, .n_vols = 2, .vols = {
+		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vdb1", .uuid = "u-a" } },
+		{ .disk = 1, .part = 1, .fs = { .dev = "/dev/vdc1", .uuid = "u-c" } } } };
+	char name[64] = "";
+
+	g.opt = &named;
+	CHECK(guest_stable_name(&g, "/dev/sda1", name, sizeof(name)));
+	CHECK_STR(name, "UUID=u-a");
+	CHECK(guest_stable_name(&g, "/dev/sdc1", name, sizeof(name)));
+	CHECK_STR(name, "UUID=u-c");
+	CHECK(!guest_stable_name(&g, "/dev/sdb1", name, sizeof(name)));
+	CHECK(guest_is_elsewhere(&g, "/dev/sdb1") && !guest_is_elsewhere(&g, "/dev/sdc1"));
+	CHECK(guest_is_elsewhere(&g, "UUID=u-b") && !guest_is_elsewhere(&g, "UUID=u-c"));
+	CHECK(!guest_is_elsewhere(&g, "/dev/cdrom") && !guest_is_elsewhere(&g, "tmpfs"));
+	g.opt = &unnamed;
+	g.n_disks = 1;
+	CHECK(guest_stable_name(&g, "/dev/sda1", name, sizeof(name)));
+	CHECK_STR(name, "UUID=u-a");
 }
 
 TEST(fstab_hostile)
@@ -239,6 +265,7 @@ TEST(shell_values)
 static const struct test tests[] = {
 	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
 	TEST_ENTRY(volumes, "what a name of a device means"),
+	TEST_ENTRY(source_names, "disks by the names that the source gave them"),
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),

@@ -164,6 +164,14 @@ static int set_freeze(struct args *a, char *value, struct err *err)
 	return seconds("freeze", value, &a->c.freeze_s, err);
 }
 
+static int set_snapshot(struct args *a, char *value, struct err *err)
+{
+	if (strcmp(value, "auto") && strcmp(value, "never"))
+		return err_set(err, ERR_USAGE, "--snapshot: auto or never, not \"%s\"", value);
+	a->c.snapshots = value[0] == 'a';
+	return 0;
+}
+
 static int set_grace(struct args *a, char *value, struct err *err)
 {
 	return seconds("grace", value, &a->c.grace_s, err);
@@ -221,6 +229,8 @@ static const struct {
 	{ "freeze", "auto|never|SECONDS", set_freeze,
 		"hold mounted file systems still while they are read,\n"
 		"                              at most so long; auto: an hour" },
+	{ "snapshot", "auto|never", set_snapshot,
+		"serve LVM volumes as they were at the start (auto)" },
 	{ "grace", "SECONDS", set_grace, "stay frozen for a client that lost its connection (120)" },
 	{ "before-freeze", "PROGRAM", set_before, "run this before file systems are frozen" },
 	{ "after-thaw", "PROGRAM", set_after, "and this after they are thawed, however that came" },
@@ -279,39 +289,6 @@ static int parse(struct args *a, int argc, char **argv, struct err *err)
 	return 0;
 }
 
-/*
- * The log may end in a file or a journal on a file system that is frozen, where a write blocks
- * until it thaws. So it goes through a pipe that takes what it can hold and drops the rest, and
- * only the thread behind the pipe can be blocked.
- */
-static int log_fd = -1, log_pipe = -1;
-
-static void *log_thread(void *arg)
-{
-	char buf[4096];
-	ssize_t n;
-
-	while ((n = read(log_pipe, buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0 && write(log_fd, buf, (size_t)n) < 0 && errno == EPIPE)
-			break;
-	return arg;
-}
-
-static int detach_log(pthread_t *ret, struct err *err)
-{
-	int ends[2];
-
-	log_fd = dup(STDERR_FILENO);
-	if (log_fd < 0 || pipe(ends) < 0 || dup2(ends[1], STDERR_FILENO) < 0 ||
-		fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) < 0)
-		return err_sys(err, ERR_INTERNAL, "pipe of the log");
-	close(ends[1]);
-	log_pipe = ends[0];
-	if (pthread_create(ret, NULL, log_thread, NULL))
-		return err_set(err, ERR_NOMEM, "start a thread");
-	return 0;
-}
-
 static struct serve *running;
 
 static void on_signal(int sig)
@@ -324,7 +301,7 @@ static int serve(const struct serve_config *c, struct err *err)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct serve *s;
-	pthread_t logger;
+	struct serve_log log;
 	int r;
 
 	/* First what forks, then what starts threads. */
@@ -338,16 +315,14 @@ static int serve(const struct serve_config *c, struct err *err)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (detach_log(&logger, err) < 0) {
+	if (serve_log_detach(&log, err) < 0) {
 		serve_free(s);
 		return -1;
 	}
 	log_info("listening on port %u", serve_port(s));
 	r = serve_run(s, err);
 	log_info("stopped");
-	close(STDERR_FILENO); /* the log's thread writes what is left and ends */
-	pthread_join(logger, NULL);
-	dup2(log_fd, STDERR_FILENO);
+	serve_log_end(&log);
 	serve_free(s);
 	return r;
 }
@@ -382,7 +357,8 @@ static int inventory(int argc, char **argv, struct err *err)
 int main(int argc, char **argv)
 {
 	static struct args a = { .c = { .port = PROTO_PORT, .freeze_s = FREEZE_S,
-					 .grace_s = GRACE_S, .hooks.limit_s = HOOK_S } };
+					 .grace_s = GRACE_S, .hooks.limit_s = HOOK_S,
+					 .snapshots = true } };
 	struct err err = ERR_INIT;
 	int r;
 

@@ -56,7 +56,7 @@ stack_run()
 	mkfs.fat -n OUT "$dir/out.fat" >"$dir/mkfs.log"
 	qemu_disk "$dir/out.fat,serial=STACKOUT"
 	boot_kernel
-	boot_run 150 || fail "the machine did not power off"
+	boot_run "${stack_limit:-150}" || fail "the machine did not power off"
 	mkdir -p "$dir/out"
 	mcopy -n -i "$dir/out.fat" '::*' "$dir/out/" || fail "no results"
 	expect_off guest-shutdown

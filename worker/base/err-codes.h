@@ -45,6 +45,7 @@ X(SRC_READ, 4, 1, "the source cannot read these sectors; check its disk, see --b
 X(SRC_SLOW, 4, 1, "no byte came for a long time; check the source's load and the link")
 X(SRC_CHANGED, 4, 1, "the source changed while it was read; run again, everything is compared")
 X(SRC_HOOK, 4, 0, "the operator's program on the source failed; see source-server's log")
+X(SRC_SNAPSHOT, 4, 0, "no LVM snapshot, or it was full; give the group space, or --snapshot never")
 X(SRC_SIZE, 4, 0, "the source reports an impossible drive size")
 
 X(DISK_NOT_FOUND, 5, 1, "no disk of this VM matches drives[].target; attach it or correct it")

@@ -41,6 +41,25 @@ bool capture_dm_target(const char *type, const char *parameters, dev_t *ret_devi
 int capture_unused(int mount_fd, dev_t device,
 	void (*range)(void *ctx, uint64_t off, uint64_t len), void *ctx, struct err *err);
 
+/* lvm.c: snapshots of LVM volumes by the machine's own lvm program; SRC_SNAPSHOT on failure. */
+struct capture_snapshot {
+	char path[256];        /* to be opened */
+	char volume[224], origin[224], pool[224]; /* GROUP/NAME; volume is "" when there is none */
+	bool thick;            /* has its own space, in which all must fit that changes; no pool */
+	bool mute;             /* a failure to ask was told */
+};
+/* Whether the block device is an LVM volume; ret is then the path that lvm knows it by. */
+bool capture_lvm_volume(const char *path, char *ret, size_t size);
+/* Removes what an earlier process left in the volume's group, unless it is in use. */
+void capture_lvm_sweep(const char *path);
+/* number: another one for each snapshot of this process. */
+int capture_lvm_snapshot(const char *path, unsigned number, struct capture_snapshot *ret,
+	struct err *err);
+/* To be called every few seconds: extends it in time. -1: it is lost, or must go as its pool is
+ * nearly full. */
+int capture_lvm_watch(struct capture_snapshot *s, struct err *err);
+int capture_lvm_remove(struct capture_snapshot *s, struct err *err);
+
 /* hook.c: the operator's programs around a freeze, run without a shell; NULL = none. */
 struct capture_hooks {
 	const char *before_freeze, *after_thaw;

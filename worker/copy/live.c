@@ -53,12 +53,13 @@ int copy_live_passes(struct copy_job *job, struct copy_pace *pace, struct err *e
 	if (!job->opt->live_passes)
 		return 0;
 	/* An earlier run's journals end here: what they call durable is written over. */
-	if (source_live(job->src, true, err) < 0 || copy_drop_durable(job, err) < 0)
+	if (copy_drop_durable(job, err) < 0)
 		return -1;
 	for (unsigned n = 1; !enough; n++) {
 		begin = clock_now_ms();
 		bytes = written(job);
-		if (live_pass(job, pace, err) < 0)
+		/* Each from another snapshot, where the source has them. */
+		if (source_live(job->src, true, err) < 0 || live_pass(job, pace, err) < 0)
 			return -1;
 		ms = clock_now_ms() - begin;
 		bytes = written(job) - bytes;

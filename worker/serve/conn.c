@@ -150,7 +150,8 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 		memcpy(k.model, d->model, sizeof(k.model));
 		serve_generation(s, c->session, i, k.generation);
 		serve_state(s, c->session, i, k.state);
-		snprintf(k.consistency, sizeof(k.consistency), "%s", s->freezer ? "fs" : "crash");
+		snprintf(k.consistency, sizeof(k.consistency), "%s",
+			s->caught[i].has ? "snapshot" : s->freezer ? "fs" : "crash");
 		len += proto_put_disk(c->out + len, PROTO_MAX_PAYLOAD - len, &k);
 	}
 	return reply(c, f, PROTO_DISK_LIST, c->out, len, err);
@@ -244,7 +245,9 @@ static int handle(struct serve_conn *c, const struct serve_request *q, struct er
 		return serve_conn_error(c, &q->f, ECANCELED, "cancelled", err);
 	if (q->f.disk >= c->serve->n_drives)
 		return serve_conn_error(c, &q->f, ENODEV, "no such drive", err);
-	if (of_content(&q->f) && serve_session_hold(c->serve, c->session, &failed) < 0)
+	/* Snapshots first: lvm should not meet frozen file systems. */
+	if (of_content(&q->f) && (serve_caught_bind(c, &q->f, &failed) < 0 ||
+			serve_session_hold(c->serve, c->session, &failed) < 0))
 		return serve_conn_error(c, &q->f, failed.sys ? failed.sys : ESTALE, failed.text,
 			err);
 	switch (type) {
@@ -270,8 +273,9 @@ static int handle(struct serve_conn *c, const struct serve_request *q, struct er
 	case PROTO_CHANGED:
 		return changed(c, q, err);
 	case PROTO_SNAPSHOT:
-		return serve_conn_error(c, &q->f, EOPNOTSUPP, "begin a new session for a new "
-			"point in time", err);
+		if (serve_caught_take(c, q->f.disk, &failed) < 0)
+			return serve_conn_error(c, &q->f, failed.sys, failed.text, err);
+		return disks(c, &q->f, err);
 	default:
 		return err_set(err, ERR_SRC_PROTO, "frame of type %u is not a request", type);
 	}
@@ -283,6 +287,7 @@ static int complete(struct serve_conn *c, struct err *err)
 	struct proto_frame f = { .type = PROTO_DONE, .id = c->bye_id };
 
 	serve_session_release(c->serve, c->session, true);
+	serve_caught_done(c);
 	if (c->session->job[0])
 		serve_journal_drop(c->serve->journal, c->session->job,
 			c->serve->freezer && serve_freezer_frozen(c->serve->freezer));

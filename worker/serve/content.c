@@ -36,11 +36,17 @@ static int read_piece(struct serve_conn *c, const struct serve_request *q, uint6
 {
 	struct serve_drive *d = &c->serve->drives[q->f.disk];
 	bool skip = d->unused && serve_session_holds(c->serve, c->session);
+	struct err failed = ERR_INIT;
 	char text[160];
-	int sys;
+	int sys = 0;
 
-	if ((skip ? serve_unused_read : serve_drive_read)(d, c->buf, off, len, ret_data) < 0) {
+	if ((skip ? serve_unused_read : serve_drive_read)(d, c->buf, off, len, ret_data) < 0)
 		sys = errno;
+	if (serve_caught_intact(c, q->f.disk, sys, &failed) < 0) {
+		*status = serve_conn_error(c, &q->f, failed.sys, failed.text, err);
+		return -1;
+	}
+	if (sys) {
 		snprintf(text, sizeof(text), "drive %s: read %u bytes at %llu: %s", d->name, len,
 			(unsigned long long)off, strerror(sys));
 		*status = serve_conn_error(c, &q->f, sys, text, err);

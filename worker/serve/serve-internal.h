@@ -21,7 +21,7 @@ struct serve_drive {
 	char name[64];
 	struct block_dev dev;
 	_Atomic bool no_direct; /* the file system refuses direct reads */
-	dev_t device;          /* of a block device, else of the file's file system */
+	_Atomic dev_t device;  /* of a block device, else of the file's file system */
 	bool rotational;
 	char serial[64], model[64];
 	_Atomic uint64_t *unused; /* unused.c; NULL = everything is read */
@@ -114,6 +114,47 @@ void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_
 /* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 
+/* snapper.c: the process for snapshots */
+struct serve_snapper;
+/* *ret is NULL when no drive is an LVM volume. Removes what an earlier process left. Forks. */
+int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret, struct err *err);
+/* Removes all snapshots, of which nothing may be open any more. NULL is allowed. */
+void serve_snapper_free(struct serve_snapper *z);
+bool serve_snapper_knows(const struct serve_snapper *z, unsigned drive); /* NULL is allowed */
+/* A snapshot, instead of the one before; nothing of that may be open. */
+int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd, struct err *err);
+int serve_snapper_drop(struct serve_snapper *z, unsigned drive, struct err *err);
+/* Whether its snapshot is full. look: now, not every few seconds. */
+bool serve_snapper_lost(struct serve_snapper *z, unsigned drive, bool look);
+
+/* snapshot.c: drives that are served from snapshots. Failures have errno in err->sys as
+ * PROTOCOL.md says. */
+struct serve_caught {
+	bool has;                /* there are snapshots of this drive */
+	_Atomic bool ready;      /* there is one now */
+	_Atomic unsigned number; /* of the one that there is or was last */
+	uint8_t owner[16];       /* session that it was made for */
+	char job[128];
+};
+struct serve_conn;
+int serve_caught_new(struct serve *s, const struct serve_config *c, struct err *err);
+void serve_caught_free(struct serve *s); /* its drives being closed */
+/* While the drives are opened: false when there are none of this one, else what is to be opened.
+ * Then serve_caught_opened. */
+bool serve_caught_open(struct serve *s, unsigned drive, struct serve_drive_spec *spec,
+	char path[64], int *ret_fd);
+int serve_caught_opened(struct serve *s, unsigned drive, int fd, struct err *err);
+/* Before content is read: makes a snapshot where there is none for this job. */
+int serve_caught_bind(struct serve_conn *c, const struct proto_frame *f, struct err *err);
+/* After it was read: whether it was of the snapshot that this connection knows. */
+int serve_caught_intact(struct serve_conn *c, unsigned drive, bool failed, struct err *err);
+/* A newer one. */
+int serve_caught_take(struct serve_conn *c, unsigned drive, struct err *err);
+/* The job has everything: drops what it read. */
+void serve_caught_done(struct serve_conn *c);
+/* Drops full ones until s->stop; a thread. */
+void *serve_caught_watch(void *s);
+
 /* serve.c */
 struct serve_session {
 	uint8_t id[16];
@@ -124,6 +165,7 @@ struct serve_session {
 	bool released;        /* the client said that it has everything */
 	uint64_t epoch;       /* of the freezer, 0 = not held yet */
 	uint64_t base[SERVE_MAX_DRIVES]; /* generations at its beginning, without a freezer */
+	uint64_t read;        /* a bit for each drive that it has read from a snapshot */
 	struct serve_limit limit; /* what the client asked for */
 	char job[128];
 };
@@ -131,6 +173,10 @@ struct serve_session {
 struct serve {
 	struct serve_drive drives[SERVE_MAX_DRIVES];
 	unsigned n_drives;
+	struct serve_snapper *snapper;
+	struct serve_caught caught[SERVE_MAX_DRIVES];
+	pthread_mutex_t catching; /* taken before lock */
+	int null;
 	struct net_tls_config tls;
 	const struct net_psk *const *psks;
 	bool allow_plain;
@@ -163,6 +209,7 @@ bool serve_session_intact(struct serve *s, struct serve_session *v);
  * all its sessions, also those that a worker left behind whose machine was reset. */
 void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job);
 void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
+uint64_t serve_number_of(const char *text);
 /* Names the content that the session reads: as PROTOCOL.md, section 6 says. */
 void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
 
@@ -191,6 +238,7 @@ struct serve_conn {
 	uint8_t *in;         /* PROTO_MAX_PAYLOAD */
 	uint8_t *buf;        /* SERVE_BUFFER, aligned: what was read */
 	uint8_t *out;        /* header and payload of a reply */
+	unsigned caught[SERVE_MAX_DRIVES]; /* numbers of the snapshots that it reads, 0 = none yet */
 	uint64_t told_ms;    /* last PROGRESS */
 	uint64_t sent, data; /* bytes on the wire, bytes of drives */
 };

@@ -7,28 +7,49 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "serve/serve-internal.h"
 
 #define STACK (256u << 10) /* locked in memory while frozen */
 
+static int open_drive(struct serve *s, unsigned i, const struct serve_drive_spec *given,
+	struct err *err)
+{
+	struct serve_drive *d = &s->drives[i];
+	struct serve_drive_spec spec = *given;
+	char path[64];
+	int fd;
+	bool caught = serve_caught_open(s, i, &spec, path, &fd);
+
+	if (serve_drive_open(&spec, d, err) < 0) {
+		if (caught)
+			close(fd);
+		return -1;
+	}
+	s->n_drives++;
+	snprintf(d->dev.name, sizeof(d->dev.name), "%s", given->path);
+	log_info("drive %s: %s, %llu bytes%s%s", d->name, given->path,
+		(unsigned long long)d->dev.size, d->no_direct ? ", through the page cache" : "",
+		caught ? ", from snapshots" : "");
+	return caught ? serve_caught_opened(s, i, fd, err) : 0;
+}
+
 static int open_drives(struct serve *s, const struct serve_config *c, struct err *err)
 {
 	if (!c->n_drives || c->n_drives > SERVE_MAX_DRIVES)
 		return err_set(err, ERR_USAGE, "1 to %d drives expected, not %u", SERVE_MAX_DRIVES,
 			c->n_drives);
+	if (c->snapshots && serve_caught_new(s, c, err) < 0)
+		return -1;
 	for (unsigned i = 0; i < c->n_drives; i++) {
 		for (unsigned k = 0; k < i; k++)
 			if (!strcmp(s->drives[k].name, c->drives[i].name))
 				return err_set(err, ERR_USAGE, "drive %s is given twice",
 					s->drives[k].name);
-		if (serve_drive_open(&c->drives[i], &s->drives[i], err) < 0)
+		if (open_drive(s, i, &c->drives[i], err) < 0)
 			return -1;
-		s->n_drives++;
-		log_info("drive %s: %s, %llu bytes%s", s->drives[i].name, c->drives[i].path,
-			(unsigned long long)s->drives[i].dev.size,
-			s->drives[i].no_direct ? ", through the page cache" : "");
 	}
 	return 0;
 }
@@ -79,6 +100,7 @@ void serve_free(struct serve *s)
 	serve_journal_close(s->journal);
 	for (unsigned i = 0; i < s->n_drives; i++)
 		serve_drive_close(&s->drives[i]);
+	serve_caught_free(s);
 	free(s);
 }
 
@@ -111,7 +133,7 @@ static struct serve_session *find_session(struct serve *s, const uint8_t *id)
 	return place;
 }
 
-static uint64_t number_of(const char *text)
+uint64_t serve_number_of(const char *text)
 {
 	uint64_t h = 0xcbf29ce484222325u;
 
@@ -128,7 +150,7 @@ static void note_base(struct serve *s, struct serve_session *v)
 
 	for (unsigned i = 0; !s->freezer && i < s->n_drives; i++) {
 		serve_drive_generation(&s->drives[i], text);
-		v->base[i] = number_of(text);
+		v->base[i] = serve_number_of(text);
 	}
 }
 
@@ -270,7 +292,8 @@ void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char 
 	char text[40];
 
 	serve_generation(s, v, drive, text);
-	snprintf(ret, 40, "%016llx", (unsigned long long)(fixed ? v->base[drive] : number_of(text)));
+	snprintf(ret, 40, "%016llx",
+		(unsigned long long)(fixed ? v->base[drive] : serve_number_of(text)));
 }
 
 static void *conn_thread(void *arg)
@@ -342,10 +365,16 @@ int serve_run(struct serve *s, struct err *err)
 	static const struct timespec pause = { .tv_nsec = 100000000 };
 	struct err failed = ERR_INIT;
 	struct stream *stream;
-	pthread_t thread;
+	pthread_t thread, watcher;
+	bool watched = s->snapper;
 
 	if (pthread_create(&thread, NULL, keeper, s))
 		return err_set(err, ERR_NOMEM, "start a thread");
+	if (watched && pthread_create(&watcher, NULL, serve_caught_watch, s)) {
+		s->stop = true;
+		pthread_join(thread, NULL);
+		return err_set(err, ERR_NOMEM, "start a thread");
+	}
 	while (!s->stop) {
 		if (net_accept(s->listener, &stream, &failed) == 0) {
 			start_conn(s, stream);
@@ -355,6 +384,8 @@ int serve_run(struct serve *s, struct err *err)
 		}
 	}
 	pthread_join(thread, NULL);
+	if (watched)
+		pthread_join(watcher, NULL);
 	pthread_mutex_lock(&s->lock);
 	for (struct serve_conn *c = s->conns; c; c = c->next)
 		shutdown(net_fd(c->stream), SHUT_RD);

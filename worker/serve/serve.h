@@ -6,6 +6,7 @@
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct serve_config {
 	unsigned freeze_s;     /* longest time the file systems are held; 0 = never freeze */
 	unsigned grace_s;      /* held so long for a client that lost its connection */
 	struct capture_hooks hooks; /* around each freeze */
+	bool snapshots;        /* LVM volumes are served from snapshots */
 	bool all_blocks;       /* also read what frozen file systems do not use */
 };
 
@@ -46,5 +48,14 @@ uint16_t serve_port(const struct serve *s);
 int serve_run(struct serve *s, struct err *err);
 void serve_stop(struct serve *s); /* async-signal-safe */
 void serve_free(struct serve *s);
+
+/* logpipe.c: a log that no frozen file system can stop */
+struct serve_log {
+	int fd, pipe;
+	pthread_t thread;
+};
+/* Standard error goes through a pipe and a thread until serve_log_end. */
+int serve_log_detach(struct serve_log *ret, struct err *err);
+void serve_log_end(struct serve_log *l);
 
 #endif

@@ -81,6 +81,8 @@ static int server_error(struct source_chan *c, const struct proto_frame *f, stru
 		err->code = ERR_SRC_CHANGED;
 	else if (err->sys == EPERM)
 		err->code = ERR_SRC_HOOK;
+	else if (err->sys == ENOSPC || err->sys == EBUSY)
+		err->code = ERR_SRC_SNAPSHOT;
 	return peer_text(d, f, err);
 }
 

@@ -20,6 +20,7 @@ struct drive {
 	uint16_t port;
 	bool tls, known;          /* known: it was open once, so the source is what it should be */
 	bool live;                /* what is read may change: nothing is held still for it */
+	bool newer;               /* under lock: a snapshot that there was is not good enough */
 	struct net_psk psk;
 	struct proto_hello hello; /* the same for all connections: one session */
 	pthread_mutex_t lock;     /* what follows */

@@ -130,11 +130,37 @@ static int let_move(struct source_chan *c, struct err *err)
 	return source_drive_ask(c, &f, NULL, PROTO_DONE, &reply, err);
 }
 
+/* The first connection of a session, the others wait: asks for a newer point in time. A server without
+ * snapshots has that for each session. */
+static int get_newer(struct source_chan *c, struct err *err)
+{
+	struct drive *v = c->src->priv;
+	struct drive_chan *d = c->priv;
+	struct proto_frame reply, f = { .type = PROTO_SNAPSHOT };
+	struct proto_disk k;
+	int r = 0;
+
+	pthread_mutex_lock(&v->lock);
+	if (v->newer) {
+		r = find_drive(c, false, &k, err);
+		f.disk = d->disk;
+		if (!r)
+			r = source_drive_ask(c, &f, NULL, PROTO_DISK_LIST, &reply, err);
+		if (r < 0 && err->sys == EOPNOTSUPP) {
+			err_clear(err);
+			r = 0;
+		}
+		v->newer = r < 0;
+	}
+	pthread_mutex_unlock(&v->lock);
+	return r;
+}
+
 static int drive_chan_open(struct source_chan *c, struct err *err)
 {
 	const struct drive *v = c->src->priv;
 
-	if (connect_drive(c, err) < 0 || (v->live && let_move(c, err) < 0))
+	if (connect_drive(c, err) < 0 || (v->live && let_move(c, err) < 0) || get_newer(c, err) < 0)
 		return -1;
 	return find_again(c, err);
 }
@@ -226,6 +252,7 @@ static int drive_live(struct source *s, bool live, struct err *err)
 	struct drive *v = s->priv;
 
 	v->live = live;
+	v->newer = true;
 	return new_session(s, err);
 }
 

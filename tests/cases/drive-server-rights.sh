@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Once its drives and its port are open, source-server has no capabilities and cannot gain any; it
-# serves and keeps journals as before. With file systems to freeze it keeps what that needs.
+# Once its drives and its port are open, source-server has no capabilities and cannot gain any, and
+# only the system calls that it needs (unit/serve/test-filter); it serves and keeps journals as
+# before. With file systems to freeze it keeps what that needs.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 requires ss /usr/bin/python3
@@ -19,6 +20,7 @@ expect() { # CAPABILITIES
 	done
 	[ "$(field CapInh)" = 0000000000000000 ] || fail "CapInh is $(field CapInh)"
 	[ "$(field NoNewPrivs)" = 1 ] || fail "it may gain privileges"
+	[ "$(field Seccomp)" = 2 ] || fail "its system calls are not filtered"
 }
 copy() {
 	rm -f "$work/dst"

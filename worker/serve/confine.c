@@ -20,14 +20,12 @@ static int drop_bounding(uint32_t keep, struct err *err)
 	return 0;
 }
 
-int serve_confine(struct serve *s, struct err *err)
+static int drop_capabilities(struct serve *s, struct err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2];
 	uint32_t keep = s->writes ? 1u << CAP_DAC_OVERRIDE : 0;
 
-	if (s->freezer)
-		return 0;
 	if (syscall(SYS_capget, &head, caps) < 0)
 		return err_sys(err, ERR_INTERNAL, "read capabilities");
 	for (unsigned i = 0; i < 2; i++) {
@@ -43,4 +41,14 @@ int serve_confine(struct serve *s, struct err *err)
 		return err_sys(err, ERR_INTERNAL, "drop capabilities");
 	log_debug("goes on without capabilities%s", s->writes ? " but those for --state-dir" : "");
 	return 0;
+}
+
+int serve_confine(struct serve *s, struct err *err)
+{
+	if (!s->freezer && drop_capabilities(s, err) < 0)
+		return -1;
+	/* The operator's programs would inherit it. */
+	if (s->freezer && s->hooks)
+		return 0;
+	return serve_filter(s->writes, s->freezer, err);
 }

@@ -114,6 +114,10 @@ void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_
 /* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 
+/* filter.c: all system calls fail from here on but those of a server that keeps journals, that holds
+ * file systems still. Of this thread and those it starts. */
+int serve_filter(bool state, bool freezer, struct err *err);
+
 /* snapper.c: the process for snapshots */
 struct serve_snapper;
 /* *ret is NULL when no drive is an LVM volume. Removes what an earlier process left. Forks. */
@@ -181,6 +185,7 @@ struct serve {
 	const struct net_psk *const *psks;
 	bool allow_plain;
 	bool writes; /* has a folder of journals */
+	bool hooks;  /* runs programs of the operator */
 	struct listener *listener;
 	struct serve_limit limit;
 	struct serve_freezer *freezer;

@@ -59,6 +59,7 @@ static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 	s->psks = c->psks;
 	s->allow_plain = c->allow_plain;
 	s->writes = c->state_dir;
+	s->hooks = c->hooks.before_freeze || c->hooks.after_thaw;
 	s->tls = (struct net_tls_config){ .psks = c->psks, .tls13_only = true };
 	if (!c->psks && !c->allow_plain)
 		return err_set(err, ERR_USAGE, "no pre-shared key, and plain is not allowed");

@@ -40,8 +40,9 @@ struct serve;
 
 /* Opens the drives, listens, starts the thaw watchdog. Before any thread of the process. */
 int serve_start(const struct serve_config *c, struct serve **ret, struct err *err);
-/* Gives up for good what serving needs no more: all capabilities, and gaining any. Not while there are
- * file systems to freeze. Before any thread of the process. */
+/* Gives up for good what serving needs no more: all capabilities, and gaining any, unless there are
+ * file systems to freeze; all system calls but those it needs, unless there are programs to run around
+ * that. Before any thread of the process. */
 int serve_confine(struct serve *s, struct err *err);
 uint16_t serve_port(const struct serve *s);
 /* Serves until serve_stop; thaws and ends all connections before it returns. */

@@ -24,12 +24,13 @@ enum {
 	OPT_DELTA = 256, OPT_BITMAP, OPT_VERIFY, OPT_RESUME, OPT_TARGET_ZERO, OPT_CONNECTIONS,
 	OPT_BANDWIDTH, OPT_NO_COMPRESS, OPT_PROGRESS, OPT_JSON, OPT_BAD_RANGES, OPT_JOURNAL,
 	OPT_ALLOW_PLAIN, OPT_STALL, OPT_DEBUG, OPT_JOB_ID, OPT_HELP, OPT_MEMORY,
-	OPT_LIVE, OPT_DOWNTIME,
+	OPT_LIVE, OPT_DOWNTIME, OPT_SINCE,
 };
 
 static const struct option options[] = {
 	{ "delta", no_argument, NULL, OPT_DELTA },
 	{ "bitmap", required_argument, NULL, OPT_BITMAP },
+	{ "since", required_argument, NULL, OPT_SINCE },
 	{ "verify", required_argument, NULL, OPT_VERIFY },
 	{ "resume", no_argument, NULL, OPT_RESUME },
 	{ "live-passes", required_argument, NULL, OPT_LIVE },
@@ -58,6 +59,8 @@ static const char usage_text[] =
 	"          file:PATH\n"
 	"  TARGET  block device or file\n"
 	"  --delta             compare with the target, transfer what differs\n"
+	"  --since STATE       with --delta: only what the source knows to have changed since\n"
+	"                      (source_state of the copy that the target is, and nobody wrote to it)\n"
 	"  --bitmap NAME       with --delta: only what qemu:dirty-bitmap:NAME calls dirty\n"
 	"  --resume            continue an interrupted copy\n"
 	"  --journal FILE      keep what is durable there, for sources without a journal\n"
@@ -126,6 +129,11 @@ static int take_value(struct args *a, int c, const char *v)
 	switch (c) {
 	case OPT_BITMAP:
 		a->source.bitmap = v;
+		return 0;
+	case OPT_SINCE:
+		if (!*v || strlen(v) > 39)
+			return -1;
+		a->source.since = v;
 		return 0;
 	case OPT_BAD_RANGES:
 		a->copy.bad_ranges = v;
@@ -227,8 +235,8 @@ static int parse_args(int argc, char **argv, struct args *a)
 		fputs("worker copy: --downtime needs --live-passes\n", stderr);
 		return -1;
 	}
-	if (a->source.bitmap && !a->copy.delta) {
-		fputs("worker copy: --bitmap needs --delta\n", stderr);
+	if ((a->source.bitmap || a->source.since) && !a->copy.delta) {
+		fputs("worker copy: --bitmap and --since need --delta\n", stderr);
 		return -1;
 	}
 	return 0;

@@ -67,6 +67,7 @@ struct copy_result {
 	double final_seconds;  /* of the pass that counts, and of verifying */
 	double seconds, cpu_seconds;
 	uint64_t bad_bytes;    /* could not be read; listed in bad_ranges */
+	char source_state[40]; /* what was copied, "" = it has no name, or not all of it was */
 	char root_hash[33];    /* hex XXH3-128 over the leaf hashes, "" if not computed */
 };
 

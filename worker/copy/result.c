@@ -39,7 +39,8 @@ void copy_result_json(const struct copy_result *r, const struct err *err, struct
 	ok = ok && yyjson_mut_obj_add_real(doc, root, "seconds", r->seconds) &&
 		yyjson_mut_obj_add_real(doc, root, "final_seconds", r->final_seconds) &&
 		yyjson_mut_obj_add_real(doc, root, "cpu_seconds", r->cpu_seconds) &&
-		yyjson_mut_obj_add_str(doc, root, "root_hash", r->root_hash);
+		yyjson_mut_obj_add_str(doc, root, "root_hash", r->root_hash) &&
+		yyjson_mut_obj_add_str(doc, root, "source_state", r->source_state);
 	errors = ok ? yyjson_mut_obj_add_arr(doc, root, "errors") : NULL;
 	if (errors && (!err || err->code == ERR_NONE || add_error(doc, errors, err)))
 		text = yyjson_mut_write(doc, 0, NULL);

@@ -490,6 +490,8 @@ int copy_run(struct source *src, struct sink *dst, const struct copy_options *op
 	if (!r)
 		r = run(job, err);
 	fill_result(job, begin, cpu, &wire, sink.written, ret);
+	if (!r && !job->bad && !opt->live_only)
+		source_state(src, ret->source_state);
 	release(job);
 	return r;
 }

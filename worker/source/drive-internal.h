@@ -23,6 +23,7 @@ struct drive {
 	bool newer;               /* under lock: a snapshot that there was is not good enough */
 	struct net_psk psk;
 	struct proto_hello hello; /* the same for all connections: one session */
+	_Atomic bool untracked;   /* the server cannot tell what changed since source_options.since */
 	pthread_mutex_t lock;     /* what follows */
 	char state[40];           /* what all connections that read must find */
 	bool has_state;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "source/drive-internal.h"
 
 #define PING_AFTER_MS 10000
@@ -92,6 +93,28 @@ int source_drive_reap(struct source_chan *c, unsigned timeout_ms, struct source_
 	return 0;
 }
 
+/* 1 an EXTENT_LIST came, 0 the server cannot tell, -1 failed. */
+static int changed(struct source_chan *c, uint64_t off, struct proto_frame *reply, struct err *err)
+{
+	struct drive_chan *d = c->priv;
+	struct drive *v = c->src->priv;
+	const char *since = c->src->opt.since;
+	struct proto_frame f = { .type = PROTO_CHANGED, .disk = d->disk, .off = off,
+		.len = since ? (uint32_t)strlen(since) : 0 };
+
+	if (!since || v->untracked)
+		return 0;
+	if (source_drive_ask(c, &f, since, PROTO_EXTENT_LIST, reply, err) == 0)
+		return 1;
+	if (err->sys != EOPNOTSUPP)
+		return -1;
+	if (!atomic_exchange(&v->untracked, true))
+		log_info("%s: it cannot tell what changed since %s: everything is compared",
+			c->src->name, since);
+	err_clear(err);
+	return 0;
+}
+
 int source_drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
 {
@@ -101,9 +124,12 @@ int source_drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 		.raw = units < UINT32_MAX ? (uint32_t)units : 0 };
 	struct proto_extent *list = (void *)d->scratch; /* 64 KiB, too much for a stack */
 	size_t n;
+	int told = changed(c, off, &reply, err);
 
 	_Static_assert(PROTO_MAX_EXTENTS * sizeof(*list) <= PROTO_MAX_READ, "size of scratch");
-	if (source_drive_ask(c, &f, NULL, PROTO_EXTENT_LIST, &reply, err) < 0) {
+	if (told < 0)
+		return -1;
+	if (!told && source_drive_ask(c, &f, NULL, PROTO_EXTENT_LIST, &reply, err) < 0) {
 		*degrade = err->code == ERR_SRC_READ;
 		return -1;
 	}
@@ -114,7 +140,9 @@ int source_drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 		n = max;
 	for (size_t i = 0; i < n; off += list[i++].len)
 		ret[i] = (struct source_extent){ .off = off, .len = list[i].len,
-			.kind = list[i].kind == 1 ? SOURCE_ZERO : SOURCE_DATA };
+			.kind = list[i].kind == 1 ? SOURCE_ZERO
+				: list[i].kind == PROTO_UNCHANGED && told ? SOURCE_UNCHANGED
+				: SOURCE_DATA };
 	*ret_n = n;
 	return 0;
 }

@@ -209,7 +209,7 @@ static int learn(struct source *s, struct err *err)
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
 		.max_channels = d->welcome.max_connections,
 		.max_request = longest_request(&d->welcome),
-		.extents = k.extents, .rotational = k.rotational };
+		.extents = k.extents || s->opt.since, .rotational = k.rotational };
 	snprintf(s->info.serial, sizeof(s->info.serial), "%s", k.serial);
 	snprintf(s->info.model, sizeof(s->info.model), "%s", k.model);
 	snprintf(s->info.generation, sizeof(s->info.generation), "%s", k.generation);
@@ -293,6 +293,16 @@ static int drive_open(struct source *s, const struct source_uri *u, struct err *
 	return new_session(s, err) < 0 ? -1 : learn(s, err);
 }
 
+static void drive_state(struct source *s, char ret[40])
+{
+	struct drive *v = s->priv;
+
+	pthread_mutex_lock(&v->lock);
+	if (v->has_state)
+		memcpy(ret, v->state, sizeof(v->state));
+	pthread_mutex_unlock(&v->lock);
+}
+
 static int drive_finish(struct source *s, struct err *err)
 {
 	struct source_chan c = { .src = s };
@@ -337,5 +347,6 @@ const struct source_ops source_drive_ops = {
 	.limit = source_drive_limit,
 	.begin_anew = new_session,
 	.live = drive_live,
+	.state = drive_state,
 	.resume = source_drive_resume,
 };

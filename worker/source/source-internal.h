@@ -89,6 +89,8 @@ struct source_ops {
 	int (*live)(struct source *s, bool live, struct err *err);
 	/* As source_begin_anew. NULL: chan_open never fails with SRC_CHANGED. */
 	int (*begin_anew)(struct source *s, struct err *err);
+	/* As source_state; NULL: its content has no name. */
+	void (*state)(struct source *s, char ret[40]);
 	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */
 	int (*finish)(struct source *s, struct err *err);
 	int (*resume)(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,

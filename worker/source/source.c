@@ -36,7 +36,7 @@ static int copy_string(const char **field, struct err *err)
 
 static int copy_options(struct source *s, const struct source_options *opt, struct err *err)
 {
-	const char **strings[] = { &s->opt.bitmap, &s->opt.psk, &s->opt.job_id };
+	const char **strings[] = { &s->opt.bitmap, &s->opt.since, &s->opt.psk, &s->opt.job_id };
 	int failed = 0;
 
 	if (opt)
@@ -112,6 +112,7 @@ void source_close(struct source *s)
 	if (s->opt.psk)
 		explicit_bzero((char *)s->opt.psk, strlen(s->opt.psk));
 	free((char *)s->opt.bitmap);
+	free((char *)s->opt.since);
 	free((char *)s->opt.psk);
 	free((char *)s->opt.job_id);
 	free(s);
@@ -365,6 +366,13 @@ int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *r
 int source_limit(struct source_chan *c, uint64_t rate, struct err *err)
 {
 	return c->src->ops->limit ? c->src->ops->limit(c, rate, err) : 0;
+}
+
+void source_state(struct source *s, char ret[40])
+{
+	ret[0] = '\0';
+	if (s->ops->state)
+		s->ops->state(s, ret);
 }
 
 int source_begin_anew(struct source *s, struct err *err)

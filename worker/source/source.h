@@ -25,7 +25,7 @@ struct source_hash {
 enum source_extent_kind {
 	SOURCE_DATA,    /* must be read */
 	SOURCE_ZERO,    /* reads as zeroes */
-	SOURCE_UNCHANGED, /* by a tracker asked for with source_options.bitmap */
+	SOURCE_UNCHANGED, /* by a tracker asked for with source_options.bitmap or since */
 };
 struct source_extent {
 	uint64_t off, len;
@@ -68,6 +68,7 @@ struct source_info {
 
 struct source_options {
 	const char *bitmap;         /* NBD: narrow to qemu:dirty-bitmap:NAME; NULL = all */
+	const char *since;          /* drive protocol: what changed since this state; NULL = all */
 	const char *psk;            /* "user:hex", overrides psk-file= of the URI */
 	bool allow_plain;           /* tw:// */
 	bool compress;              /* ask for LZ4 where the transport has it */
@@ -89,6 +90,8 @@ int source_open(const char *uri, const struct source_options *opt, struct source
 	struct err *err);
 void source_close(struct source *s);
 const struct source_info *source_get_info(const struct source *s);
+/* Names the content that is read, for source_options.since of a later copy; "" = it has no name. */
+void source_state(struct source *s, char ret[40]);
 const char *source_name(const struct source *s); /* for messages; never holds a secret */
 void source_get_counters(const struct source *s, struct source_counters *ret);
 

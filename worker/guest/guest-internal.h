@@ -333,6 +333,7 @@ bool guest_plan_writes(const struct guest *g, const char *step);
 int guest_verify(struct guest *g, struct err *err);
 /* The error that no preparation of ours can mend, before anything is written. */
 int guest_check_hope(struct guest *g, struct err *err);
+int guest_check_firmware(const struct guest *g, struct err *err);
 /* What stands in the way of booting on virtio goes to because[]. Returns how many reasons. */
 int guest_judge(struct guest *g, struct err *err);
 

@@ -67,6 +67,7 @@ struct guest_options {
 	int n_extensions;
 	bool in_target;            /* this machine is the target VM: its adapters, buses and firmware
 	                            * are those the guest will meet */
+	bool firmware_stays;       /* the guest will start from it: one made for the other is refused */
 	bool remove_tools;         /* default in the job: true */
 	bool cloud_init_anew;      /* it may take the target for a new instance */
 	bool relabel;              /* SELinux: all files, at the guest's first boot */

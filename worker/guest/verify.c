@@ -92,6 +92,18 @@ static void judge_kernels(struct judging *j)
 		reason(j, last);
 }
 
+/* BIOS needs its loader, UEFI an ESP; a guest that has both starts from either. */
+int guest_check_firmware(const struct guest *g, struct err *err)
+{
+	const char *vm = g->opt->firmware, *made_for = g->facts.firmware;
+
+	if (!vm || !g->opt->firmware_stays || !strcmp(vm, made_for) ||
+		(!strcmp(vm, "uefi") && g->facts.boot.esp[0]))
+		return 0;
+	return err_set(err, ERR_FW_MISMATCH, "the guest starts from %s only, this VM has %s",
+		strcmp(made_for, "uefi") ? "BIOS" : "UEFI", strcmp(vm, "uefi") ? "BIOS" : "UEFI");
+}
+
 int guest_check_hope(struct guest *g, struct err *err)
 {
 	int bootable = 0, able = 0, planned = 0, ready = 0;
@@ -118,7 +130,7 @@ int guest_check_hope(struct guest *g, struct err *err)
 	if (!ready && !planned)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "no way to put virtio drivers into the "
 			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name : "this system");
-	return 0;
+	return guest_check_firmware(g, err);
 }
 
 int guest_judge(struct guest *g, struct err *err)

@@ -231,6 +231,8 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.addresses = j->prepare.addresses,
 		.n_addresses = j->prepare.n_addresses,
 		.in_target = r->env->image,
+		/* Who prepares in place starts the guest elsewhere. */
+		.firmware_stays = r->env->image && j->mode != JOB_PREPARE,
 		.remove_tools = j->prepare.remove_tools,
 		.cloud_init_anew = j->prepare.cloud_init_anew,
 		.relabel = j->prepare.relabel,

@@ -262,6 +262,33 @@ TEST(shell_values)
 	CHECK_STR(s, "Deb");
 }
 
+static enum err_code fits(const char *made_for, const char *esp, const char *vm, bool stays)
+{
+	struct guest_options opt = { .firmware = vm, .firmware_stays = stays };
+	struct guest *g = calloc(1, sizeof(*g));
+	struct err err = ERR_INIT;
+
+	if (!g)
+		return ERR_NOMEM;
+	g->opt = &opt;
+	snprintf(g->facts.firmware, sizeof(g->facts.firmware), "%s", made_for);
+	snprintf(g->facts.boot.esp, sizeof(g->facts.boot.esp), "%s", esp);
+	CHECK((guest_check_firmware(g, &err) < 0) == (err.code != 0));
+	free(g);
+	return err.code;
+}
+
+TEST(firmware)
+{
+	CHECK_U64(fits("uefi", "/boot/efi", "bios", true), ERR_FW_MISMATCH);
+	CHECK_U64(fits("bios", "", "uefi", true), ERR_FW_MISMATCH);
+	CHECK_U64(fits("bios", "/boot/efi", "uefi", true), 0);
+	CHECK_U64(fits("uefi", "/boot/efi", "uefi", true), 0);
+	CHECK_U64(fits("bios", "", "bios", true), 0);
+	CHECK_U64(fits("uefi", "/boot/efi", "bios", false), 0);
+	CHECK_U64(fits("uefi", "/boot/efi", NULL, true), 0);
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
 	TEST_ENTRY(volumes, "what a name of a device means"),
@@ -273,6 +300,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
+	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(shell_values, "KEY=value files"),
 };
 TEST_MAIN(tests)

@@ -76,7 +76,9 @@ static const char usage_text[] =
 	"  --stall SECONDS     give up when no byte came for so long (default: 600)\n"
 	"  --job-id ID         name of the job in the source's journal\n"
 	"  --progress          a bar on a terminal, lines otherwise\n"
-	"  --json              the result as one JSON line at the end of standard output\n";
+	"  --json              the result as one JSON line at the end of standard output\n"
+	"  --debug             more lines in the log\n"
+	"  --help              this text\n";
 
 struct args {
 	struct source_options source;

@@ -17,7 +17,8 @@ declare -A vm_pid=() vm_fd=()
 vm_seq=0
 
 # One emulator run at a time on a machine: a second one disturbs the first one's timers. A pair of
-# source and target counts as one run. A caller who holds the lock sets TW_QEMU_LOCKED.
+# source and target counts as one run. A caller who holds the lock sets TW_QEMU_LOCKED. The file
+# TW_CLOCK is told who waits: a test's deadline does not run meanwhile.
 vm_lock()
 {
 	local file=${TW_QEMU_LOCK:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/qemu.lock}
@@ -31,7 +32,9 @@ vm_lock()
 	exec {vm_lock_fd}>"$file"
 	if ! flock -n "$vm_lock_fd"; then
 		echo "waiting for another emulator run to end" >&2
+		[ -z "${TW_CLOCK:-}" ] || echo waiting >>"$TW_CLOCK"
 		flock -w "${1:-7200}" "$vm_lock_fd" || return 1
+		[ -z "${TW_CLOCK:-}" ] || echo locked >>"$TW_CLOCK"
 	fi
 	export TW_QEMU_LOCKED=1
 }
@@ -52,6 +55,7 @@ vm_under_flock()
 vm_unlock()
 {
 	[ -n "${vm_lock_fd:-}" ] || return 0
+	flock -u "$vm_lock_fd" # whatever has inherited it
 	exec {vm_lock_fd}>&-
 	unset vm_lock_fd TW_QEMU_LOCKED
 }

@@ -237,7 +237,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
+		" [--dry-run|--rehearse|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -250,6 +250,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "tool-timeout", required_argument, NULL, 'T' },
 		{ "keep-tools", no_argument, NULL, 't' }, { "cloud-init-anew", no_argument, NULL, 'c' },
 		{ "relabel", no_argument, NULL, 'l' }, { "address", required_argument, NULL, 'a' },
+		{ "rehearse", no_argument, NULL, 'R' },
 		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -257,8 +258,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?' || (inspect && strchr("dutclxa", c)) ||
-			(strchr("du", c) && q->opt.action != GUEST_APPLY))
+		if (c == '?' || (inspect && strchr("dutclxaR", c)) ||
+			(strchr("duR", c) && (q->opt.action != GUEST_APPLY || q->opt.rehearse)))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
 			q->opt.action = c == 'd' ? GUEST_DRY_RUN : GUEST_UNDO;
@@ -266,6 +267,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		q->quiet |= c == 'q' || c == 'j';
 		q->opt.cloud_init_anew |= c == 'c';
 		q->opt.relabel |= c == 'l';
+		q->opt.rehearse |= c == 'R';
 		if (c == 't')
 			q->opt.remove_tools = false;
 		if (c == 'r')

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "block/block.h"
 
 #define FS_PATH_MAX 4096
 
@@ -123,6 +124,21 @@ enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, 
 	const void *key, size_t len, struct fs_layer **ret, struct err *err);
 /* Gives an open volume another name below /dev/mapper, also while it is mounted. */
 int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, struct err *err);
+
+/* snapshot.c: a disk as it is, and what is written to it goes to memory and is lost at the end. */
+struct fs_snapshot {
+	char name[32], node[64];  /* node: "/dev/mapper/NAME"; "" = closed */
+	struct block_loop store;
+};
+#define FS_SNAPSHOT_INIT { .store = BLOCK_LOOP_INIT }
+#define FS_SNAPSHOT_FULL UINT64_MAX
+/* bytes: room for changes; once they are used up the snapshot fails every request. */
+int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint64_t bytes,
+	struct fs_snapshot *ret, struct err *err);
+/* Bytes of changes, FS_SNAPSHOT_FULL when they did not find room. */
+int fs_snapshot_used(struct fs_stack *s, const struct fs_snapshot *snap, uint64_t *ret,
+	struct err *err);
+int fs_snapshot_close(struct fs_stack *s, struct fs_snapshot *snap, struct err *err);
 
 /* root.c: paths are absolute within the guest. */
 struct fs_root {

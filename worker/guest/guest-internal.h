@@ -195,7 +195,15 @@ struct guest {
 	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions;
 	const char *step;    /* running */
 	double step_begin;
+	struct guest_rehearsal *rehearsal; /* NULL = the disks themselves */
+	uint64_t rehearsed_bytes;
 };
+
+/* rehearse.c: from begin to end g->opt->disks are snapshots; end is due after a failed begin too. */
+int guest_rehearse_begin(struct guest *g, struct err *err);
+/* Memory that the changes took; fails with NOMEM when it was not enough. */
+int guest_rehearse_used(struct guest *g, uint64_t *ret, struct err *err);
+int guest_rehearse_end(struct guest *g, struct err *err);
 
 int guest_open_disks(struct guest *g, struct err *err);
 int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct err *err);

@@ -102,6 +102,11 @@ static int run(struct guest *g, const char **ret_verdict, struct err *err)
 {
 	int result;
 
+	if (g->opt->rehearse) {
+		guest_report_step(g, "rehearsal", "snapshots of the disks, in memory");
+		if (guest_rehearse_begin(g, err) < 0)
+			return -1;
+	}
 	if (guest_run_pre_mount(g, err) < 0)
 		return -1;
 	guest_report_step(g, "disks", NULL);
@@ -154,6 +159,13 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 	if (!result && opt->action == GUEST_UNDO)
 		verdict = "undone";
 	guest_report_step_end(g);
+	if (g->rehearsal && guest_rehearse_used(g, &g->rehearsed_bytes, &late) < 0) {
+		/* memory that ran out is the cause of whatever else failed */
+		*err = late;
+		result = -1;
+		verdict = "does-not-boot";
+	}
+	err_clear(&late);
 	/* The report looks at free space, so it comes before the end of the mounts. */
 	if (g->doc)
 		guest_report_finish(g, verdict, result ? err : NULL, report);
@@ -170,6 +182,11 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 		result = -1;
 	}
 	guest_close_disks(g);
+	err_clear(&late);
+	if (g->rehearsal && guest_rehearse_end(g, &late) < 0 && !result) {
+		*err = late;
+		result = -1;
+	}
 	free_guest(g);
 	if (!result && report && report->failed)
 		return err_set(err, ERR_NOMEM, "write the report: out of memory");

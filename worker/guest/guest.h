@@ -71,6 +71,7 @@ struct guest_options {
 	bool remove_tools;         /* default in the job: true */
 	bool cloud_init_anew;      /* it may take the target for a new instance */
 	bool relabel;              /* SELinux: all files, at the guest's first boot */
+	bool rehearse;             /* GUEST_APPLY on snapshots of the disks in memory, then thrown away */
 	bool write_nvram;          /* Boot#### entry through efivarfs; only in the image */
 	const char *work_dir;      /* existing directory on a RAM file system for mounts */
 	unsigned tool_timeout_s;   /* limit for one command of the guest; 0 = 900 */
@@ -84,7 +85,7 @@ struct guest_options {
 
 /* report receives one JSON object in every case in which an inspection was possible, also when
  * -1 is returned: {verdict ("boots", "boots-after-preparation", "does-not-boot"), because[],
- * facts, plan[{step, kind, path, why}], changes[{path, change, sha256_before, sha256_after,
+ * rehearsal {memory_bytes} (of one), facts, plan[{step, kind, path, why}], changes[{path, change, sha256_before, sha256_after,
  * backup}], extensions[{index, when, status, output}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
  * lists every path that differs from the copied guest, backups and journal included. */
 int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err);

@@ -340,6 +340,9 @@ void guest_report_finish(struct guest *g, const char *verdict, const struct err 
 	yyjson_mut_doc_set_root(g->doc, root);
 	put(g, root, "verdict", verdict);
 	yyjson_mut_obj_add_val(g->doc, root, "because", g->because);
+	if (g->opt->rehearse)
+		yyjson_mut_obj_add_uint(g->doc, yyjson_mut_obj_add_obj(g->doc, root, "rehearsal"),
+			"memory_bytes", g->rehearsed_bytes);
 	yyjson_mut_obj_add_val(g->doc, root, "facts", facts(g));
 	yyjson_mut_obj_add_val(g->doc, root, "plan", plan(g));
 	yyjson_mut_obj_add_val(g->doc, root, "changes", g->changes);

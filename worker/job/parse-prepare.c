@@ -147,6 +147,7 @@ static const struct job_key prepare_keys[] = {
 	{ "addresses", read_addresses, JOB_FIELD(job, prepare.addresses) },
 	{ "remove_tools", job_read_bool, JOB_FIELD(job, prepare.remove_tools) },
 	{ "dry_run", job_read_bool, JOB_FIELD(job, prepare.dry_run) },
+	{ "rehearse", job_read_bool, JOB_FIELD(job, prepare.rehearse) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
 	{ "cloud_init_anew", job_read_bool, JOB_FIELD(job, prepare.cloud_init_anew) },
 	{ "relabel", job_read_bool, JOB_FIELD(job, prepare.relabel) },
@@ -175,6 +176,8 @@ int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *
 		return job_read_fail_key(r, "guest", "must be \"auto\" or a root device");
 	if (j->prepare.dry_run && j->prepare.undo)
 		return job_read_fail_key(r, "undo", "and dry_run exclude each other");
+	if (j->prepare.rehearse && (j->prepare.dry_run || j->prepare.undo))
+		return job_read_fail_key(r, "rehearse", "excludes dry_run and undo");
 	return 0;
 }
 

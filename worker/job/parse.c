@@ -193,8 +193,9 @@ static int check_together(struct job_reader *r, const struct job *j)
 		return job_read_fail_key(r, "prepare", "is switched off in mode prepare");
 	if (j->mode != JOB_PREPARE && !*j->source.url)
 		return job_read_fail_key(r, "source", "missing");
-	if (j->mode != JOB_PREPARE && (j->prepare.dry_run || j->prepare.undo))
-		return job_read_fail_key(r, "prepare", "dry_run and undo need mode prepare");
+	if (j->mode != JOB_PREPARE && (j->prepare.dry_run || j->prepare.undo ||
+		j->prepare.rehearse))
+		return job_read_fail_key(r, "prepare", "dry_run, rehearse and undo need mode prepare");
 	for (i = 0; i < j->n_drives; i++) {
 		const struct job_drive *d = &j->drives[i];
 		size_t list = job_read_push_key(r, "drives");

@@ -185,7 +185,7 @@ static int attempt(struct job_runner *r, struct err *err)
 	forget_attempt(r);
 	if (job_preflight(r, err) < 0 || job_cancelled(r, err) < 0)
 		return -1;
-	if (copies || !r->job->prepare.dry_run)
+	if (copies || (!r->job->prepare.dry_run && !r->job->prepare.rehearse))
 		keep_running(r);
 	if (copies) {
 		job_set_state(r, JOB_COPY, NULL);

@@ -236,6 +236,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.remove_tools = j->prepare.remove_tools,
 		.cloud_init_anew = j->prepare.cloud_init_anew,
 		.relabel = j->prepare.relabel,
+		.rehearse = j->prepare.rehearse,
 		.write_nvram = j->prepare.nvram && r->env->image,
 		.work_dir = work_dir,
 		.tool_timeout_s = j->prepare.tool_timeout_s,
@@ -326,7 +327,7 @@ int job_stage_prepare(struct job_runner *r, struct err *err)
 	}
 	if (!r->job->prepare.enabled)
 		return 0;
-	for (i = 0; i < r->job->n_drives && !r->job->prepare.dry_run; i++)
+	for (i = 0; i < r->job->n_drives && !r->job->prepare.dry_run && !r->job->prepare.rehearse; i++)
 		note_written(r, i);
 	return run_guest(r, err);
 }

@@ -84,6 +84,21 @@ int boot_files(const struct fs_root *r, const struct boot_config *c, struct boot
 int boot_entries(const struct fs_root *r, const struct boot_config *c, boot_entry_fn each,
 	void *ctx, struct err *err);
 
+/* uki.c: unified kernel images */
+enum { BOOT_UKI_LINUX, BOOT_UKI_INITRD, BOOT_UKI_CMDLINE, BOOT_UKI_OSREL, BOOT_UKI_UNAME,
+	BOOT_UKI_SECTIONS };
+struct boot_uki_part {
+	uint64_t off, len; /* in the file, len 0 = no such section */
+};
+struct boot_uki {
+	struct boot_uki_part part[BOOT_UKI_SECTIONS];
+	char uname[96], cmdline[4096]; /* "" = none; boot_uki_read only */
+};
+/* head: the first len bytes of a file of file_size. False: not such an image. */
+bool boot_uki_parse(const void *head, size_t len, uint64_t file_size, struct boot_uki *ret);
+/* 0, 1 when the file is not such an image, -1. */
+int boot_uki_read(const struct fs_root *r, const char *path, struct boot_uki *ret, struct err *err);
+
 /* efi.c */
 struct boot_copy {
 	char from[256], to[256];

@@ -64,7 +64,7 @@ int guest_op_add_line(struct guest *g, const char *path, const char *line, const
 
 static bool needs_build(const struct guest_kernel *k, bool links)
 {
-	return k->bootable && *k->initrd &&
+	return k->bootable && *k->initrd && !k->unified &&
 		(links || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed));
 }
 
@@ -89,7 +89,7 @@ int guest_plan_initrd(struct guest *g, struct err *err)
 		const struct guest_kernel *k = &g->facts.kernels[i];
 		struct guest_op *op;
 
-		if (!k->bootable || !*k->initrd)
+		if (!k->bootable || !*k->initrd || k->unified)
 			continue;
 		op = guest_op_add(g, OP_INITRD, k->initrd, NULL, "%s for kernel %s, with virtio drivers",
 			b->name, k->version);

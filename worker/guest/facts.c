@@ -127,6 +127,7 @@ struct initrd_look {
 	struct guest *g;
 	struct guest_kernel *k;
 	int fd;
+	uint64_t left; /* of a unified image's part */
 };
 
 static ssize_t read_fd(void *ctx, void *buf, size_t len)
@@ -134,9 +135,13 @@ static ssize_t read_fd(void *ctx, void *buf, size_t len)
 	struct initrd_look *l = ctx;
 	ssize_t n;
 
+	if (len > l->left)
+		len = (size_t)l->left;
 	do {
 		n = read(l->fd, buf, len);
 	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		l->left -= (uint64_t)n;
 	return n;
 }
 
@@ -162,7 +167,11 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 	l.fd = fs_open(&g->root, k->initrd, O_RDONLY | O_NONBLOCK, 0);
 	if (l.fd < 0 || fstat(l.fd, &st) < 0)
 		return err_sys(err, ERR_FS_MOUNT, "open %s", k->initrd);
-	k->initrd_size = (uint64_t)st.st_size;
+	k->initrd_size = l.left = k->unified ? k->initrd_len : (uint64_t)st.st_size;
+	if (k->unified && lseek(l.fd, (off_t)k->initrd_off, SEEK_SET) < 0) {
+		close(l.fd);
+		return err_sys(err, ERR_FS_MOUNT, "read %s", k->initrd);
+	}
 	status = initrd_walk(&r, &info);
 	close(l.fd);
 	snprintf(k->initrd_format, sizeof(k->initrd_format), "%s", info.format);
@@ -180,7 +189,7 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 
 static int find_kernels(struct guest *g, struct err *err)
 {
-	if (guest_list_kernels(g, err) < 0)
+	if (guest_list_kernels(g, err) < 0 || guest_list_unified(g, err) < 0)
 		return -1;
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		struct guest_kernel *k = &g->facts.kernels[i];

@@ -73,6 +73,9 @@ struct guest_kernel {
 	char made[256];      /* where the guest's tool puts it, when initrd is a copy of that; "" = initrd */
 	unsigned builtin, modules, packed; /* drivers: in the kernel, as files, in the initrd */
 	uint64_t initrd_size, initrd_unpacked;
+	bool unified;        /* image and initrd are one file, built by systemd's tools: never edited */
+	uint64_t initrd_off, initrd_len; /* of a unified one: where it is in that file */
+	char root[256];      /* of a unified one: root= that is part of it, "" = none */
 	bool initrd_read;    /* packed is known */
 	char initrd_format[48];
 	bool bootable;       /* image and modules are there */
@@ -261,6 +264,8 @@ int guest_read_os(struct guest *g, struct err *err);
 int guest_list_kernels(struct guest *g, struct err *err);
 /* A file as a loader names it, within its own file system: /, /boot, the ESP, or a subvolume. */
 bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size);
+/* unified.c: the same of images on the ESP that are kernel and initramfs in one */
+int guest_list_unified(struct guest *g, struct err *err);
 
 /* facts.c */
 int guest_inspect(struct guest *g, struct err *err);

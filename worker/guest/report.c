@@ -163,6 +163,7 @@ static yyjson_mut_val *kernels(struct guest *g)
 		put(g, o, "format", k->initrd_format);
 		yyjson_mut_obj_add_uint(g->doc, o, "initrd_bytes", k->initrd_size);
 		yyjson_mut_obj_add_bool(g->doc, o, "bootable", k->bootable);
+		yyjson_mut_obj_add_bool(g->doc, o, "unified", k->unified);
 		yyjson_mut_obj_add_val(g->doc, o, "built_in", driver_list(g, k->builtin));
 		yyjson_mut_obj_add_val(g->doc, o, "modules", driver_list(g, k->modules));
 		yyjson_mut_obj_add_val(g->doc, o, "in_initrd", driver_list(g, k->packed));

@@ -194,7 +194,7 @@ int guest_plan_supplement(struct guest *g, struct err *err)
 		const struct guest_kernel *k = &g->facts.kernels[i];
 		struct guest_op *op;
 
-		if (!k->bootable || !*k->initrd || !k->initrd_read ||
+		if (!k->bootable || !*k->initrd || k->unified || !k->initrd_read ||
 			!(DRIVERS_MUST & k->modules & ~k->builtin & ~k->packed))
 			continue;
 		op = guest_op_add(g, OP_SUPPLEMENT, k->initrd, NULL, "virtio drivers of kernel %s behind "

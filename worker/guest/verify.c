@@ -54,6 +54,14 @@ static void reason(struct judging *j, const char *text)
 	j->reasons++;
 }
 
+/* A root by a name of the old hardware, where no edit reaches it. */
+static bool fixed_root(struct guest *g, const struct guest_kernel *k)
+{
+	char stable[256];
+
+	return k->unified && *k->root && guest_stable_name(g, k->root, stable, sizeof(stable));
+}
+
 static void judge_kernels(struct judging *j)
 {
 	struct guest *g = j->g;
@@ -69,11 +77,18 @@ static void judge_kernels(struct judging *j)
 		bootable++;
 		if (*k->initrd && k->initrd_read)
 			missing &= ~k->packed;
-		if (!missing) {
+		if (!missing && !fixed_root(g, k)) {
 			good++;
 			continue;
 		}
-		if (missing & ~k->modules)
+		if (!missing)
+			snprintf(text, sizeof(text), "the command line in %s names its root %s, which "
+				"depends on the disk controller", k->image, k->root);
+		else if (k->unified && k->initrd_read)
+			snprintf(text, sizeof(text), "%s lacks %s, and unified kernel images are not "
+				"built anew", k->image,
+				missing & 1u << DRIVER_VIRTIO_BLK ? "virtio_blk" : "virtio_pci");
+		else if (missing & ~k->modules)
 			snprintf(text, sizeof(text), "kernel %s has no virtio drivers", k->version);
 		else if (!*k->initrd)
 			snprintf(text, sizeof(text), "kernel %s has no initramfs", k->version);
@@ -107,6 +122,7 @@ int guest_check_firmware(const struct guest *g, struct err *err)
 int guest_check_hope(struct guest *g, struct err *err)
 {
 	int bootable = 0, able = 0, planned = 0, ready = 0;
+	const struct guest_kernel *fixed = NULL;
 
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[i];
@@ -115,7 +131,10 @@ int guest_check_hope(struct guest *g, struct err *err)
 			continue;
 		bootable++;
 		able += !(DRIVERS_MUST & ~k->builtin & ~k->modules);
-		ready += !(DRIVERS_MUST & ~k->builtin & ~k->packed);
+		if (fixed_root(g, k))
+			fixed = k;
+		else
+			ready += !(DRIVERS_MUST & ~k->builtin & ~k->packed);
 	}
 	for (int i = 0; i < g->n_ops; i++)
 		planned += g->ops[i].kind == OP_INITRD || g->ops[i].kind == OP_SUPPLEMENT;
@@ -127,6 +146,9 @@ int guest_check_hope(struct guest *g, struct err *err)
 			bootable, bootable == 1 ? "" : "s");
 	if (!g->facts.boot.kind)
 		return err_set(err, ERR_PREP_LOADER, "no boot loader configuration was found");
+	if (!ready && !planned && fixed)
+		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds its command line with root=%s, which "
+			"depends on the disk controller", fixed->image, fixed->root);
 	if (!ready && !planned)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "no way to put virtio drivers into the "
 			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name : "this system");

@@ -108,7 +108,7 @@ def run_row(lab, r):
         for side in r["sides"]:
             try:
                 runs[side["name"]].append(one_run(lab, r, side))
-            except Failure as e:
+            except (Failure, OSError, ValueError, subprocess.SubprocessError) as e:
                 failures.append(f"row {r['row']}, {side['name']}: {e}")
                 print(f"FAILED {failures[-1]}", flush=True)
     return {**{k: r.get(k) for k in ("row", "title", "aim")}, "runs": runs,
@@ -198,6 +198,15 @@ def write_json(name, data):
         f.write("\n")
 
 
+def report(results, here):
+    """Also of a run that is broken off: the rows it had."""
+    text = table(results)
+    with open(os.path.join(OUT, "table.md"), "w", encoding="utf-8") as f:
+        f.write(text + "\n")
+    write_json("machine.json", here)
+    print(text)
+
+
 def main():
     lab_module.enter_namespace()
     wanted = os.environ.get("BENCH_ROWS", "").split() or [r["row"] for r in ROWS]
@@ -217,11 +226,7 @@ def main():
                 write_json(f"row-{r['row']}.json", {"machine": here, **results[-1][1]})
     finally:
         lab.close()
-    text = table(results)
-    with open(os.path.join(OUT, "table.md"), "w", encoding="utf-8") as f:
-        f.write(text + "\n")
-    write_json("machine.json", here)
-    print(text)
+        report(results, here)
     sys.exit(1 if any(result["failures"] for _, result in results) else 0)
 
 

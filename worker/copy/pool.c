@@ -34,11 +34,20 @@ static uint64_t choose_budget(const struct copy_job *job)
 	return budget < COPY_BUDGET_MAX ? budget / HUGE_PAGE * HUGE_PAGE : COPY_BUDGET_MAX;
 }
 
+static uint32_t least_request(const struct copy_job *job)
+{
+	uint32_t size = COPY_MIN_REQUEST;
+
+	while (size < SOURCE_MAX_REQUEST && size < source_get_info(job->src)->optimum)
+		size *= 2;
+	return size;
+}
+
 /* As large as possible while all that a link serves at once is on its way. */
 static uint32_t largest_request(const struct copy_job *job)
 {
 	uint64_t share = job->budget / job->n_slots / REQUESTS_OF_A_LINK;
-	uint32_t size = COPY_MIN_REQUEST;
+	uint32_t size = least_request(job);
 
 	while (size < SOURCE_MAX_REQUEST && size * 2 <= share)
 		size *= 2;
@@ -162,7 +171,7 @@ void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 		return;
 	want = (double)job->adapt_bytes / (double)window * 1000 *
 		(double)job->base_latency_ns / 1e9 / REQUESTS_OF_A_LINK;
-	for (size = COPY_MIN_REQUEST; size < SOURCE_MAX_REQUEST && size < want; size *= 2)
+	for (size = least_request(job); size < SOURCE_MAX_REQUEST && size < want; size *= 2)
 		;
 	job->request = size < largest_request(job) ? size : largest_request(job);
 	job->window = job->min_latency_ns < NEAR_NS ? job->budget / NEAR_SHARE : job->budget;

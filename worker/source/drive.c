@@ -209,6 +209,8 @@ static int learn(struct source *s, struct err *err)
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
 		.max_channels = d->welcome.max_connections,
 		.max_request = longest_request(&d->welcome),
+		/* Each reply is compressed by itself: the longer, the fewer bytes. */
+		.optimum = SOURCE_MAX_REQUEST,
 		.extents = k.extents || s->opt.since, .rotational = k.rotational };
 	snprintf(s->info.serial, sizeof(s->info.serial), "%s", k.serial);
 	snprintf(s->info.model, sizeof(s->info.model), "%s", k.model);

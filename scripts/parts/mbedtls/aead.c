@@ -32,33 +32,43 @@ void aes_gcm_precomp_256_sse(struct gcm_key_data *k);
 
 enum cipher { BUILTIN, AES_GCM, CHACHA };
 
+enum { KNOWN = 1, EMULATED = 2, FAST_AES = 4 };
+
 /*
- * Whether QEMU emulates the processor (the signature of hypervisor leaf 0x40000000). It does vector
+ * EMULATED: QEMU emulates the processor (the signature of hypervisor leaf 0x40000000). It does vector
  * instructions element by element: libsodium's portable code, which is used until sodium_init is
  * called, then does ChaCha20-Poly1305 at 174 MB/s where the AVX2 code does 47.
+ * Asked for once: below a hypervisor CPUID traps, and for each record that took as long as the
+ * decryption itself.
  */
+static unsigned processor(void)
+{
+	static unsigned known; /* threads that race find the same */
+	unsigned found = __atomic_load_n(&known, __ATOMIC_RELAXED), a, b = 0, c = 0, d = 0;
+
+	if (found)
+		return found;
+	found = KNOWN;
+	if (__get_cpuid(1, &a, &b, &c, &d) && c & bit_AES && c & bit_PCLMUL && c & bit_SSSE3 &&
+	    c & bit_SSE4_1)
+		found |= FAST_AES;
+	b = d = 0;
+	if (c & 1u << 31)
+		__cpuid(0x40000000, a, b, c, d);
+	if (b == 0x54474354 && c == 0x43544743 && d == 0x47435447)
+		found |= EMULATED;
+	__atomic_store_n(&known, found, __ATOMIC_RELAXED);
+	return found;
+}
+
 static int emulated(void)
 {
-	static int known; /* 1 = no, 2 = yes; threads that race find the same */
-	unsigned a, b, c, d;
-
-	if (!__atomic_load_n(&known, __ATOMIC_RELAXED)) {
-		__cpuid(1, a, b, c, d);
-		a = b = d = 0;
-		if (c & 1u << 31)
-			__cpuid(0x40000000, a, b, c, d);
-		__atomic_store_n(&known, b == 0x54474354 && c == 0x43544743 && d == 0x47435447 ? 2 : 1,
-				 __ATOMIC_RELAXED);
-	}
-	return known == 2;
+	return processor() & EMULATED;
 }
 
 static int aes_gcm_usable(void)
 {
-	unsigned a, b, c = 0, d;
-
-	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_AES && c & bit_PCLMUL && c & bit_SSSE3 &&
-		c & bit_SSE4_1 && !emulated();
+	return (processor() & (FAST_AES | EMULATED)) == FAST_AES;
 }
 
 static enum cipher choose(const psa_key_attributes_t *attributes, psa_algorithm_t alg,

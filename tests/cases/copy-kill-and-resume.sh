@@ -22,10 +22,13 @@ killed_after() { # SECONDS ARGUMENTS...
 }
 over=
 
-# 60 MB/s: the 5-second barrier has come once at the kill, half of the drive is durable.
+# 60 MB/s, killed when half of the drive is durable.
 nbd -r --filter=rate file "$work/src" rate=500M
-killed_after 6.5 --journal "$work/j" "$uri" "$work/dst"
-[ -z "$over" ] || fail "the copy was over before it could be killed"
+"$worker" copy --progress --journal "$work/j" "$uri" "$work/dst" >"$work/copy.json" 2>"$work/copy.log" &
+pid=$!
+wait_for 200 grep -qE 'progress copy [5-9][0-9]% ' "$work/copy.log"
+kill -9 $pid || fail "the copy was over before it could be killed"
+wait $pid || :
 head_held "$work/dst" || fail "the first MiB was released"
 stop nbdkit
 nbd -r --filter=stats file "$work/src" statsfile="$work/stats"

@@ -52,6 +52,7 @@ vm_under_flock()
 	return 1
 }
 
+# For who has ended his machines, and for who has one that only waits from here on.
 vm_unlock()
 {
 	[ -n "${vm_lock_fd:-}" ] || return 0

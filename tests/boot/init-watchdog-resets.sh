@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A worker that is stuck in the kernel outlives SIGKILL: nothing feeds the watchdog then, and the
 # machine's own one (i6300ESB) resets it. The worker hangs in a write to a frozen file system.
+# waits
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 requires mke2fs gcc
@@ -34,6 +35,7 @@ qemu_disk "$dir/disk.raw"
 qemu+=(-device i6300esb -action watchdog=reset)
 boot_kernel
 # 3 s of allowance, 30 s to die, 60 s of the watchdog; nothing moves meanwhile.
+boot_idle='the worker makes no progress, ending it'
 boot_run 240 200 || fail "the machine was not reset"
 
 expect_off guest-reset

@@ -3,6 +3,7 @@
 # A small attached volume labelled TWCONFIG carries the job; two with different jobs are refused; a
 # large disk with that label (a migrated guest may have one) is not looked at; an announced volume
 # that does not come is CFG_LATE.
+# waits
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/boot/media-lib.bash
@@ -49,9 +50,15 @@ config_volume "$dir/large.raw" 100
 
 boot_with quiet CFG_AMBIGUOUS "$dir/small.raw" "$dir/other.raw"
 boot_with quiet CFG_MISSING "$dir/large.raw"
-boot_with 'quiet tw.announce=volume' CFG_LATE "$dir/large.raw"
 ! cmp -s "$dir/source.raw" "$dir/target.raw" || fail "the target was written to"
 
 boot_with 'quiet tw.announce=volume' NONE "$dir/small.raw" "$dir/large.raw"
 grep -q 'migration boot-test, .*job from config-volume' "$dir/events" || fail "another job"
 cmp "$dir/source.raw" "$dir/target.raw" || fail "the target differs from the source"
+
+# A minute of waiting, in which others may have the emulator.
+truncate -s 0 "$dir/target.raw"
+truncate -s 16M "$dir/target.raw"
+boot_idle='CONFIG'
+boot_with 'tw.announce=volume' CFG_LATE "$dir/large.raw"
+cmp -n 16777216 "$dir/target.raw" /dev/zero || fail "the target was written to"

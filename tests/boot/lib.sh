@@ -6,6 +6,8 @@
 #   qemu_* (qemu/lib.sh)       puts the machine together in the array `qemu`
 #   boot_controller            starts the reference controller; sets controller_url
 #   boot_run SECONDS           runs it to its end; the limit is scaled by a calibration boot
+#   boot_idle=REGEX            once the serial console shows it, the machine of boot_run does nothing
+#                              but wait: others may have the emulator (see "# waits" in tests/run)
 # and then looks at what is left: $dir/boot/serial.log, $dir/events, qmp.log (boot_off_reason).
 # The folder keeps logs, the command line and, after a stall, a screenshot and the registers.
 
@@ -91,6 +93,10 @@ boot_run()
 
 	: >>"$dir/events"
 	vm_start boot "$limit" "${qemu[@]:1}" || fail "QEMU did not start"
+	if [ -n "${boot_idle:-}" ]; then
+		vm_wait_serial boot "$limit" "$boot_idle" || fail "the console does not show: $boot_idle"
+		vm_unlock
+	fi
 	vm_wait boot "$limit" "$stall" "$dir/events" || status=$?
 	{
 		echo "limit $limit s, stall $stall s, scale $scale/4, status $status"

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static int (*const rewrites[])(const char *, size_t, const struct boot_map *,
 		struct strbuf *) = { boot_grub_rewrite, boot_bls_rewrite, boot_extlinux_rewrite,
 		boot_cmdline_rewrite };
-	const struct boot_map none = { map_none, NULL }, all = { map_all, NULL };
+	const struct boot_map none = { .device = map_none }, all = { .device = map_all };
 	const char *s = (const char *)data;
 	struct boot_entry e;
 

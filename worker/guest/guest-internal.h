@@ -236,6 +236,9 @@ int guest_unmount(struct guest *g, struct err *err);
 void guest_close_disks(struct guest *g);
 /* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
  * none of the disks has it. */
+/* What the boot disk will be called when the volume that this machine started from is gone:
+ * "/dev/vda" for "/dev/vdb". False: not a name that tells. */
+bool guest_first_of_bus(const char *node, char *ret, size_t size);
 /* Names a volume that is on none of the given disks. */
 bool guest_is_elsewhere(const struct guest *g, const char *spec);
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);

@@ -166,6 +166,17 @@ int guest_find_vol(const struct guest *g, const char *spec)
 	return -1;
 }
 
+bool guest_first_of_bus(const char *node, char *ret, size_t size)
+{
+	int disk, part;
+
+	if (!guest_parse_device(node, &disk, &part) || part)
+		return false;
+	if (!strncmp(node, "/dev/nvme", 9))
+		return (size_t)snprintf(ret, size, "/dev/nvme0n1") < size;
+	return (size_t)snprintf(ret, size, "%.*sa", (int)(strchr(node + 5, 'd') + 1 - node), node) < size;
+}
+
 bool guest_is_elsewhere(const struct guest *g, const char *spec)
 {
 	static const char *const names[] = { "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=",

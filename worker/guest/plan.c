@@ -298,7 +298,7 @@ static int plan_debconf(struct guest *g, struct err *err)
 		"Name: grub-pc/install_devices\n", value[] = "Value: ";
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-	char *entry, *line, *end;
+	char *entry, *line, *end, name_there[32];
 	size_t len = 0;
 
 	if (fs_read(&g->root, file, 16u << 20, &text, &len, err) < 0)
@@ -311,13 +311,13 @@ static int plan_debconf(struct guest *g, struct err *err)
 	end = strchr(line, '\n');
 	if (!end || end == line + strlen(value))
 		return 0;
-	if (!g->opt->in_target || strncmp(g->disks[0].node, "/dev/", 5)) {
+	if (!g->opt->in_target || !guest_first_of_bus(g->disks[0].node, name_there, sizeof(name_there))) {
 		guest_report_skip(g, g->step, "grub-pc's list of disks is left as it is: the target's disk "
 			"names are not known here");
 		return 0;
 	}
 	strbuf_add(&out, text, (size_t)(line - text) + strlen(value));
-	strbuf_str(&out, g->disks[0].node);
+	strbuf_str(&out, name_there);
 	strbuf_str(&out, end);
 	return out.failed ? no_memory(err) :
 		guest_op_write(g, file, out.s, out.len, "the disk that grub-pc updates itself on", err);

@@ -159,6 +159,22 @@ TEST(source_names)
 	CHECK_STR(name, "UUID=u-a");
 }
 
+TEST(first_of_bus)
+{
+	static const struct { const char *node, *first; } names[] = {
+		{ "/dev/vdb", "/dev/vda" }, { "/dev/vda", "/dev/vda" }, { "/dev/sdc", "/dev/sda" },
+		{ "/dev/xvdb", "/dev/xvda" }, { "/dev/hdb", "/dev/hda" }, { "/dev/nvme1n1", "/dev/nvme0n1" },
+		{ "/dev/vdb1", NULL }, { "/dev/loop0", NULL }, { "/tmp/disk", NULL }, { "", NULL },
+	};
+	char got[32];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		CHECK(guest_first_of_bus(names[i].node, got, sizeof(got)) == !!names[i].first);
+		if (names[i].first)
+			CHECK_STR(got, names[i].first);
+	}
+}
+
 TEST(fstab_hostile)
 {
 	/* a line with a NUL is left to whoever wrote it; the others are still read */
@@ -293,6 +309,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
 	TEST_ENTRY(volumes, "what a name of a device means"),
 	TEST_ENTRY(source_names, "disks by the names that the source gave them"),
+	TEST_ENTRY(first_of_bus, "the boot disk without the volume"),
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),

@@ -10,7 +10,7 @@ phony
 tree=$work/tree
 mkdir -p "$tree/usr/lib"
 cp -a "$tree/lib/." "$tree/usr/lib/"
-rm -r "$tree/lib"
+rm -r "${tree:?}/lib"
 ln -s usr/lib "$tree/lib"
 mkdir -p "$tree"/{var/lib/VBoxGuestAdditions,opt/VBoxGuestAdditions-7} "$tree/etc/yum.repos.d" \
 	"$tree/usr/lib/modules/$kernel/misc" "$tree/usr/lib/systemd/system"

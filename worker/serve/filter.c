@@ -84,11 +84,15 @@ static const struct rule with_state[] = {
 	{ .nr = SYS_fchmod },
 };
 
-/* File systems held still. Device-mapper's control device is opened for writing. */
+/* File systems held still. Device-mapper's control device is opened for writing. A new watchdog is
+ * forked when what is mounted has changed; it has this filter, too, and runs no program. */
 static const struct rule with_freezer[] = {
 	{ .nr = SYS_open, .arg = 1, .mask = O_CREAT | O_TRUNC },
 	{ .nr = SYS_openat, .arg = 2, .mask = O_CREAT | O_TRUNC },
 	{ .nr = SYS_ioctl }, { .nr = SYS_mount }, { .nr = SYS_mlockall }, { .nr = SYS_munlockall },
+	{ .nr = SYS_socketpair }, { .nr = SYS_fork }, { .nr = SYS_setsid },
+	{ .nr = SYS_clone, .arg = 0, .mask = CLONE_THREAD | CLONE_VM | CLONE_NEWUSER },
+	{ .nr = SYS_prctl, .arg = 0, .mask = ~0u, .value = PR_SET_NAME },
 };
 
 struct code {

@@ -178,6 +178,7 @@ struct guest {
 	int n_disks;
 	struct guest_vol vols[GUEST_MAX_VOLS];
 	int n_vols;
+	bool by_partition;   /* names for a kernel without an initramfs: it knows no UUID= but PARTUUID= */
 	struct fs_stack stack;
 	struct err locked;   /* why the first layer stayed closed */
 	struct guest_system systems[GUEST_MAX_SYSTEMS];

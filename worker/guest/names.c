@@ -205,6 +205,8 @@ bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size
 	fs = &g->vols[i].fs;
 	for (int k = 0; k < g->n_vols; k++)
 		same += *fs->uuid && !strcmp(g->vols[k].fs.uuid, fs->uuid);
+	if (g->by_partition && fs->partuuid[0])
+		return (size_t)snprintf(ret, size, "PARTUUID=%s", fs->partuuid) < size;
 	if (same == 1)
 		return (size_t)snprintf(ret, size, "UUID=%s", fs->uuid) < size;
 	if (fs->partuuid[0])

@@ -219,19 +219,29 @@ static int plan_resume(struct guest *g, struct err *err)
 		"the swap device by UUID", err);
 }
 
+static int see_bare(void *ctx, const struct boot_entry *e)
+{
+	return *e->root && !*e->initrd ? *(bool *)ctx = true : 0;
+}
+
 static int plan_loader(struct guest *g, struct err *err)
 {
 	CLEANUP_FREE struct boot_file *files = calloc(MAX_BOOT_FILES, sizeof(*files));
-	int n;
+	bool bare = false;
+	int n, r = 0;
 
 	if (!files)
 		return no_memory(err);
 	n = boot_files(&g->root, &g->facts.boot, files, MAX_BOOT_FILES, err);
-	for (int i = 0; i < n; i++)
-		if (guest_plan_rewrite(g, files[i].path, files[i].rewrite,
-			"devices on kernel command lines by UUID", err) < 0)
-			return -1;
-	return n < 0 ? -1 : 0;
+	if (n < 0 || boot_entries(&g->root, &g->facts.boot, see_bare, &bare, err) < 0)
+		return -1;
+	g->by_partition = bare;
+	for (int i = 0; i < n && r >= 0; i++)
+		r = guest_plan_rewrite(g, files[i].path, files[i].rewrite, bare ?
+			"devices on kernel command lines by PARTUUID, as a kernel starts without initramfs" :
+			"devices on kernel command lines by UUID", err);
+	g->by_partition = false;
+	return r;
 }
 
 static int plan_efi(struct guest *g, struct err *err)

@@ -33,6 +33,11 @@ static int judge_entry(void *ctx, const struct boot_entry *e)
 			e->initrd);
 		return 0;
 	}
+	if (!*e->initrd && (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "LABEL=", 6))) {
+		snprintf(j->problem, sizeof(j->problem), "%.100s: no kernel finds root=%.200s without an "
+			"initramfs", e->title, e->root);
+		return 0;
+	}
 	vol = *e->root ? guest_find_vol(g, e->root) : g->root_vol;
 	if (vol >= 0 && vol != g->root_vol && g->vols[vol].disk >= 0) {
 		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.200s is another volume",

@@ -318,6 +318,7 @@ int guest_tool_locations(struct guest *g, struct err *err);
 /* tools-repos.c */
 int guest_plan_repos(struct guest *g, struct err *err);
 int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 
 /* stack-conf.c: lvm.conf, mdadm.conf */

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Not all of that host: Photon's own packages come from there too. */
 static bool is_vmware(const char *s, size_t len)
@@ -86,6 +87,42 @@ int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct
 	return changed;
 }
 
+/* apt's .sources: paragraphs of "Field: value" lines, see sources.list(5). */
+int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+{
+	int changed = 0;
+	size_t next;
+
+	(void)m;
+	for (size_t at = 0, n; at < len; at = next) {
+		bool off;
+
+		for (next = at; next < len; next += n) {
+			n = line_at(s, len, next);
+			if (s[next] == '\n' || (s[next] == '\r' && n == 2))
+				break;
+		}
+		off = next > at && is_vmware(s + at, next - at);
+		if (off && !memmem(s + at, next - at, "Enabled: no\n", 12)) {
+			strbuf_str(out, "Enabled: no\n");
+			changed++;
+		} else {
+			off = false;
+		}
+		for (size_t i = at; i < next; i += n) {
+			n = line_at(s, len, i);
+			if (!off || n < 8 || strncasecmp(s + i, "Enabled:", 8))
+				strbuf_add(out, s + i, n);
+		}
+		if (next < len) {
+			n = line_at(s, len, next);
+			strbuf_add(out, s + next, n);
+			next += n;
+		}
+	}
+	return changed;
+}
+
 struct folder {
 	struct guest *g;
 	const char *dir, *suffix;
@@ -111,6 +148,7 @@ int guest_plan_repos(struct guest *g, struct err *err)
 		{ g, "/etc/yum.repos.d", ".repo", guest_repo_sections, err },
 		{ g, "/etc/zypp/repos.d", ".repo", guest_repo_sections, err },
 		{ g, "/etc/apt/sources.list.d", ".list", guest_repo_lines, err },
+		{ g, "/etc/apt/sources.list.d", ".sources", guest_repo_paragraphs, err },
 	};
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {

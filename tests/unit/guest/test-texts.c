@@ -305,6 +305,22 @@ TEST(firmware)
 	CHECK_U64(fits("uefi", "/boot/efi", NULL, true), 0);
 }
 
+TEST(repositories)
+{
+	static const char text[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
+		"# tools\nTypes: deb\nEnabled: yes\nURIs: http://packages.vmware.com/tools/esx\n"
+		"Suites: a\n\nTypes: deb\nURIs: http://packages.vmware.com/photon\n";
+	static const char off[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
+		"Enabled: no\n# tools\nTypes: deb\nURIs: http://packages.vmware.com/tools/esx\n"
+		"Suites: a\n\nTypes: deb\nURIs: http://packages.vmware.com/photon\n";
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, again = STRBUF_INIT;
+
+	CHECK_U64(guest_repo_paragraphs(text, sizeof(text) - 1, NULL, &out), 1);
+	CHECK_STR(out.s, off);
+	CHECK_U64(guest_repo_paragraphs(out.s, out.len, NULL, &again), 0);
+	CHECK_STR(again.s, off);
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
 	TEST_ENTRY(volumes, "what a name of a device means"),
@@ -318,6 +334,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
+	TEST_ENTRY(repositories, "tools' paragraphs of .sources are switched off"),
 	TEST_ENTRY(shell_values, "KEY=value files"),
 };
 TEST_MAIN(tests)

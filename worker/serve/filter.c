@@ -147,8 +147,9 @@ int serve_filter(bool state, bool freezer, struct err *err)
 	emit(&c, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
 	end(&c, SECCOMP_RET_KILL_PROCESS);
 	load(&c, offsetof(struct seccomp_data, nr));
+	/* x32's, and -1, which is what a tracer makes of a call that it lets fail */
 	emit(&c, BPF_JMP | BPF_JGE | BPF_K, FIRST_X32, 0, 1);
-	end(&c, SECCOMP_RET_KILL_PROCESS);
+	end(&c, SECCOMP_RET_ERRNO | ENOSYS);
 	/* glibc then takes clone, whose flags can be looked at. */
 	emit(&c, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
 	end(&c, SECCOMP_RET_ERRNO | ENOSYS);

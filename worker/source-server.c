@@ -231,7 +231,7 @@ static const struct {
 		"                              at most so long; auto: an hour" },
 	{ "snapshot", "auto|never", set_snapshot,
 		"serve LVM volumes as they were at the start (auto)" },
-	{ "grace", "SECONDS", set_grace, "stay frozen for a client that lost its connection (120)" },
+	{ "grace", "SECONDS", set_grace, "stay frozen, keep snapshots for a lost client (120)" },
 	{ "before-freeze", "PROGRAM", set_before, "run this before file systems are frozen" },
 	{ "after-thaw", "PROGRAM", set_after, "and this after they are thawed, however that came" },
 	{ "hook-time", "SECONDS", set_hook_time, "longest time of each of the two programs (20)" },

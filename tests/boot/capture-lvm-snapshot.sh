@@ -23,7 +23,7 @@ volumes() { lvm lvs --noheadings -o lv_name vg 2>/tmp/lvs.err | tr -d ' ' | sort
 log=/tmp/server.log
 up() {
 	: >$log
-	/bin/source-server "$@" --listen 127.0.0.1:5994 --allow-plain >>$log 2>&1 &
+	/bin/source-server "$@" --grace 15 --listen 127.0.0.1:5994 --allow-plain >>$log 2>&1 &
 	server=$!
 	soon "source-server does not listen" grep -q "listening on" $log
 	[ "$(volumes)" = "$before" ] || fail "snapshots while nobody reads: $(volumes)"
@@ -32,6 +32,7 @@ soon() {
 	text=$1; shift
 	for i in $(seq 90); do
 		"$@" && return
+		[ $((i % 10)) != 0 ] || echo "wait: $text"
 		sleep 1
 	done
 	cat $log
@@ -62,6 +63,10 @@ begin() { # NAME DRIVE OPTIONS
 write() { echo "write $2"; dd if=/dev/urandom of=/mnt/$1 bs=1M count=$2 2>/tmp/dd.log && sync || fail "write $1: $(cat /tmp/dd.log)"; }
 end() { # RC
 	kill -CONT $copy
+	while kill -0 $copy 2>/tmp/kill.err; do
+		echo "wait: end of $run"
+		sleep 5
+	done
 	wait $copy
 	rc=$?
 	[ $rc = $1 ] || { cat $log /mnt/out/$run.err; fail "$run: $rc, not $1"; }
@@ -74,7 +79,10 @@ holds() { # WORD
 	umount /tmp/look
 	rm /tmp/$drive.copy
 }
-no_room() { lvm lvcreate -q -y -l 100%FREE -n filler vg && before="$(volumes)"; }
+no_room() {
+	lvm lvcreate -q -y -l 100%FREE -n filler vg
+	before="$(volumes | tr ' ' '\n' | grep -vE '^(tw[0-9]|$)' | tr '\n' ' ')"
+}
 mkdir -p /tmp /mnt/thick /mnt/thin
 check pvcreate lvm pvcreate -q /dev/vda
 check vgcreate lvm vgcreate -q -s 1M vg /dev/vda
@@ -119,6 +127,7 @@ for i in 1 2 3 4 5 6 7 8; do
 	write thin/b$i 1
 	sleep 5
 done
+tail -n 5 $log
 soon "the pool was filled without a word" grep -q 'the snapshot must go' $log
 end 4
 soon "the snapshot stays in a full pool" as_before

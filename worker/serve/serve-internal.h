@@ -139,6 +139,7 @@ struct serve_caught {
 	_Atomic unsigned number; /* of the one that there is or was last */
 	uint8_t owner[16];       /* session that it was made for */
 	char job[128];
+	uint64_t idle_ms;        /* since when no connection needs it; the watch's own. 0 = one does */
 };
 struct serve_conn;
 int serve_caught_new(struct serve *s, const struct serve_config *c, struct err *err);
@@ -180,6 +181,7 @@ struct serve {
 	struct serve_snapper *snapper;
 	struct serve_caught caught[SERVE_MAX_DRIVES];
 	pthread_mutex_t catching; /* taken before lock */
+	unsigned grace_s;         /* a snapshot waits so long for a client to come back */
 	int null;
 	struct net_tls_config tls;
 	const struct net_psk *const *psks;

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "serve/serve-internal.h"
 
@@ -22,6 +23,7 @@ int serve_caught_new(struct serve *s, const struct serve_config *c, struct err *
 	s->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (s->null < 0)
 		return err_sys(err, ERR_INTERNAL, "open /dev/null");
+	s->grace_s = c->grace_s;
 	pthread_mutex_init(&s->catching, NULL);
 	return serve_snapper_new(c, &s->snapper, err);
 }
@@ -255,6 +257,41 @@ static void drop_full(struct serve *s, unsigned i)
 	pthread_mutex_unlock(&s->catching);
 }
 
+static bool needed(struct serve *s, unsigned i)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned k = 0; k < SERVE_MAX_SESSIONS; k++) {
+		const struct serve_session *o = &s->sessions[k];
+
+		found |= o->connections && ((o->read >> i & 1) || is_owner(&s->caught[i], o));
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+/* Whose client does not come back only costs the source room and speed. */
+static void drop_forgotten(struct serve *s, unsigned i)
+{
+	struct serve_caught *k = &s->caught[i];
+	struct err err = ERR_INIT;
+	uint64_t now = clock_now_ms();
+
+	pthread_mutex_lock(&s->catching);
+	if (!k->ready || needed(s, i)) {
+		k->idle_ms = 0;
+	} else if (!k->idle_ms) {
+		k->idle_ms = now;
+	} else if (now - k->idle_ms >= s->grace_s * 1000ull) {
+		k->idle_ms = 0;
+		log_info("drive %s: nobody came back for its snapshot", s->drives[i].name);
+		if (let_go(s, i, &err) < 0)
+			log_error("drive %s: %s", s->drives[i].name, err.text);
+	}
+	pthread_mutex_unlock(&s->catching);
+}
+
 /* Not the keeper's work: lvm may take its time, and that thread feeds the thaw watchdog. */
 void *serve_caught_watch(void *arg)
 {
@@ -265,6 +302,8 @@ void *serve_caught_watch(void *arg)
 		for (unsigned i = 0; i < s->n_drives; i++)
 			if (s->caught[i].ready && serve_snapper_lost(s->snapper, i, false))
 				drop_full(s, i);
+			else if (s->caught[i].has)
+				drop_forgotten(s, i);
 		nanosleep(&pause, NULL);
 	}
 	return NULL;

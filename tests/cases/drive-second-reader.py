@@ -223,6 +223,18 @@ def bytes_read(pid):
         return int(io.readline().split()[1])
 
 
+def wait_stopped(pid):
+    """A signal to stop is sent; each thread takes it when it next looks."""
+    while True:
+        states = []
+        for task in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/stat" % (pid, task)) as stat:
+                states.append(stat.read().rsplit(")", 1)[1].split()[0])
+        if all(state == "T" for state in states):
+            return
+        time.sleep(0.01)
+
+
 MIB = 1 << 20
 
 
@@ -237,6 +249,7 @@ def progress(client, disk, size, pid):
         client.sock.recv(1, socket.MSG_PEEK)  # the first is answered, others are under way
         os.kill(pid, signal.SIGSTOP)
         try:
+            wait_stopped(pid)
             read = bytes_read(pid) - before
             time.sleep(1.3)
         finally:

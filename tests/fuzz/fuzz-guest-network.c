@@ -14,6 +14,19 @@ static void add(struct net_look *l, const char *name, const char *mac)
 		abort();
 }
 
+/* Of its own, so that a read past the end is seen. */
+static char *with_end(const char *s, size_t size)
+{
+	char *copy = malloc(size + 1);
+
+	if (!copy)
+		abort();
+	if (size)
+		memcpy(copy, s, size);
+	copy[size] = '\0';
+	return copy;
+}
+
 static void address(const struct net_stack *stack, const char *s, size_t size)
 {
 	static const struct guest_address a[] = { { .who = "eth0", .dhcp = true },
@@ -23,13 +36,8 @@ static void address(const struct net_stack *stack, const char *s, size_t size)
 	for (int i = 0; i < 2; i++) {
 		struct net_want w = { .how = &a[i], .name = "eth0", .macs = { "", "", "" } };
 		CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-		char *copy = malloc(size + 1);
+		char *copy = with_end(s, size);
 
-		if (!copy)
-			abort();
-		if (size)
-			memcpy(copy, s, size);
-		copy[size] = '\0';
 		stack->address("/etc/sysconfig/network/ifcfg-eth0.network", copy, size, &w, &out);
 		free(copy);
 	}
@@ -49,13 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (once.len != size || (size && guest_mac_rewrite(once.s, once.len, map, 1, &again)))
 		abort();
 	for (int i = 0; guest_net_stacks[i]; i++) {
-		char *copy = malloc(size + 1);
+		char *copy = with_end(s, size);
 
-		if (!copy)
-			abort();
-		if (size)
-			memcpy(copy, s, size);
-		copy[size] = '\0';
 		guest_net_stacks[i]->look(&l, "ifcfg-a.network", copy, size);
 		free(copy);
 		address(guest_net_stacks[i], s, size);

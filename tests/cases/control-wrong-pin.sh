@@ -8,10 +8,9 @@ start_controller
 new_migration m-pin
 start_proxy
 pin=sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
-start=$SECONDS
 answer=$(drive <<<announce)
 [[ $answer == "error CTL_PIN "* ]] || fail "$answer"
-[ $((SECONDS - start)) -le 2 ] || fail "a wrong pin was tried again"
+! grep -q 'trying again' "$work/driver.log" || fail "a wrong pin was tried again"
 [ ! -s "$work/record" ] || fail "a request reached the server"
 
 # Keys of other kinds, each behind a certificate that ran out in 2001.

@@ -9,12 +9,11 @@ new_migration m-other
 other=$token
 new_migration m-token
 real=$token
-start=$SECONDS
 for token in "$other" 0123456789abcdef0123456789abcdef; do
 	answer=$(drive <<<announce)
 	[[ $answer == "error CTL_AUTH "* ]] || fail "$answer"
 done
-[ $((SECONDS - start)) -le 2 ] || fail "a wrong token was tried again"
+! grep -q 'trying again' "$work/driver.log" || fail "a wrong token was tried again"
 token=$real
 [ "$(drive <<<announce)" = ok ] || fail "the real token"
 
@@ -30,7 +29,7 @@ wait "$controller_pid" || fail "the controller did not end in order"
 head -c 32 /dev/urandom >"$state/secret"
 start_controller "$port"
 expect ok state COPY
-expect "ok then *" report 20 '{"verdict":"success"}'
+expect "ok then *" report 60 '{"verdict":"success"}'
 end_driver
 check_sequences
 grep -q ": 401" "$work/driver.log" || fail "the session was not refused, so nothing was tested"

@@ -184,13 +184,16 @@ enum control_outcome control_session_register(struct control *c, struct control_
 	} else {
 		pthread_mutex_lock(&c->lock);
 		ret->retry_after_s = -1;
-		if (err->code != ERR_CANCELLED)
-			note_health(c, false, err);
 		/* A wrong key at the start is a wrong job; later it is somebody in the middle, who
 		 * learns nothing from our trying again. */
-		rc = (err->code == ERR_CTL_PIN || err->code == ERR_CTL_PROTO) && !c->session
-			? give_up(c, err)
-			: err->code == ERR_CANCELLED ? CONTROL_DEAD : CONTROL_RETRY;
+		if (err->code == ERR_CANCELLED) {
+			rc = CONTROL_DEAD;
+		} else if (!c->session && (err->code == ERR_CTL_PIN || err->code == ERR_CTL_PROTO)) {
+			rc = give_up(c, err);
+		} else {
+			note_health(c, false, err);
+			rc = CONTROL_RETRY;
+		}
 	}
 	pthread_mutex_unlock(&c->lock);
 	explicit_bzero(body.s, body.len);

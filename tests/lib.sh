@@ -6,8 +6,11 @@
 #   fail TEXT           what was wrong
 #   cleanup_fn COMMAND  run at the end, last one first, however the test ends
 #   start NAME COMMAND  a program in the background, output in $work/NAME.log; ends with the test
-#   wait_for SECONDS COMMAND   until it succeeds
+#   wait_for SECONDS COMMAND   until it succeeds; SECONDS are those of a machine with nothing else to do
 set -euo pipefail
+# What tests read is not translated, and what is on this machine is not reached through a proxy.
+export LC_ALL=C.UTF-8
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 top=$PWD
 work=$(mktemp -d "${TMPDIR:-/tmp}/tw-test.XXXXXX")
@@ -80,9 +83,10 @@ stop()
 	wait "$pid" || return 0
 }
 
+# A machine with other work may need several times as long; nothing but a failure waits for the end.
 wait_for()
 {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + 6 * $1))
 	shift
 
 	until "$@"; do
@@ -91,9 +95,22 @@ wait_for()
 	done
 }
 
+# From below the range that the kernel gives to others by itself: until it is used nobody gets it.
 free_port()
 {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+	python3 -c '
+import random, socket
+low = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
+for port in random.sample(range(min(10000, low // 2), low), 100):
+    s = socket.socket()
+    try:
+        s.bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    print(port)
+    break
+else:
+    raise SystemExit("no free port")'
 }
 
 listens() { ss -Hltn "sport = :$1" | grep -q .; }

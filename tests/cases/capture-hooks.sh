@@ -66,7 +66,7 @@ calls freeze,thaw,'thaw wrote' "a program that says no"
 grep -q 'exit status 3: the database says no' "$work/copy.log" || fail "no reason: $(cat "$work/copy.log")"
 stop server
 
-up hang --hook-time 1
+up hang --hook-time 5
 refused "a program that hangs"
 calls freeze,thaw,'thaw wrote' "a program that hangs"
 ! kill -0 "$(cat "$work/hook.pid")" 2>&- || fail "the program that hung still runs"

@@ -28,18 +28,18 @@ for verb in pause "throttle 1G" collect_logs; do
 	# shellcheck disable=SC2086 # verb and argument
 	id=$(ctl command "$migration" $verb)
 	if [ "$verb" = collect_logs ]; then
-		ctl wait "$migration" --for "command=$id" --timeout 5
+		ctl wait "$migration" --for "command=$id" --timeout 20
 		continue
 	fi
-	expect "ok command * $id *" command 5
+	expect "ok command * $id *" command 20
 	expect ok failed "$id"
 done
 sqlite3 "$state/state.db" "INSERT INTO command (id, migration, verb, args, created_ms)
 	VALUES ('c-dance', '$migration', 'dance', '{\"bandwidth_bps\":5}', 0)"
-ctl wait "$migration" --for command=c-dance --timeout 5
+ctl wait "$migration" --for command=c-dance --timeout 20
 expect ok progress 0 1000000 1000000
 expect ok sleep 1200
-expect "ok then 2" report 10 '{"verdict":"failed","err":{"code":"SRC_EOF","text":"x","retryable":true}}'
+expect "ok then 2" report 60 '{"verdict":"failed","err":{"code":"SRC_EOF","text":"x","retryable":true}}'
 end_driver
 cat >"$work/cover" <<-X
 	register 200
@@ -65,7 +65,7 @@ if [ -x "$worker" ]; then
 		>"$work/real.json"
 	timeout 60 "$worker" run --job "$work/real.json" --result "$work/result.json" \
 		>"$work/run.log" 2>&1 || fail "worker run: status $?"
-	ctl wait m-worker --for result --timeout 1 >"$work/stored.json"
+	ctl wait m-worker --for result --timeout 20 >"$work/stored.json"
 	jq -e --slurpfile kept "$work/result.json" 'del(.acknowledged, .times) ==
 		($kept[0] | del(.acknowledged, .times))' "$work/stored.json" >"$work/jq.log" ||
 		fail "the controller has another result than result.json"

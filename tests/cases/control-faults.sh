@@ -36,7 +36,7 @@ for i in 1 2 3 4 5 6 7; do
 	expect ok sleep 600
 done
 id=$(ctl command "$migration" pause)
-expect "ok command * $id *" command 20
+expect "ok command * $id *" command 60
 expect ok "done" "$id"
 expect "ok then *" report 60 '{"verdict":"failed"}'
 end_driver
@@ -46,7 +46,7 @@ n=$(ctl events "$migration" | jq -r '.event | select(.type == "tw.error.v1") | .
 	sort -u | wc -l)
 [ "$n" = 7 ] || fail "$n failures of 7"
 [ "$(ctl show "$migration" --json | jq '.workers | length')" = 1 ] || fail "more than one worker"
-ctl wait "$migration" --for "command=$id" --timeout 1
+ctl wait "$migration" --for "command=$id" --timeout 20
 ctl log "$migration" | grep -q /worker- || fail "no log after a failure"
 grep -q "more than 1048576 bytes" "$work/driver.log" || fail "a huge answer was taken"
 

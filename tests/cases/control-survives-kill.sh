@@ -21,7 +21,7 @@ before=$(register)
 [[ $before == *session_token*:\"* ]] || fail "registration: $before"
 
 # A second one on the same port would take half of the connections.
-if timeout 10 "$controller" serve --state "$work/second" --listen "127.0.0.1:$port" \
+if timeout 60 "$controller" serve --state "$work/second" --listen "127.0.0.1:$port" \
 	>"$work/second.log" 2>&1; then
 	fail "two controllers on one port"
 fi
@@ -39,7 +39,7 @@ for pause in 0.3 0.2 0.5 0.1 0.4; do
 done
 IFS= read -r answer <&8
 [ "$answer" = ok ] || fail "flood: $answer"
-expect "ok then *" report 30 '{"verdict":"failed"}'
+expect "ok then *" report 60 '{"verdict":"failed"}'
 end_driver
 
 check_sequences

@@ -8,18 +8,20 @@
 nbd -r --filter=delay pattern size=256M rdelay=50ms
 good "$uri" null:
 echo "256 MiB at 50 ms: $(value seconds) s"
-# One request after the other would take 51 s.
-jq -e '.seconds < 8' "$work/copy.json" >"$work/jq.log" || fail "latency: $(value seconds) s"
+# One request after the other would take 51 s; a machine with nothing else to do needs 3.
+jq -e '.seconds < 30' "$work/copy.json" >"$work/jq.log" || fail "latency: $(value seconds) s"
 stop nbdkit
 
 nbd -r pattern size=20M
 good --bandwidth 5M "$uri" null:
-jq -e '.seconds > 3 and .seconds < 6' "$work/copy.json" >"$work/jq.log" ||
+jq -e '.seconds > 3' "$work/copy.json" >"$work/jq.log" ||
 	fail "20 MiB at 5 MiB/s took $(value seconds) s"
 stop nbdkit
 
-nbd -r --filter=pause pattern size=512M pause-control="$work/pause"
-(sleep 0.2; printf p | socat -t 1 - "UNIX-CONNECT:$work/pause" >"$work/socat.log") &
+# Held in the middle: this copy would take ten minutes.
+nbd -r --filter=pause --filter=rate pattern size=512M pause-control="$work/pause" rate=8M
+wait_for 10 test -S "$work/pause"
+(wait_for 60 test -e "$work/dst"; printf p | socat -t 1 - "UNIX-CONNECT:$work/pause" >"$work/socat.log") &
 bad SRC_SLOW --stall 4 "$uri" "$work/dst"
 wait $!
 printf r | socat -t 1 - "UNIX-CONNECT:$work/pause" >"$work/socat.log"

@@ -32,6 +32,6 @@ cp "$work/right.json" "$work/job.json"
 run_job 120
 [ "$status" -eq 0 ] || fail "the right pin: $(jq -c .err "$work/result.json")"
 [ "$(jq .acknowledged "$work/result.json")" = true ] || fail "the result was not acknowledged"
-"$controller" wait --state "$work/state" m-1 --for result --timeout 5 >"$work/stored.json"
+"$controller" wait --state "$work/state" m-1 --for result --timeout 20 >"$work/stored.json"
 [ "$(jq -r .verdict "$work/stored.json")" = success ] || fail "the controller has another verdict"
 cmp "$work/source.raw" "$work/target.raw" || fail "the copy differs"

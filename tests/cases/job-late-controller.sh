@@ -40,7 +40,7 @@ status=3
 expect_code CTL_UNREACHABLE
 expect_untouched
 [ "$(jq .acknowledged "$work/result.json")" = true ] || fail "the result was not acknowledged"
-"$controller" wait --state "$work/state" m-1 --for result --timeout 5 >"$work/stored.json"
+"$controller" wait --state "$work/state" m-1 --for result --timeout 20 >"$work/stored.json"
 [ "$(jq -r .code "$work/stored.json")" = CTL_UNREACHABLE ] || fail "the controller has another result"
 "$controller" events --state "$work/state" m-1 >"$work/events"
 jq -es '[.[].event | select(.type == "tw.state.v1").data.state] - ["OFF"] ==

@@ -80,7 +80,7 @@ boss_job() {
 # told CODE: the controller has the worker's result with this code, its sentence and hint, and the
 # same failure as an event; result.json says that it was acknowledged.
 told() {
-	"$controller" wait --state "$work/boss" "m-$n_jobs" --for result --timeout 5 >"$work/told.json" ||
+	"$controller" wait --state "$work/boss" "m-$n_jobs" --for result --timeout 20 >"$work/told.json" ||
 		fail "the controller has no result of m-$n_jobs"
 	[ "$(jq -r .code "$work/told.json")" = "$1" ] ||
 		fail "the controller was told $(jq -c '{verdict, err}' "$work/told.json"), not $1"

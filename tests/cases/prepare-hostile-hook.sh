@@ -6,6 +6,7 @@
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 
+nap=$((100000 + RANDOM)) # seconds, and a number that no other process of this machine has
 phony
 mkdir -p "$work/tree/etc/initramfs-tools/hooks"
 cat >"$work/tree/etc/initramfs-tools/hooks/hostile" <<END
@@ -24,16 +25,16 @@ cat /tmp/pattern >/proc/sys/kernel/core_pattern && echo "BAD core_pattern"
 ls /sys/class/net | grep -v '^lo$' && echo "BAD network"
 kill -9 $$ && echo "BAD host process"
 i=0
-while [ \$i -lt 200 ]; do sleep 1000 & i=\$((i + 1)); done
+while [ \$i -lt 200 ]; do sleep $nap & i=\$((i + 1)); done
 echo "waiting"
-sleep 1000
+sleep $nap
 END
 pack
 list before
-prepare --tool-timeout 5
+prepare --tool-timeout 15
 expect PREP_TIMEOUT 7
 if grep BAD "$work/prepare.log"; then fail "the hook got out"; fi
 grep -q 'guest: waiting' "$work/prepare.log" || fail "the hook did not run to its end"
-if pgrep -f 'sleep 1000' >"$work/left"; then fail "processes are left"; fi
+if pgrep -f "sleep $nap" >"$work/left"; then fail "processes are left"; fi
 list after
 same before after "the guest is not as before"

@@ -31,7 +31,7 @@ cmp "$work/sda" "$work/mnt/target"
 # The source goes away for good.
 copying() { grep -q 'COPY.*copy' "$work/run.log" && [ -s "$work/away" ]; }
 port=$(free_port)
-start nbd nbdkit -f -p "$port" -i 127.0.0.1 --filter=rate file "$work/sda" rate=40M
+start nbd nbdkit -f -p "$port" -i 127.0.0.1 --filter=rate file "$work/sda" rate=8M
 wait_for 10 listens "$port"
 job "nbd://127.0.0.1:$port" "[$(drive sda "$work/away")]"
 boss_job

@@ -4,6 +4,8 @@
 # static IPv4 and IPv6, an IPv6 address by router advertisement, DHCP with and without an answer, an
 # adapter that is not there or has no cable. Each job ends at its source, which nobody serves: past
 # NET, or with NET's own code.
+[ "$(id -u)" = 0 ] || { echo "needs root: a network of its own"; exit 77; }
+[ -e /proc/net/if_inet6 ] || { echo "needs IPv6 in the kernel"; exit 77; }
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
 fi
@@ -31,7 +33,7 @@ net() {
 	cp "$root/tmp/result.json" "$work/result.json" || fail "no result"
 }
 
-net 60 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"gateway\": \"10.9.0.1\",
+net 100 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"gateway\": \"10.9.0.1\",
 	\"address6\": \"2001:db8::5/64\", \"gateway6\": \"2001:db8::9\",
 	\"dns\": [\"10.9.0.1\"], \"mtu\": 1400}]"
 expect failed SRC_CONNECT 4
@@ -44,13 +46,13 @@ ip -6 route | has '^default via 2001:db8::9 dev eth0' || fail "IPv6 route"
 grep -qx 'nameserver 10.9.0.1' "$root/etc/resolv.conf" || fail "resolv.conf"
 network_down
 
-net 30 "[{\"mac\": \"$mac\", \"dhcp\": true, \"timeout_s\": 6}]"
+net 100 "[{\"mac\": \"$mac\", \"dhcp\": true, \"timeout_s\": 6}]"
 expect failed NET_DHCP 3
 network_down
 
 start dhcp python3 tests/cases/job-dhcp-server.py peer 10.9.0.1 10.9.0.77
 wait_for 5 grep -q ready "$work/dhcp.log"
-net 60 "[{\"mac\": \"$mac\", \"dhcp\": true, \"dns\": [\"10.9.0.2\"]}]"
+net 100 "[{\"mac\": \"$mac\", \"dhcp\": true, \"dns\": [\"10.9.0.2\"]}]"
 expect failed SRC_CONNECT 4
 ip addr show dev eth0 | has 'inet 10.9.0.77/24' || fail "DHCP address"
 ip route | has '^default via 10.9.0.1 dev eth0' || fail "DHCP route"
@@ -61,14 +63,14 @@ grep -q 'NET eth0 52:54:00:00:00:01 .*10.9.0.77/24' "$work/run.log" || fail "no 
 network_down
 
 # Nobody advertises a prefix; then a router does.
-net 30 "[{\"mac\": \"$mac\", \"slaac\": true, \"timeout_s\": 3}]"
+net 100 "[{\"mac\": \"$mac\", \"slaac\": true, \"timeout_s\": 3}]"
 expect failed NET_DHCP 3
 network_down
 start router python3 tests/cases/job-ra-server.py peer 2001:db8:7::
 wait_for 5 grep -q ready "$work/router.log"
 # The address is used at once: it has to be past duplicate address detection.
 ip -6 addr add 2001:db8:7::1/64 dev peer nodad
-peer='[2001:db8:7::1]' net 60 "[{\"mac\": \"$mac\", \"slaac\": true}]"
+peer='[2001:db8:7::1]' net 100 "[{\"mac\": \"$mac\", \"slaac\": true}]"
 expect failed SRC_CONNECT 4
 grep -q 'SRC_CONNECT: .*Connection refused' "$work/run.log" || fail "the source was not reached"
 ip -6 addr show dev eth0 | has 'inet6 2001:db8:7:.*scope global' || fail "SLAAC address"
@@ -76,10 +78,10 @@ ip -6 route | has '^default via fe80::.* dev eth0' || fail "SLAAC route"
 stop router
 network_down
 
-net 30 '[{"mac": "52:54:00:00:00:99", "dhcp": true, "timeout_s": 1}]'
+net 100 '[{"mac": "52:54:00:00:00:99", "dhcp": true, "timeout_s": 1}]'
 expect failed NET_NO_LINK 3
 ip link set peer down
-net 30 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"timeout_s\": 1}]"
+net 100 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"timeout_s\": 1}]"
 expect failed NET_NO_LINK 3
 grep -q 'no carrier' "$work/run.log" || fail "the carrier is not named"
 ip link set peer up
@@ -99,7 +101,7 @@ END
 boss_job
 cp "$work/job.json" "$root/tmp/job.json"
 status=0
-timeout 60 chroot "$root" /bin/worker run --network --job /tmp/job.json \
+timeout 100 chroot "$root" /bin/worker run --network --job /tmp/job.json \
 	--result /tmp/result.json >"$work/run.log" 2>&1 || status=$?
 cp "$root/tmp/result.json" "$work/result.json"
 expect failed NET_DHCP 3

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A site that has IPv6 only: with an address from router advertisements, and with a static one whose
 # gateway leads to the source, a whole job goes through. Without a router NET_DHCP says so.
+[ "$(id -u)" = 0 ] || { echo "needs root: a network of its own"; exit 77; }
+[ -e /proc/net/if_inet6 ] || { echo "needs IPv6 in the kernel"; exit 77; }
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
 fi

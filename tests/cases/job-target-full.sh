@@ -3,6 +3,7 @@
 # The storage behind the target runs full: DISK_FULL, and the head stays held back.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
+[ "$(id -u)" = 0 ] || skip "needs root: mounts and loop devices"
 
 make_disk "$work/sda" 24 1
 mkdir "$work/mnt"

@@ -4,6 +4,7 @@
 # also when it is only the second one.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
+[ "$(id -u)" = 0 ] || skip "needs root: mounts and loop devices"
 attach() { # FILE [OPTION]: sets loop
 	loop=$(losetup --find --show "${@:2}" "$1")
 	cleanup_fn losetup -d "$loop"

@@ -13,6 +13,7 @@
 # "Oops: int3" where the kernel turned a static branch (crng_make_state).
 
 vm_run=${vm_run:?the directory of the VMs}
+vm_scripts=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../scripts
 declare -A vm_pid=() vm_fd=()
 vm_seq=0
 
@@ -82,7 +83,7 @@ vm_start()
 		exec timeout --kill-after=5 "$deadline" "$@" </dev/null >"$dir/qemu.log" 2>&1
 	) &
 	vm_pid[$name]=$!
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		[ ! -S "$dir/qmp.sock" ] || break
 		if ! vm_runs "$name"; then
 			echo "$name: QEMU did not start: $(tail -n 3 "$dir/qemu.log")" >&2
@@ -90,6 +91,7 @@ vm_start()
 		fi
 		sleep 0.1
 	done
+	[ -S "$dir/qmp.sock" ] || { echo "$name: QEMU made no monitor socket within 120 s" >&2; return 1; }
 	mkfifo "$dir/qmp.in"
 	exec {fd}<>"$dir/qmp.in"
 	vm_fd[$name]=$fd
@@ -108,7 +110,7 @@ vm_qmp()
 	local name=$1 id=$((++vm_seq)) log=$vm_run/$1/qmp.log i answer
 
 	jq -c --argjson id $id '. + {id: $id}' <<<"$2" >&"${vm_fd[$name]}"
-	for ((i = 0; i < 300; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		answer=$(jq -c --argjson id $id 'select(.id == $id)' "$log" 2>&-) || :
 		if [ -n "$answer" ]; then
 			if jq -e .error <<<"$answer" >/dev/null; then
@@ -243,7 +245,7 @@ vm_kill_all()
 # A port of the loopback interface that nobody listens on.
 vm_port()
 {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+	"$vm_scripts/free-port"
 }
 
 # Hardware as VMware shows it: pvscsi in slot 160 (for UEFI SATA, as OVMF has no driver for pvscsi),

@@ -95,23 +95,7 @@ wait_for()
 	done
 }
 
-# From below the range that the kernel gives to others by itself: until it is used nobody gets it.
-free_port()
-{
-	python3 -c '
-import random, socket
-low = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
-for port in random.sample(range(min(10000, low // 2), low), 100):
-    s = socket.socket()
-    try:
-        s.bind(("127.0.0.1", port))
-    except OSError:
-        continue
-    print(port)
-    break
-else:
-    raise SystemExit("no free port")'
-}
+free_port() { "$top/scripts/free-port"; }
 
 listens() { ss -Hltn "sport = :$1" | grep -q .; }
 

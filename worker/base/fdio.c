@@ -11,13 +11,11 @@
 
 #include "base/cleanup.h"
 
-enum call { READ, PREAD, WRITE, PWRITE };
+enum call { PREAD, WRITE, PWRITE };
 
 static ssize_t once(enum call call, int fd, char *p, size_t len, uint64_t off)
 {
 	switch (call) {
-	case READ:
-		return read(fd, p, len);
 	case PREAD:
 		return pread(fd, p, len, (off_t)off);
 	case WRITE:
@@ -36,7 +34,7 @@ static int whole(enum call call, int fd, char *p, size_t len, uint64_t off)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (!n)
-			errno = call == READ || call == PREAD ? ENODATA : EIO;
+			errno = call == PREAD ? ENODATA : EIO;
 		if (n <= 0)
 			return -1;
 		p += n;
@@ -54,11 +52,6 @@ int fdio_pread(int fd, void *buf, size_t len, uint64_t off)
 int fdio_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 {
 	return whole(PWRITE, fd, (char *)(uintptr_t)buf, len, off);
-}
-
-int fdio_read(int fd, void *buf, size_t len)
-{
-	return whole(READ, fd, buf, len, 0);
 }
 
 int fdio_write(int fd, const void *buf, size_t len)

@@ -12,7 +12,6 @@
 /* Exactly len bytes or -1 with errno; end of file before len is errno ENODATA. */
 int fdio_pread(int fd, void *buf, size_t len, uint64_t off);
 int fdio_pwrite(int fd, const void *buf, size_t len, uint64_t off);
-int fdio_read(int fd, void *buf, size_t len);
 int fdio_write(int fd, const void *buf, size_t len);
 
 /* A whole file of at most max bytes into *ret_buf (malloc, NUL added behind *ret_len bytes). A

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,32 +8,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 900 /* /dev/kmsg takes at most 1024 - prefix (LOG_LINE_MAX) */
+#define LINE_MAX_BYTES 900 /* init hands lines on to /dev/kmsg: at most 1024 with its prefix (LOG_LINE_MAX) */
 #define RECENT_BYTES 65536
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum log_level max_level = LOG_LEVEL_INFO;
-static int kmsg_fd = -1;
 static char recent[RECENT_BYTES];
 static size_t recent_used;
 
 void log_set_level(enum log_level level)
 {
 	max_level = level;
-}
-
-int log_use_kmsg(void)
-{
-	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
-
-	if (fd < 0)
-		return -1;
-	pthread_mutex_lock(&lock);
-	if (kmsg_fd >= 0)
-		close(kmsg_fd);
-	kmsg_fd = fd;
-	pthread_mutex_unlock(&lock);
-	return 0;
 }
 
 /* Whole lines are dropped from the front when there is no room. */
@@ -52,30 +36,13 @@ static void remember(const char *line, size_t len)
 	recent_used += len;
 }
 
-static void emit(enum log_level level, const char *line, size_t len)
-{
-	static const int kmsg_priority[] = { 3, 4, 6, 7 };
-	char out[LINE_MAX_BYTES + 64];
-	int n;
-	ssize_t written;
-
-	if (kmsg_fd >= 0) {
-		n = snprintf(out, sizeof(out), "<%d>tw: %.*s", 8 + kmsg_priority[level],
-			(int)len, line);
-		written = write(kmsg_fd, out, (size_t)n);
-	} else {
-		written = write(STDERR_FILENO, line, len);
-	}
-	/* A log that cannot be written must not stop the job; the ring in memory has it. */
-	(void)written;
-}
-
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	static const char *const names[] = { "error", "warning", "info", "debug" };
 	char line[LINE_MAX_BYTES];
 	struct timespec now;
 	size_t len, head;
+	ssize_t written;
 	va_list ap;
 	int n;
 
@@ -94,8 +61,10 @@ void log_line(enum log_level level, const char *fmt, ...)
 			line[i] = '?';
 	line[len++] = '\n';
 	pthread_mutex_lock(&lock);
-	emit(level, line, len);
 	remember(line, len);
+	/* A log that cannot be written must not stop the job; the ring in memory has it. */
+	written = write(STDERR_FILENO, line, len);
+	(void)written;
 	pthread_mutex_unlock(&lock);
 }
 

@@ -13,9 +13,6 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 /* Lines above this level are dropped. Default: LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
-/* Also write each line to /dev/kmsg (the image); with it stderr is no longer used. -1 if it
- * cannot be opened: the log stays on stderr. */
-int log_use_kmsg(void);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_LEVEL_WARN, __VA_ARGS__)

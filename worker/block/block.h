@@ -31,8 +31,6 @@ struct block_disk {
  * dev_root are "/sys" and "/dev" in life. Returns how many there are (at most max are filled). */
 int block_disks(const char *sys_root, const char *dev_root, struct block_disk *ret, int max,
 	struct err *err);
-/* The disk that a device node (also a link to one) is; DISK_NOT_FOUND when it is none. */
-int block_disk_of(const char *node, struct block_disk *ret, struct err *err);
 
 /* device.c */
 enum block_open_flags {
@@ -98,7 +96,6 @@ struct block_reader {
 };
 /* No table is BLOCK_TABLE_NONE, not an error. DISK_TABLE: there is one, but damaged. */
 int block_read_table(const struct block_reader *r, struct block_table *ret, struct err *err);
-int block_read_table_of(const char *path, struct block_table *ret, struct err *err);
 
 /*
  * mask.c: what firmware starts from is masked until commit. In sector 0 the boot code is replaced

@@ -292,22 +292,3 @@ int block_disks(const char *sys_root, const char *dev_root, struct block_disk *r
 	qsort(ret, (size_t)(n < max ? n : max), sizeof(*ret), by_name);
 	return n;
 }
-
-int block_disk_of(const char *node, struct block_disk *ret, struct err *err)
-{
-	struct block_disk disks[128];
-	CLEANUP_FREE char *real = realpath(node, NULL);
-	int i, n = real ? block_disks("/sys", "/dev", disks, 128, err) : 0;
-
-	if (!real)
-		return err_sys(err, ERR_DISK_NOT_FOUND, "%s", node);
-	if (n < 0)
-		return -1;
-	for (i = 0; i < n && i < 128; i++) {
-		if (!strcmp(disks[i].node, real)) {
-			*ret = disks[i];
-			return 0;
-		}
-	}
-	return err_set(err, ERR_DISK_NOT_FOUND, "%s is not a disk of this machine", node);
-}

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/fdio.h"
 #include "block/block-internal.h"
 
 /* OEM name and signature say nothing; firmware looks at the numbers (FAT specification 3.1). */
@@ -96,30 +95,4 @@ int block_read_table(const struct block_reader *r, struct block_table *ret, stru
 		return 0;
 	ret->kind = BLOCK_TABLE_MBR;
 	return block_mbr_parts(r, sector0, ret->sector, ret, err);
-}
-
-static int read_fd(void *ctx, void *buf, size_t len, uint64_t off, struct err *err)
-{
-	const struct block_dev *d = ctx;
-
-	if (fdio_pread(d->fd, buf, len, off) < 0)
-		return err_sys(err, ERR_DISK_IO, "read %s", d->name);
-	return 0;
-}
-
-int block_read_table_of(const char *path, struct block_table *ret, struct err *err)
-{
-	struct block_dev d;
-	struct block_reader r = { .read = read_fd, .ctx = &d };
-	int status;
-
-	if (block_open(path, 0, &d, err) < 0)
-		return -1;
-	r.size = d.size;
-	r.sector = d.device ? d.sector : 0;
-	status = block_read_table(&r, ret, err);
-	if (status < 0)
-		err_wrap(err, "%s", path);
-	block_close(&d);
-	return status;
 }

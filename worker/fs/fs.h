@@ -56,7 +56,6 @@ int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err);
  * byte of the device changes. options may be NULL. */
 int fs_mount(const char *dev, const char *type, const char *where, bool writable,
 	const char *options, struct err *err);
-int fs_remount_writable(const char *where, const char *dev, struct err *err);
 /* Flushes first. A mount that is in use is taken out of the tree all the same, which is DISK_BUSY:
  * its file system is still alive. */
 int fs_unmount(const char *where, struct err *err);
@@ -194,7 +193,6 @@ int fs_get_label(const struct fs_root *r, const char *path, char *ret, size_t si
 int fs_set_label(const struct fs_root *r, const char *path, const char *label, struct err *err);
 /* The hex SHA-256 of a regular file, last part not followed. */
 int fs_sha256(const struct fs_root *r, const char *path, char ret[65], struct err *err);
-void fs_sha256_buf(const void *buf, size_t len, char ret[65]);
 
 /* inventory.c: what a tree looks like, to find what a guest's own tool changed. Below `skip`
  * (NULL-terminated, may be NULL) nothing is looked at. Crosses mount points. */

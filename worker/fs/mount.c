@@ -67,13 +67,6 @@ int fs_mount(const char *dev, const char *type, const char *where, bool writable
 		type);
 }
 
-int fs_remount_writable(const char *where, const char *dev, struct err *err)
-{
-	if (mount(dev, where, NULL, MS_REMOUNT | MS_NODEV | MS_NOSUID | MS_NOATIME, NULL) < 0)
-		return err_sys(err, ERR_FS_MOUNT, "make %s writable", dev);
-	return 0;
-}
-
 int fs_unmount(const char *where, struct err *err)
 {
 	int fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

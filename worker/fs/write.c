@@ -157,15 +157,6 @@ static void to_hex(const uint8_t hash[32], char ret[65])
 		snprintf(ret + 2 * i, 3, "%02x", hash[i]);
 }
 
-void fs_sha256_buf(const void *buf, size_t len, char ret[65])
-{
-	uint8_t hash[32];
-
-	if (mbedtls_sha256(buf, len, hash, 0))
-		memset(hash, 0, sizeof(hash));
-	to_hex(hash, ret);
-}
-
 /* Reads `from` to its end, into `to` when that is not -1. -1 with errno. */
 static int pump(int from, int to, char *ret_sha256)
 {

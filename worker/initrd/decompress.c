@@ -314,15 +314,6 @@ bool initrd_decoder_built_in(const struct decoder *d)
 	return d->open != NULL;
 }
 
-bool initrd_compressed(const void *buf, size_t len)
-{
-	for (size_t i = 0; i < N_DECODERS; i++)
-		if (len >= decoders[i].magic_len &&
-			!memcmp(buf, decoders[i].magic, decoders[i].magic_len))
-			return true;
-	return false;
-}
-
 enum initrd_status initrd_stream_open(struct stream *s, struct input *in, const struct decoder *d)
 {
 	enum initrd_status status = INITRD_OK;

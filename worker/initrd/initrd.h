@@ -54,9 +54,6 @@ struct initrd_info {
 /* info may be NULL; it is filled as far as the image was understood. */
 enum initrd_status initrd_walk(struct initrd_reader *r, struct initrd_info *info);
 
-/* decompress.c: a whole buffer of one of the known compressions (kernel modules .ko.xz). */
-bool initrd_compressed(const void *buf, size_t len);
-
 /* cpio.c: makes an archive in newc form, uncompressed: the kernel takes it behind (or before)
  * any image when it starts at a multiple of four bytes. */
 void initrd_add(struct strbuf *out, const char *name, uint32_t mode, const void *data,

@@ -4,7 +4,7 @@
 # MiB; lies that are only unusual do no harm. One line of replication.md 2.4 is behind most.
 # shellcheck source=tests/cases/copy-lib.bash
 . "$(dirname "$0")/copy-lib.bash"
-copy_limit=30
+copy_limit=120
 
 evil() {
 	rm -f "$sock" "$work/dst"

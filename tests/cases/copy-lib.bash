@@ -46,7 +46,7 @@ come_back() {
 # copy ARGUMENTS...: `worker copy --json`; sets status; the result is in $work/copy.json.
 copy() {
 	status=0
-	timeout "${copy_limit:-120}" "$worker" copy --json "$@" >"$work/copy.json" 2>"$work/copy.log" ||
+	timeout "${copy_limit:-250}" "$worker" copy --json "$@" >"$work/copy.json" 2>"$work/copy.log" ||
 		status=$?
 	[ $status -ne 124 ] || fail "worker copy did not end"
 	! grep -qE 'AddressSanitizer|runtime error' "$work/copy.log" || fail "sanitizer report"

@@ -5,7 +5,7 @@
 # shellcheck source=tests/cases/copy-lib.bash
 . "$(dirname "$0")/copy-lib.bash"
 requires /usr/bin/python3
-copy_limit=60
+copy_limit=120
 
 start evil /usr/bin/python3 tests/cases/drive-evil-server.py "$work/port"
 wait_for 60 test -s "$work/port"

@@ -48,7 +48,7 @@ def field(number, value):
 
 class Client:
     def __init__(self, port, features=3):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=100)
         self.last_id = 0
         self.seed = int.from_bytes(os.urandom(8), "little")
         hello = (

@@ -40,7 +40,7 @@ drive() { # NAME TARGET-FILE
 # run_job: runs it to its end; sets status. Unlike lib.sh's it keeps the result of an earlier run.
 run_job() {
 	status=0
-	timeout 120 "$worker" run --job "$work/job.json" \
+	timeout 250 "$worker" run --job "$work/job.json" \
 		--result "$work/result.json" >"$work/run.log" 2>&1 || status=$?
 	[ -s "$work/result.json" ] || fail "no result"
 	# A mount point or folder of a preparation that stays in RAM.

@@ -76,6 +76,14 @@ TEST(chains)
 		"/boot/efi/EFI/debian/grubaa64.efi", NULL },
 		"debian/grubaa64.efi>BOOT/grubaa64.efi debian/shimaa64.efi>BOOT/BOOTAA64.EFI "
 		"\\EFI\\debian\\shimaa64.efi");
+	fallback((const char *[]){ "/boot/efi/EFI/debian/grubia32.efi", NULL },
+		"debian/grubia32.efi>BOOT/BOOTIA32.EFI \\EFI\\debian\\grubia32.efi");
+	/* Distributions ship shim for 32-bit firmware beside the other one. */
+	fallback((const char *[]){ "/boot/efi/EFI/fedora/shimia32.efi",
+		"/boot/efi/EFI/fedora/grubia32.efi", "/boot/efi/EFI/fedora/shimx64.efi",
+		"/boot/efi/EFI/fedora/grubx64.efi", NULL },
+		"fedora/grubx64.efi>BOOT/grubx64.efi fedora/shimx64.efi>BOOT/BOOTX64.EFI "
+		"\\EFI\\fedora\\shimx64.efi");
 }
 
 TEST(nothing_to_do)

@@ -89,7 +89,7 @@ start_controller()
 	build/controller/controller serve --state "$demo/controller" \
 		--listen "127.0.0.1:$controller_port" >"$demo/controller.log" 2>&1 &
 	controller_pid=$!
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		! grep -q '^pin ' "$demo/controller.log" || break
 		kill -0 "$controller_pid" 2>&- || die "controller did not start: $(tail -n 1 "$demo/controller.log")"
 		sleep 0.1

@@ -17,7 +17,7 @@ job_source()
 		--psk-file "$dir/psk" >"$dir/source-server.log" 2>&1 &
 	source_pid=$!
 	trap job_end EXIT
-	for _ in {1..100}; do
+	for _ in {1..600}; do
 		! ss -Hltn "sport = :$job_port" | grep -q . || return 0
 		sleep 0.1
 	done
@@ -80,7 +80,7 @@ job_expect()
 # job_told CODE: the controller has the same failure, in the result and as an event.
 job_told()
 {
-	build/controller/controller wait "boot-$job_number" --for result --timeout 5 >"$dir/told.json"
+	build/controller/controller wait "boot-$job_number" --for result --timeout 20 >"$dir/told.json"
 	[ "$(jq -c '[.code, .err]' "$dir/told.json")" = "$(jq -c '[.code, .err]' "$dir/result.json")" ] ||
 		fail "the controller was told $(jq -c '{code, err}' "$dir/told.json")"
 	build/controller/controller events "boot-$job_number" >"$dir/told.events"

@@ -18,7 +18,7 @@ media_source()
 		file "$dir/source.raw" >"$dir/nbdkit.log" 2>&1 &
 	nbdkit_pid=$!
 	cleanup+=("kill $nbdkit_pid")
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>>"$dir/nbdkit.log"; then
 			return
 		fi

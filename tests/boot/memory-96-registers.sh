@@ -10,7 +10,7 @@ memory_servers 8
 memory_machine 96
 boot_run 120 60 || fail "the machine did not power off"
 
-build/controller/controller wait memory --for registered --timeout 1 >"$dir/registered" ||
+build/controller/controller wait memory --for registered --timeout 20 >"$dir/registered" ||
 	fail "the controller does not know this worker"
 grep -q '"state":"REGISTER"' "$dir/events" || fail "no event of the registration"
 expect_no_serial 'out of memory|Out of memory|oom'

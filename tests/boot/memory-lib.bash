@@ -42,7 +42,7 @@ memory_machine()
 memory_replicated()
 {
 	expect_off guest-shutdown
-	build/controller/controller wait memory --for result --timeout 1 >"$dir/result.json" ||
+	build/controller/controller wait memory --for result --timeout 20 >"$dir/result.json" ||
 		fail "the controller has no result"
 	[ "$(jq -r '.verdict // .result.verdict' "$dir/result.json")" = success ] ||
 		fail "the result: $(head -c 300 "$dir/result.json")"

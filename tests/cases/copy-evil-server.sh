@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # An NBD server that lies: each lie ends in a code, without a crash, a hang or a released first
-# MiB; lies that are only unusual do no harm. One line of replication.md 2.4 is behind most.
+# MiB; lies that are only unusual do no harm. tests/COMPLIANCE.md tells which
+# known bugs are behind them.
 # shellcheck source=tests/cases/copy-lib.bash
 . "$(dirname "$0")/copy-lib.bash"
 copy_limit=120

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/words.h"
+
 #define MAX_FIELDS 6
 
 struct field {
@@ -124,16 +126,6 @@ static void replace(const char *line, size_t full, const struct field *f, const 
 	strbuf_add(out, line + f->at + f->len, full - f->at - f->len);
 }
 
-static bool has_word(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *p = list; p; p = strchr(p, ','), p = p ? p + 1 : NULL)
-		if (!strncmp(p, word, n) && (p[n] == ',' || !p[n]))
-			return true;
-	return false;
-}
-
 bool guest_fstab_awaited(const struct fstab_entry *e)
 {
 	static const char *const media[] = { "iso9660", "udf" };
@@ -141,8 +133,8 @@ bool guest_fstab_awaited(const struct fstab_entry *e)
 	for (size_t i = 0; i < sizeof(media) / sizeof(media[0]); i++)
 		if (!strcmp(e->type, media[i]))
 			return false;
-	return *e->options && strcmp(e->point, "/") && !has_word(e->options, "noauto") &&
-		!has_word(e->options, "nofail");
+	return *e->options && strcmp(e->point, "/") && !words_has(e->options, "noauto") &&
+		!words_has(e->options, "nofail");
 }
 
 int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)

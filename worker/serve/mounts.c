@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "serve/serve-internal.h"
 
 #define MAX_DEPTH 8 /* partition on RAID on LVM on ... */
@@ -77,16 +78,6 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-static bool has_word(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *p = list; p; p = strchr(p, ','), p = p ? p + 1 : NULL)
-		if (!strncmp(p, word, n) && (p[n] == ',' || !p[n]))
-			return true;
-	return false;
-}
-
 static unsigned long flags_of(const char *options)
 {
 	static const struct {
@@ -98,7 +89,7 @@ static unsigned long flags_of(const char *options)
 	unsigned long flags = 0;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (has_word(options, words[i].word))
+		if (words_has(options, words[i].word))
 			flags |= words[i].flag;
 	return flags;
 }
@@ -130,7 +121,7 @@ static bool parse_line(char *line, struct serve_mount *ret, dev_t *ret_block, bo
 	/* btrfs and others have a number of their own that is no block device. */
 	if (!ma && source[0] == '/' && !stat(source, &st) && S_ISBLK(st.st_mode))
 		*ret_block = st.st_rdev;
-	*ret_writable = has_word(super, "rw");
+	*ret_writable = words_has(super, "rw");
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "base/strbuf.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,12 +157,23 @@ TEST(replace_file)
 	rmdir(dir);
 }
 
+TEST(words)
+{
+	CHECK(words_has("rw", "rw"));
+	CHECK(words_has("defaults,nofail", "nofail"));
+	CHECK(words_has("nofail,defaults", "nofail"));
+	CHECK(!words_has("nofailure,unofail", "nofail"));
+	CHECK(!words_has("x-nofail=nofail", "nofail"));
+	CHECK(!words_has("", "ro"));
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(err_names, "every code has a name, a hint and an exit status"),
 	TEST_ENTRY(err_text, "records carry object, cause and context, and never overflow"),
 	TEST_ENTRY(range, "range checks do not overflow"),
 	TEST_ENTRY(zeroes, "zero detection sees the first and the last byte"),
 	TEST_ENTRY(endian, "byte orders"),
+	TEST_ENTRY(words, "a word of a list is found whole, in every place"),
 	TEST_ENTRY(log_ring, "the log keeps the newest whole lines and masks control characters"),
 	TEST_ENTRY(spawn_runs, "output, status and a missing program"),
 	TEST_ENTRY(spawn_limit, "a program past its limit is ended with its children"),

@@ -23,18 +23,22 @@ up() {
 }
 
 # Looking does not freeze.
-up --grace 2
+up --grace 250
 reader list >"$work/list"
-moves || fail "frozen by a look at the list"
+wait_for 30 moves
 
-# Reading does; without a word at the end it thaws after the grace time.
+# Reading does, and without a word at the end the client is waited for.
 reader read sda "$work/dst"
 is_still || fail "not frozen while the client may come back"
 e2fsck -fn "$work/dst" >"$work/fsck.log" || fail "the copy is not clean: $(tail -n 3 "$work/fsck.log")"
 reader diff sda "$work/dst" >"$work/diff"  # the same still state; the last word is "complete"
 [ -z "$(cat "$work/diff")" ] || fail "two reads of the frozen drive differ in leaves $(cat "$work/diff")"
-sleep 2.2
-moves || fail "still frozen although the client has everything"
+stop server
+
+# When the grace time is over nobody is waited for any more.
+up --grace 1
+reader read sda "$work/dst"
+wait_for 30 moves
 stop server
 
 # The worker says it when the connections that read are gone: nobody is waited for then.
@@ -50,14 +54,14 @@ up --grace 60
 reader read sda "$work/dst"
 is_still || fail "not frozen before the kill"
 stop server -KILL
-wait_for 5 moves
+wait_for 30 moves
 
 # A connection that hangs (its machine was reset) does not keep what the job's next run lets go.
 up --grace 60
 start hanging "$top/tests/cases/drive-second-reader.py" "$port" hang sda
-wait_for 5 is_still
+wait_for 30 is_still
 reader diff sda "$work/dst" >"$work/diff"
-wait_for 5 moves
+wait_for 30 moves
 kill -0 "${started[hanging]}" || fail "the hanging connection ended"
 stop hanging
 stop server
@@ -66,13 +70,13 @@ stop server
 up --grace 60
 reader read sda "$work/dst"
 stop server
-wait_for 5 moves
+wait_for 30 moves
 
 # The time is over: thawed, and the client of that time gets nothing more.
 up --freeze 2 --bandwidth 1M
 ! reader read sda "$work/dst" 2>"$work/reader.err" || fail "read although the drive was let go"
 grep -q 'ERROR 116' "$work/reader.err" || fail "no ESTALE: $(tail -n 1 "$work/reader.err")"
-wait_for 5 moves
+wait_for 30 moves
 stop server
 
 # Frozen by someone else, who may thaw it at any time: not served, and left as it is.
@@ -103,12 +107,12 @@ for server in "$server" "$top/build/worker/source-server"; do
 	kill -0 $late 2>"$work/kill.err" || fail "a file system that was mounted later is not frozen"
 	stop server -KILL
 	wait $late
-	wait_for 5 moves
+	wait_for 30 moves
 	wait_for 10 umount "$work/mnt2"
 done
 
 # Never, if so wished.
 up --freeze never
 reader read sda "$work/dst"
-moves || fail "frozen in spite of --freeze never"
+wait_for 30 moves
 ! grep -qE 'AddressSanitizer|runtime error' "$work"/*.log || fail "sanitizer report"

@@ -202,15 +202,21 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 	struct serve_journal_key k = { .job = c->session->job, .drive = d->name,
 		.state = state, .size = d->dev.size };
 	struct err failed = ERR_INIT;
+	bool may_write;
+	int status;
 
 	serve_state(s, c->session, q->f.disk, state);
 	if (q->f.type == PROTO_RESUME)
 		return reply(c, &q->f, PROTO_JOURNAL, c->out, k.job[0] ? serve_journal_get(s->journal,
 			&k, c->out, PROTO_MAX_PAYLOAD) : 0, err);
-	if (k.job[0] && serve_journal_put(s->journal, &k, q->payload, q->f.len,
-				s->freezer && serve_freezer_frozen(s->freezer), &failed) < 0)
-		return serve_conn_error(c, &q->f, EIO, failed.text, err);
-	return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
+	if (!k.job[0])
+		return reply(c, &q->f, PROTO_DONE, NULL, 0, err);
+	may_write = serve_freezer_begin_write(s->freezer);
+	status = serve_journal_put(s->journal, &k, q->payload, q->f.len, may_write, &failed);
+	if (may_write)
+		serve_freezer_end_write(s->freezer);
+	return status < 0 ? serve_conn_error(c, &q->f, EIO, failed.text, err) :
+		reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 }
 
 /* Range of a READ or HASH; leaves of READ_IF_DIFF. */
@@ -288,9 +294,13 @@ static int complete(struct serve_conn *c, struct err *err)
 
 	serve_session_release(c->serve, c->session, true);
 	serve_caught_done(c);
-	if (c->session->job[0])
-		serve_journal_drop(c->serve->journal, c->session->job,
-			c->serve->freezer && serve_freezer_frozen(c->serve->freezer));
+	if (c->session->job[0]) {
+		bool may_write = serve_freezer_begin_write(c->serve->freezer);
+
+		serve_journal_drop(c->serve->journal, c->session->job, may_write);
+		if (may_write)
+			serve_freezer_end_write(c->serve->freezer);
+	}
 	log_info("%s: job \"%s\" has everything", net_name(c->stream), c->session->job);
 	return serve_conn_send(c, &f, NULL, err);
 }

@@ -2,7 +2,7 @@
 /*
  * Holds the file systems of the served drives still. Whatever happens to this process, they must
  * thaw again: watchdog.c sees to it.
- * While anything is frozen, nothing here may write to a file: see serve_journal_flush and
+ * While anything is frozen, nothing here may write to a file: see serve_freezer_begin_write and
  * the pipe behind stderr in source-server.c.
  */
 #include <errno.h>
@@ -267,12 +267,19 @@ void serve_freezer_tick(struct serve_freezer *z)
 	pthread_mutex_unlock(&z->lock);
 }
 
-bool serve_freezer_frozen(struct serve_freezer *z)
+bool serve_freezer_begin_write(struct serve_freezer *z)
 {
-	bool frozen;
-
+	if (!z)
+		return true;
 	pthread_mutex_lock(&z->lock);
-	frozen = z->frozen;
+	if (!z->frozen)
+		return true;
 	pthread_mutex_unlock(&z->lock);
-	return frozen;
+	return false;
+}
+
+void serve_freezer_end_write(struct serve_freezer *z)
+{
+	if (z)
+		pthread_mutex_unlock(&z->lock);
 }

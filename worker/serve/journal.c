@@ -225,7 +225,7 @@ static bool is_dropped(const struct serve_journal *j, const char *job)
 }
 
 int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k,
-	const void *bitmap, size_t len, bool keep_off_disk, struct err *err)
+	const void *bitmap, size_t len, bool may_write, struct err *err)
 {
 	uint8_t *copy = malloc(len ? len : 1);
 	char key[KEY_MAX];
@@ -246,7 +246,7 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 	s->len = len;
 	s->used = ++j->clock;
 	s->dirty = true;
-	if (j->dir && !keep_off_disk) {
+	if (j->dir && may_write) {
 		remove_dropped(j);
 		status = write_file(j, s, err);
 	}
@@ -274,7 +274,7 @@ size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key
 	return len;
 }
 
-void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_disk)
+void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write)
 {
 	size_t n = strlen(job);
 
@@ -293,7 +293,7 @@ void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_
 		else
 			snprintf(j->dropped[j->n_dropped++], sizeof(j->dropped[0]), "%s", job);
 	}
-	if (j->dir && !keep_off_disk)
+	if (j->dir && may_write)
 		remove_dropped(j);
 	pthread_mutex_unlock(&j->lock);
 }

@@ -93,7 +93,11 @@ void serve_freezer_expire(struct serve_freezer *z);
 bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch);
 /* Once a second: feeds the watchdog, thaws when nobody is left. */
 void serve_freezer_tick(struct serve_freezer *z);
-bool serve_freezer_frozen(struct serve_freezer *z);
+/* Around writes to files of this machine: a write that waits for a frozen file system would keep its
+ * writer from feeding the watchdog. true: nothing is frozen, and nothing will be before end_write.
+ * false: do not write, and do not call end_write. NULL is allowed. */
+bool serve_freezer_begin_write(struct serve_freezer *z);
+void serve_freezer_end_write(struct serve_freezer *z);
 
 /* journal.c: what of which drive the worker of which job has made durable */
 struct serve_journal;
@@ -103,14 +107,15 @@ struct serve_journal_key {
 	const char *job, *drive, *state;
 	uint64_t size;
 };
-/* keep_off_disk: do not touch the folder now (it may be frozen); see serve_journal_flush. */
+/* may_write: the folder may be touched now (serve_freezer_begin_write); else serve_journal_flush
+ * does it later. */
 int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k,
-	const void *bitmap, size_t len, bool keep_off_disk, struct err *err);
+	const void *bitmap, size_t len, bool may_write, struct err *err);
 /* At most max bytes; returns the length, 0 when there is none. */
 size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
 	void *ret, size_t max);
 /* Forgets all that the job has, also what an earlier process left in the folder. */
-void serve_journal_drop(struct serve_journal *j, const char *job, bool keep_off_disk);
+void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write);
 /* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 

@@ -354,8 +354,10 @@ static void *keeper(void *arg)
 	while (!s->stop) {
 		if (s->freezer)
 			serve_freezer_tick(s->freezer);
-		if (!s->freezer || !serve_freezer_frozen(s->freezer))
+		if (serve_freezer_begin_write(s->freezer)) {
 			serve_journal_flush(s->journal);
+			serve_freezer_end_write(s->freezer);
+		}
 		nanosleep(&second, NULL);
 	}
 	return NULL;

@@ -84,7 +84,8 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 	case OP_REMOVE:
 		return write_file(g, op, err);
 	case OP_PURGE:
-		return g->facts.family->purge(g, op->from, err);
+		return g->facts.family->save(g, op->from, err) < 0 ? -1 :
+			g->facts.family->purge(g, op->from, err);
 	case OP_INITRD:
 		return build_initrd(g, &g->facts.kernels[op->index], err);
 	case OP_SUPPLEMENT:

@@ -246,6 +246,19 @@ static int save_shared(struct guest *g, struct err *err)
 	return save_tree(g, "/var/lib/dpkg", "", false, err);
 }
 
+static int save(struct guest *g, const char *packages, struct err *err)
+{
+	CLEANUP_FREE char *copy = strdup(packages);
+	char *next = NULL;
+
+	if (!copy)
+		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
+	for (char *p = strtok_r(copy, " ", &next); p; p = strtok_r(NULL, " ", &next))
+		if (save_package(g, p, err) < 0)
+			return -1;
+	return save_shared(g, err);
+}
+
 static int purge(struct guest *g, const char *packages, struct err *err)
 {
 	const char *argv[40] = { "/usr/bin/dpkg", "--purge" };
@@ -254,16 +267,13 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 		"/etc/initramfs-tools/update-initramfs.conf" };
 	CLEANUP_FREE char *copy = strdup(packages);
 	int n = 2, status = 0;
-	char *save = NULL;
+	char *next = NULL;
 
 	if (!copy)
 		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
-	for (char *p = strtok_r(copy, " ", &save); p && n < 39; p = strtok_r(NULL, " ", &save)) {
+	for (char *p = strtok_r(copy, " ", &next); p && n < 39; p = strtok_r(NULL, " ", &next))
 		argv[n++] = p;
-		if (save_package(g, p, err) < 0)
-			return -1;
-	}
-	if (save_shared(g, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+	if (guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	for (int i = 2; i < n; i++)
 		if (installed(g, argv[i]))
@@ -279,5 +289,6 @@ const struct guest_family guest_debian = {
 	.detect = detect,
 	.installed = installed,
 	.needed_by = needed_by,
+	.save = save,
 	.purge = purge,
 };

@@ -96,7 +96,10 @@ struct guest_family {
 	bool (*installed)(const struct guest *g, const char *package);
 	/* Packages (space-separated) that need one of these and are not among them. */
 	int (*needed_by)(struct guest *g, const char *packages, struct strbuf *ret, struct err *err);
-	/* Saves what removing the packages will touch, and removes them. */
+	/* Saves what removing the packages will touch, as far as no program of the guest has to be
+	 * asked. */
+	int (*save)(struct guest *g, const char *packages, struct err *err);
+	/* Saves the rest, and removes them. */
 	int (*purge)(struct guest *g, const char *packages, struct err *err);
 };
 extern const struct guest_family guest_debian, guest_redhat, guest_alpine, guest_arch;
@@ -170,6 +173,7 @@ struct guest_journal {
 	char dir[128];       /* GUEST_STATE_DIR "/ID", "" = nothing was changed */
 	unsigned n_saved;
 	bool resumed;        /* an interrupted run's is gone on with */
+	uint64_t *counted;   /* not NULL: nothing is saved, bytes that would be are added here */
 };
 
 struct guest {
@@ -327,6 +331,8 @@ int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, str
 int guest_lvm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 
 int guest_plan(struct guest *g, struct err *err);
+/* space.c: PREP_NO_SPACE before anything is written */
+int guest_check_space(struct guest *g, struct err *err);
 /* Plans what fn makes of one file, if it exists. */
 int guest_plan_rewrite(struct guest *g, const char *path,
 	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,

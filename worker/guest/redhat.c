@@ -80,11 +80,12 @@ static int save_part(void *ctx, const char *name, const struct stat *st)
 	return guest_journal_save(d->g, path, d->err);
 }
 
-static int save_database(struct guest *g, struct err *err)
+static int save_database(struct guest *g, const char *packages, struct err *err)
 {
 	static const char *const dirs[] = { "/var/lib/rpm", "/usr/lib/sysimage/rpm",
 		"/etc/systemd/system/multi-user.target.wants", "/etc/vmware-tools" };
 
+	(void)packages;
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		struct database d = { g, dirs[i], err };
 
@@ -110,7 +111,7 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 		if (save_files(g, p, err) < 0)
 			return -1;
 	}
-	if (save_database(g, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+	if (guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	/* Tools that stay do no harm to a boot; the operator is told. */
 	if (status)
@@ -123,5 +124,6 @@ const struct guest_family guest_redhat = {
 	.name = "redhat",
 	.detect = detect,
 	.installed = installed,
+	.save = save_database,
 	.purge = purge,
 };

@@ -50,6 +50,8 @@ struct job_drive {
 	struct job_target target;
 	enum job_target_state target_state;
 	bool target_zero;
+	char since[40];   /* the target holds this state of the drive, "" = unknown */
+	char bitmap[256]; /* NBD: the dirty bitmap since the target's state, "" = none */
 };
 struct job_extension {
 	char when[16]; /* "pre-mount", "mounted", "first-boot" */

@@ -46,6 +46,8 @@ static const struct job_key drive_keys[] = {
 	{ "target", job_read_target, JOB_FIELD(job_drive, target), .required = true },
 	{ "target_state", job_read_enum, JOB_FIELD(job_drive, target_state), .names = states },
 	{ "target_zero", job_read_bool, JOB_FIELD(job_drive, target_zero) },
+	{ "since", job_read_string, JOB_FIELD(job_drive, since), .min = 1 },
+	{ "bitmap", job_read_string, JOB_FIELD(job_drive, bitmap), .min = 1 },
 	{ .name = NULL },
 };
 

@@ -181,6 +181,27 @@ static const struct job_key job_keys[] = {
 	{ .name = NULL },
 };
 
+/* A word about what changed narrows a comparison with a target that is as the last copy left it. */
+static int check_tracker(struct job_reader *r, const struct job *j, const struct job_drive *d)
+{
+	const char *key = *d->since ? "since" : "bitmap";
+
+	if (!*d->since && !*d->bitmap)
+		return 0;
+	if (j->mode != JOB_DELTA)
+		return job_read_fail_key(r, key, "needs mode \"delta\"");
+	if (d->target_state != JOB_PRISTINE)
+		return job_read_fail_key(r, key, "needs target_state \"pristine\": nobody has written "
+			"to the target since");
+	if (*d->since && strncmp(j->source.url, "tw", 2))
+		return job_read_fail_key(r, "since", "needs a source with tws:// or tw://");
+	if (*d->bitmap && strncmp(j->source.url, "nbd", 3))
+		return job_read_fail_key(r, "bitmap", "needs an NBD source");
+	if (j->source.live_passes)
+		return job_read_fail_key(r, key, "and source.live_passes exclude each other");
+	return 0;
+}
+
 /* What only the whole document can tell. */
 static int check_together(struct job_reader *r, const struct job *j)
 {
@@ -210,6 +231,8 @@ static int check_together(struct job_reader *r, const struct job *j)
 			return job_read_fail_key(r, "source", "missing");
 		if (j->mode != JOB_PREPARE && job_drive_uri(j, d, uri) < 0)
 			return job_read_fail_key(r, "source", "makes source.url too long");
+		if (check_tracker(r, j, d) < 0)
+			return -1;
 		job_read_pop(r, list);
 	}
 	return 0;

@@ -39,15 +39,23 @@ static int check_memory(struct err *err)
 static int open_source(struct job_runner *r, int i, struct err *err)
 {
 	const struct job *j = r->job;
+	const struct job_drive *jd = &j->drives[i];
 	struct job_run_drive *d = &r->drives[i];
+	/* After an earlier attempt the target may hold half a preparation. */
+	bool as_left = !r->resume;
 	struct source_options opt = {
 		.psk = *j->source.psk ? j->source.psk : NULL,
 		.allow_plain = j->source.allow_plain,
 		.compress = true,
 		.job_id = j->migration,
+		.since = as_left && *jd->since ? jd->since : NULL,
+		.bitmap = as_left && *jd->bitmap ? jd->bitmap : NULL,
 	};
 
-	if (job_drive_uri(j, &j->drives[i], d->uri) < 0)
+	if (!as_left && (*jd->since || *jd->bitmap))
+		log_info("READY drives[%d]: an earlier run has written to the target, so all of it is "
+			"compared", i);
+	if (job_drive_uri(j, jd, d->uri) < 0)
 		return err_set(err, ERR_CFG_INVALID, "drives[%d].source: too long", i);
 	return source_open(d->uri, &opt, &d->source, err);
 }

@@ -37,6 +37,8 @@ static const char whole[] =
 #define HEAD "{\"version\":1,\"migration\":\"m\""
 #define SOURCE ",\"source\":{\"url\":\"nbd://h\"}"
 #define DRIVES ",\"drives\":[{\"source\":\"a\",\"target\":{\"serial\":\"S\"}}]"
+#define TRACKED(mode, url, keys) HEAD ",\"mode\":\"" mode "\",\"source\":{\"url\":\"" url \
+	"\"},\"drives\":[{\"source\":\"a\",\"target\":{\"serial\":\"S\"}," keys "}]}"
 #define FULL HEAD ",\"mode\":\"full\"" SOURCE DRIVES
 #define DISKS ",\"drives\":[{\"target\":{\"serial\":\"S\"}}]"
 #define PREP HEAD ",\"mode\":\"prepare\"" DISKS
@@ -105,6 +107,21 @@ static const struct {
 		"drives[0].target_zero: needs target_state" },
 	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"},\"target_state\":\"x\"}"),
 		"drives[0].target_state: \"x\" is not one of" },
+	{ TRACKED("full", "nbd://h", "\"bitmap\":\"b\",\"target_state\":\"pristine\""),
+		"drives[0].bitmap: needs mode" },
+	{ TRACKED("delta", "nbd://h", "\"bitmap\":\"b\""), "drives[0].bitmap: needs target_state" },
+	{ TRACKED("delta", "nbd://h", "\"since\":\"s\",\"target_state\":\"pristine\""),
+		"drives[0].since: needs a source with tws://" },
+	{ TRACKED("delta", "file:/x", "\"bitmap\":\"b\",\"target_state\":\"pristine\""),
+		"drives[0].bitmap: needs an NBD source" },
+	{ TRACKED("delta", "nbd://h\",\"live_passes\":2,\"connections\":2,\"psk\":\""
+		"u:00112233445566778899aabbccddeeff",
+		"\"bitmap\":\"b\",\"target_state\":\"pristine\""),
+		"drives[0].bitmap: and source.live_passes exclude" },
+	{ TRACKED("delta", "nbd://h", "\"since\":\"0123456789012345678901234567890123456789\""),
+		"drives[0].since: is 40 bytes long" },
+	{ TRACKED("delta", "nbd://h", "\"since\":\"\""), "drives[0].since: must not be empty" },
+	{ TRACKED("delta", "nbd://h", "\"bitmap\":\"b\",\"target_state\":\"pristine\""), NULL },
 	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"http://h\"}" DRIVES "}",
 		"source.url: must start with" },
 	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tw://h\"}" DRIVES "}",

@@ -112,6 +112,13 @@ static bool below(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n]);
 }
 
+static bool is_before(const struct guest *g, const char *path)
+{
+	size_t n = strlen(g->journal.dir);
+
+	return n && !strncmp(path, g->journal.dir, n) && !strcmp(path + n, "/before");
+}
+
 static int list_change(void *ctx, enum fs_change c, const char *path, unsigned mode)
 {
 	static const char *const names[] = { "added", "changed", "removed" };
@@ -121,6 +128,8 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	bool ours = below(path, GUEST_STATE_DIR);
 	int known;
 
+	if (is_before(l->g, path))
+		return 0; /* gone before the end */
 	if (!ours && c == FS_ADDED && l->g->journal.dir[0]) {
 		if (guest_journal_note_added(l->g, path, l->err) < 0)
 			return -1;
@@ -186,6 +195,83 @@ static int drop_paths(struct guest *g, struct err *err)
 	return fs_remove(&g->root, path, err);
 }
 
+/* As fs_inventory_diff would say it of the guest as it was first. False: it is the same. */
+static bool differs(struct guest *g, const struct guest_journal_entry *e, const struct stat *st,
+	const char *sha256)
+{
+	char target[FS_PATH_MAX];
+
+	if (!strcmp(e->type, "file"))
+		return !S_ISREG(st->st_mode) || strcmp(e->sha256, sha256) != 0;
+	if (!strcmp(e->type, "link"))
+		return !S_ISLNK(st->st_mode) ||
+			fs_readlink(&g->root, e->path, target, sizeof(target)) < 0 ||
+			strcmp(target, e->target) != 0;
+	return !strcmp(e->type, "absent");
+}
+
+/* What the killed run wrote, and its successor found as it should be, is in no comparison of this
+ * run's. */
+static int on_known(void *ctx, const struct guest_journal_entry *e)
+{
+	struct listing *l = ctx;
+	struct guest *g = l->g;
+	char after[65] = "", backup[256] = "";
+	struct err why = ERR_INIT;
+	struct stat st;
+	bool gone = fs_lstat(&g->root, e->path, &st) < 0;
+
+	if (!gone && guest_selinux_label(g, e->path, st.st_mode, l->err) < 0)
+		return -1;
+	if (!gone && S_ISREG(st.st_mode) && fs_sha256(&g->root, e->path, after, &why) < 0)
+		after[0] = '\0';
+	if (gone ? !strcmp(e->type, "absent") : !differs(g, e, &st, after))
+		return 0;
+	if (*e->backup)
+		snprintf(backup, sizeof(backup), "%s/%s", g->journal.dir, e->backup);
+	if (!guest_report_has_change(g, e->path))
+		guest_report_change(g, e->path, gone ? "removed" : !strcmp(e->type, "absent") ? "added" :
+			"changed", e->sha256, after, backup);
+	if (g->opt->tick)
+		g->opt->tick(g->opt->ctx);
+	return 0;
+}
+
+struct folder {
+	struct listing *l;
+	const char *dir;
+};
+
+static int on_kept(void *ctx, const char *name, const struct stat *st)
+{
+	struct folder *f = ctx;
+	char path[FS_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	if (is_before(f->l->g, path))
+		return 0;
+	if (!S_ISDIR(st->st_mode) && !guest_report_has_change(f->l->g, path))
+		guest_report_change(f->l->g, path, "added", NULL, NULL, NULL);
+	return guest_selinux_label(f->l->g, path, st->st_mode, f->l->err);
+}
+
+static int list_resumed(struct guest *g, struct err *err)
+{
+	struct listing l = { .g = g, .err = err };
+	char files[256];
+	struct folder kept[] = { { &l, g->journal.dir }, { &l, files } };
+
+	snprintf(files, sizeof(files), "%s/files", g->journal.dir);
+	if (guest_journal_each(g, on_known, &l, err) < 0 ||
+		guest_selinux_label(g, GUEST_STATE_DIR, S_IFDIR, err) < 0 ||
+		guest_selinux_label(g, g->journal.dir, S_IFDIR, err) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (fs_list(&g->root, kept[i].dir, on_kept, &kept[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int list_changes(struct guest *g, bool report, int *ret_lost, struct err *err)
 {
 	struct listing l = { .g = g, .err = err, .report = report };
@@ -245,7 +331,9 @@ static int apply(struct guest *g, struct err *err)
 	if (guest_verify(g, err) < 0)
 		return -1;
 	guest_report_step(g, "inventory", "all files, after");
-	if (guest_selinux_open(g, err) < 0 || drop_paths(g, err) < 0 || list_changes(g, true, &lost, err) < 0)
+	/* The list of old paths goes last: a run that is killed here still needs it. */
+	if (guest_selinux_open(g, err) < 0 || list_changes(g, true, &lost, err) < 0 ||
+		(g->journal.resumed && list_resumed(g, err) < 0) || drop_paths(g, err) < 0)
 		return -1;
 	return guest_journal_end(g, "applied", err);
 }

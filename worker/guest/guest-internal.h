@@ -368,6 +368,14 @@ int guest_journal_save(struct guest *g, const char *path, struct err *err);
 /* A tool made this path: undo removes it. */
 int guest_journal_note_added(struct guest *g, const char *path, struct err *err);
 int guest_journal_end(struct guest *g, const char *what, struct err *err);
+struct guest_journal_entry {
+	const char *path;
+	const char *type;    /* "absent", "file", "link", "dir" */
+	const char *sha256, *backup, *target; /* "" where the type has none */
+};
+/* All entries of the open journal. A non-zero result ends it. */
+int guest_journal_each(struct guest *g,
+	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx, struct err *err);
 /* 1 when the open journal knows the path, else 0, -1 on error. ret gets its backup, "" for what
  * is no file; ret_sha256 may be NULL. */
 int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
@@ -396,6 +404,7 @@ void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
 	const char *after, const char *backup);
+bool guest_report_has_change(const struct guest *g, const char *path);
 void guest_report_extension(struct guest *g, int i, const char *when, int status,
 	const char *output);
 void guest_report_step(struct guest *g, const char *step, const char *detail);

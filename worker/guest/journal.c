@@ -166,6 +166,38 @@ int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size
 	return 1;
 }
 
+static const char *word(yyjson_val *o, const char *key)
+{
+	const char *s = yyjson_get_str(yyjson_obj_get(o, key));
+
+	return s ? s : "";
+}
+
+int guest_journal_each(struct guest *g,
+	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0, end;
+	int result = 0;
+
+	if (journal_text(g, g->journal.dir, &text, &len, err) < 0)
+		return -1;
+	for (char *p = text; p && p < text + len && !result; p += end + 1) {
+		yyjson_doc *doc;
+		yyjson_val *o;
+
+		end = strcspn(p, "\n");
+		doc = yyjson_read(p, end, YYJSON_READ_ALLOW_INVALID_UNICODE);
+		o = yyjson_doc_get_root(doc);
+		if (*word(o, "path"))
+			result = each(ctx, &(struct guest_journal_entry){ word(o, "path"),
+				yyjson_obj_get(o, "type") ? word(o, "type") : "absent",
+				word(o, "sha256"), word(o, "backup"), word(o, "target") });
+		yyjson_doc_free(doc);
+	}
+	return result;
+}
+
 static int save_content(struct guest *g, const char *path, const struct stat *st,
 	yyjson_mut_doc *doc, yyjson_mut_val *o, struct err *err)
 {

@@ -100,6 +100,17 @@ void guest_report_change(struct guest *g, const char *path, const char *change, 
 	yyjson_mut_arr_append(g->changes, o);
 }
 
+bool guest_report_has_change(const struct guest *g, const char *path)
+{
+	yyjson_mut_val *o;
+	size_t i, n;
+
+	yyjson_mut_arr_foreach(g->changes, i, n, o)
+		if (yyjson_mut_equals_str(yyjson_mut_obj_get(o, "path"), path))
+			return true;
+	return false;
+}
+
 void guest_report_extension(struct guest *g, int i, const char *when, int status,
 	const char *output)
 {

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # qemu/prepare as an operator uses it, over a small phony guest with a second disk: planning leaves
-# every byte as it is, preparing writes the report, a second run changes nothing, undoing brings the
-# files back; qcow2 and raw; its exit status is the worker's, also for guests that cannot be prepared.
+# every byte as it is, and so does a rehearsal, which foretells what preparing does; preparing writes
+# the report, a second run changes nothing, undoing brings the files back; qcow2 and raw; its exit
+# status is the worker's, also for guests that cannot be prepared.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 requires busybox sfdisk mke2fs xorriso mkntfs qemu-img
@@ -48,10 +49,20 @@ grep -q 'virtio-win.*not needed: the guest is not Windows' "$dir/plan/events.jso
 	fail "nothing is said of drivers that are not needed"
 grep -q 'READY virtio-win /dev/' "$dir/plan/worker.log" || fail "the drivers were not looked for"
 
+sha256sum "$dir/root.qcow2" "$dir/data.raw" >"$dir/before.sum"
+prepare rehearsal 0 --rehearse "$dir/root.qcow2" "$dir/data.raw"
+sha256sum --quiet -c "$dir/before.sum" || fail "the rehearsal wrote to a disk"
+is rehearsal '.verdict == "boots" and .rehearsal.memory_bytes > 0 and
+	any(.changes[]; .path == "/etc/fstab" and .sha256_before != .sha256_after)'
+
 files before
 prepare apply 0 "$dir/root.qcow2" "$dir/data.raw"
 is apply '.verdict == "boots" and (.changes | length > 0) and
 	any(.changes[]; .path == "/etc/fstab" and .sha256_before != .sha256_after)'
+for what in .plan '[.changes[] | select(.path | test("target-worker") | not) | {path, change}]'; do
+	[ "$(jq -c "$what" "$dir/rehearsal.json")" = "$(jq -c "$what" "$dir/apply.json")" ] ||
+		fail "rehearsed and done differ in $what"
+done
 ! grep -q 'Directory not empty' "$dir/apply/worker.log" || fail "something was left behind"
 files after
 ! cmp -s "$dir/before.files" "$dir/after.files" || fail "no file differs"

@@ -54,6 +54,15 @@ static int dmsetup(struct fs_stack *s, const char *const *argv,
 	return status ? -1 : 0;
 }
 
+/* Before the tool fails with words that name no cause. */
+static int has_mapper(struct err *err)
+{
+	CLEANUP_CLOSE int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+
+	return fd >= 0 || errno == ENOENT ? 0 : err_sys(err, ERR_PREP_UNSUPPORTED,
+		"this machine's kernel has no usable device-mapper");
+}
+
 int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint64_t bytes,
 	struct fs_snapshot *ret, struct err *err)
 {
@@ -64,7 +73,7 @@ int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint
 	uint64_t sectors = 0;
 
 	snprintf(snap.name, sizeof(snap.name), "%s", name);
-	if (disk_sectors(dev, &sectors, err) < 0 || make_store(&snap, bytes, err) < 0)
+	if (has_mapper(err) < 0 || disk_sectors(dev, &sectors, err) < 0 || make_store(&snap, bytes, err) < 0)
 		return -1;
 	snprintf(table, sizeof(table), "0 %llu snapshot %s %s N %d", (unsigned long long)sectors, dev,
 		snap.store.node, CHUNK_SECTORS);

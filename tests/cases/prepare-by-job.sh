@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a job says of the preparation reaches the guest, and not only the parser: adapters, addresses,
+# cloud-init, labels, scripts, tools that stay, the dry run, undo, the rehearsal.
+# shellcheck source=tests/cases/prepare-lib.bash
+. "$(dirname "$0")/prepare-lib.bash"
+requires dmsetup
+config=/etc/cloud/cloud.cfg.d/99-target-worker.cfg
+old_mac=00:50:56:8c:00:01
+
+# by_job PREPARE [FILTER]: mode prepare, with the key prepare, and the document changed by a filter.
+by_job()
+{
+	jq -n --arg disk "$work/disk" --argjson prepare "$1" "{version: 1, migration: \"m-1\",
+		mode: \"prepare\", drives: [{target: {device: \$disk}}], prepare: \$prepare,
+		finish: \"poweroff\"} | ${2:-.}" >"$work/job.json"
+	status=0
+	"$worker" run --job "$work/job.json" --result "$work/result.json" >"$work/run.log" 2>&1 ||
+		status=$?
+	jq '.prepare // {}' "$work/result.json" >"$work/report.json"
+}
+done_well() { [ "$status" = 0 ] || fail "$1: exit status $status, $(jq -c .err "$work/result.json")"; }
+
+phony
+mkdir -p "$work"/tree/etc/cloud/cloud.cfg.d "$work"/tree/var/lib/cloud/instances/i-0a \
+	"$work"/tree/etc/selinux/targeted/contexts/files "$work/tree/usr/sbin"
+ln -s /var/lib/cloud/instances/i-0a "$work/tree/var/lib/cloud/instance"
+printf 'network: {config: disabled}\nmanual_cache_clean: true\n' >"$work/tree$config"
+touch "$work/tree/usr/sbin/load_policy"
+printf 'SELINUX=enforcing\nSELINUXTYPE=targeted\n' >"$work/tree/etc/selinux/config"
+printf 'auto lo ens192\niface lo inet loopback\niface ens192 inet static\n  address 10.9.8.7/24\n  hwaddress %s\n' \
+	"$old_mac" >"$work/tree/etc/network/interfaces"
+pack
+list before
+
+wishes=$(jq -n --arg old "$old_mac" --arg new "$nic" '{nvram: false, remove_tools: false,
+	network: {($old): $new}, addresses: {ens192: "192.0.2.9/25,192.0.2.1,192.0.2.53"},
+	cloud_init_anew: true, relabel: true, tool_timeout_s: 60}')
+scripts='.extensions = [{when: "mounted", run: "echo inside >/etc/by-job; echo said\n"},
+	{when: "first-boot", run: "echo later\n", fatal: false}]'
+
+by_job "$(jq '.dry_run = true' <<<"$wishes")" "$scripts"
+done_well "dry run"
+is '.verdict == "boots-after-preparation" and .changes == []'
+list after
+same before after "a dry run changed the disk"
+
+by_job "$wishes" "$scripts"
+done_well prepare
+is '.verdict == "boots"'
+show /etc/network/interfaces >"$work/interfaces"
+grep -qx '	address 192.0.2.9' "$work/interfaces" && grep -qx '	gateway 192.0.2.1' "$work/interfaces" ||
+	fail "addresses: $(cat "$work/interfaces")"
+grep -q "hwaddress $nic" "$work/interfaces" || fail "network: $(cat "$work/interfaces")"
+show /etc/systemd/network/10-target-worker-ens192.link | grep -qx "MACAddress=$nic" || fail "network: link file"
+is '.warnings | any(test("order")) | not'
+is --arg c "$config" '.changes | any(.path == $c and .change == "removed")'
+is '.changes | any(.path == "/.autorelabel" and .change == "added")'
+is '[.extensions[] | [.when, .status, .output]] == [["mounted", 0, "said\n"]]'
+[ "$(show /etc/by-job)" = inside ] || fail "extensions: mounted"
+show /usr/lib/target-worker-first-boot/01 | grep -qx 'echo later' || fail "extensions: first-boot"
+is '[.plan[] | select(.step == "tools")] == []'
+
+by_job '{"nvram": false, "undo": true}'
+done_well undo
+list after
+same before after "undo left a difference"
+
+by_job '{"nvram": false}' '.extensions = [{when: "mounted", run: "echo x >/etc/by-job; exit 5\n"}]'
+[ "$status" = 7 ] && [ "$(jq -r .code "$work/result.json")" = PREP_EXTENSION ] ||
+	fail "a fatal script: exit status $status, $(jq -c .err "$work/result.json")"
+list after
+same before after "a fatal script left a difference"
+
+# It needs the kernel's device-mapper; boot/job-prepare-tool has that.
+by_job '{"nvram": false, "rehearse": true}'
+if dmsetup version >"$work/dmsetup.log" 2>&1; then
+	done_well rehearse
+	is '.verdict == "boots" and .rehearsal.memory_bytes > 0'
+else
+	[ "$status" = 7 ] || fail "rehearse: exit status $status"
+	jq -e '.err.text | test("rehearse.*device-mapper")' "$work/result.json" >"$work/jq.log" ||
+		fail "rehearse: $(jq -c .err "$work/result.json")"
+fi
+list after
+same before after "a rehearsal changed the disk"

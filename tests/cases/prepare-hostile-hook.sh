@@ -25,6 +25,9 @@ cat /tmp/pattern >/proc/sys/kernel/core_pattern && echo "BAD core_pattern"
 ls /sys/class/net | grep -v '^lo$' && echo "BAD network"
 kill -9 $$ && echo "BAD host process"
 i=0
+for link in /dev/block/*; do [ ! -b "\$link" ] || i=\$((i + 1)); done
+echo "its own volumes by number: \$i"
+i=0
 while [ \$i -lt 200 ]; do sleep $nap & i=\$((i + 1)); done
 echo "waiting"
 sleep $nap
@@ -35,6 +38,7 @@ prepare --tool-timeout 15
 expect PREP_TIMEOUT 7
 if grep BAD "$work/prepare.log"; then fail "the hook got out"; fi
 grep -q 'guest: waiting' "$work/prepare.log" || fail "the hook did not run to its end"
+grep -q 'guest: its own volumes by number: [1-9]' "$work/prepare.log" || fail "dracut finds nothing below a volume"
 if pgrep -f "sleep $nap" >"$work/left"; then fail "processes are left"; fi
 list after
 same before after "the guest is not as before"

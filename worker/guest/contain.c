@@ -31,7 +31,7 @@
 #define MAX_FILE (4ull << 30)
 #define MAX_TASKS 512 /* a parallel build has tens; half of what a kernel with 128 MB allows */
 #define NICE 5
-#define MAX_NODES (2 * GUEST_MAX_VOLS + GUEST_MAX_DISKS)
+#define MAX_NODES (3 * GUEST_MAX_VOLS + GUEST_MAX_DISKS + 8)
 
 /* What installing and removing packages and building an initramfs needs, and no more. */
 #define KEEP(c) (1ull << (c))
@@ -41,6 +41,8 @@ static const uint64_t kept_caps = KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEE
 
 struct node {
 	char path[160];
+	char link[40]; /* by its numbers, as udev makes it: dracut goes from a volume to what is below
+			* it on these; "" = none */
 	mode_t mode;
 	dev_t dev;
 };
@@ -50,7 +52,7 @@ struct cell {
 	struct guest *g;
 	const char *at;
 	const char *mask_file;
-	struct node nodes[MAX_NODES + 8];
+	struct node nodes[MAX_NODES];
 	int n_nodes;
 	bool hide_firmware, is_32bit;
 };
@@ -75,12 +77,16 @@ static int make_dev(const struct cell *c)
 
 	if (mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=256k") < 0)
 		return fail("mount /dev");
-	if (mkdir("/dev/mapper", 0755) < 0)
-		return fail("make /dev/mapper");
+	if (mkdir("/dev/mapper", 0755) < 0 || mkdir("/dev/block", 0755) < 0)
+		return fail("make /dev/mapper and /dev/block");
 	for (int i = 0; i < c->n_nodes; i++)
 		if (mknod(c->nodes[i].path, c->nodes[i].mode, c->nodes[i].dev) < 0 &&
 			errno != EEXIST)
 			return fail(c->nodes[i].path);
+	for (int i = 0; i < c->n_nodes; i++)
+		if (c->nodes[i].link[0] && symlink(c->nodes[i].path, c->nodes[i].link) < 0 &&
+			errno != EEXIST)
+			return fail(c->nodes[i].link);
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (symlink(links[i][0], links[i][1]) < 0)
 			return fail(links[i][1]);
@@ -215,11 +221,16 @@ static void add_node(struct cell *c, const char *path, mode_t mode, dev_t dev)
 {
 	struct node *n = &c->nodes[c->n_nodes];
 
+	if (c->n_nodes == MAX_NODES)
+		return;
 	if ((size_t)snprintf(n->path, sizeof(n->path), "%s", path) >= sizeof(n->path) ||
 		strchr(strncmp(path, "/dev/mapper/", 12) ? path + 5 : path + 12, '/'))
 		return;
 	n->mode = mode;
 	n->dev = dev;
+	n->link[0] = '\0';
+	if (S_ISBLK(mode) && strncmp(path, "/dev/mapper/", 12))
+		snprintf(n->link, sizeof(n->link), "/dev/block/%u:%u", major(dev), minor(dev));
 	c->n_nodes++;
 }
 

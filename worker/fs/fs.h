@@ -74,7 +74,7 @@ struct fs_layer {
 	enum fs_layer_kind kind;
 	char name[128];      /* "/dev/md0", a volume group, the name below /dev/mapper */
 	char uuid[64];
-	char detail[64];     /* "raid1, 2 members", "LUKS" */
+	char detail[64];     /* "raid1, 2 members", "LUKS, aes-xts-plain64" */
 	char problem[200];   /* "1 of 2 members is missing"; "" = none */
 	char *on;            /* devices below it, separated by commas */
 };

@@ -31,6 +31,29 @@ static int key_file(const void *key, size_t len, struct err *err)
 	return fd;
 }
 
+/* "0 4096 crypt aes-xts-plain64 KEY ...", where dmsetup writes zeros for the key. */
+static void see_table(void *ctx, const char *line)
+{
+	struct fs_layer *l = ctx;
+	char cipher[48];
+
+	if (sscanf(line, "%*s %*s crypt %47s", cipher) == 1)
+		snprintf(l->detail, sizeof(l->detail), "LUKS, %s", cipher);
+}
+
+static int describe(struct fs_stack *s, struct fs_layer *l, struct err *err)
+{
+	const char *argv[] = { STACK_DMSETUP, "table", l->name, NULL };
+	char last[256];
+	int status;
+
+	snprintf(l->detail, sizeof(l->detail), "LUKS");
+	status = fs_stack_run(s, argv, see_table, l, last, err);
+	if (status > 0)
+		return err_set(err, ERR_PREP_STACK, "look at %s: %s", l->name, last);
+	return status;
+}
+
 enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, const char *name,
 	const void *key, size_t len, struct fs_layer **ret, struct err *err)
 {
@@ -53,10 +76,9 @@ enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, 
 	if (!status) {
 		snprintf(l->name, sizeof(l->name), "%s", name);
 		snprintf(l->uuid, sizeof(l->uuid), "%s", uuid);
-		snprintf(l->detail, sizeof(l->detail), "LUKS");
 		fs_stack_added(s);
 		*ret = l;
-		return FS_KEY_FITS;
+		return describe(s, l, err) < 0 ? FS_KEY_FAILED : FS_KEY_FITS;
 	}
 	fs_stack_drop(l);
 	if (status == WRONG_KEY)

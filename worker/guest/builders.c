@@ -74,13 +74,14 @@ int guest_plan_initrd(struct guest *g, struct err *err)
 	/* An initramfs with udev names adapters before the root's own files are read, and finds the
 	 * root's disks by its own copy of lvm.conf and mdadm.conf. */
 	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack");
-	unsigned wanted = 0;
+	unsigned wanted = 0, crypt = guest_crypt_drivers(g);
 
 	if (!b)
 		return guest_plan_supplement(g, err);
 	for (int i = 0; i < g->facts.n_kernels; i++)
 		if (needs_build(&g->facts.kernels[i], links))
-			wanted |= g->facts.kernels[i].modules & ~g->facts.kernels[i].builtin;
+			wanted |= g->facts.kernels[i].modules & ~g->facts.kernels[i].builtin &
+				(crypt | ~DRIVERS_CRYPT);
 	if (!wanted)
 		return 0;
 	if (b->configure(g, wanted, err) < 0)

@@ -14,6 +14,16 @@ const char *const guest_driver_names[N_DRIVERS] = {
 	[DRIVER_SD_MOD] = "sd_mod",
 	[DRIVER_NVME] = "nvme",
 	[DRIVER_AHCI] = "ahci",
+	[DRIVER_DM_CRYPT] = "dm_crypt",
+	[DRIVER_XTS] = "xts",
+	[DRIVER_ECB] = "ecb",
+	[DRIVER_CBC] = "cbc",
+	[DRIVER_ESSIV] = "essiv",
+	[DRIVER_SHA256] = "sha256_generic",
+	[DRIVER_AES] = "aes_generic",
+	[DRIVER_SERPENT] = "serpent_generic",
+	[DRIVER_TWOFISH] = "twofish_generic",
+	[DRIVER_CAMELLIA] = "camellia_generic",
 };
 
 unsigned guest_driver_bit(const char *path)
@@ -37,4 +47,35 @@ void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size)
 		if (mask & 1u << i)
 			used += (size_t)snprintf(ret + used, size - used, "%s%s",
 				guest_driver_names[i], sep);
+}
+
+/* "LUKS, aes-cbc-essiv:sha256": whether one of the words is the module's name, up to "_generic". */
+static bool cipher_names(const char *detail, const char *module)
+{
+	size_t len = strcspn(module, "_");
+
+	for (const char *word = detail; *word; word += strcspn(word, " ,-:")) {
+		word += strspn(word, " ,-:");
+		if (strcspn(word, " ,-:") == len && !strncmp(word, module, len))
+			return true;
+	}
+	return false;
+}
+
+unsigned guest_crypt_drivers(const struct guest *g)
+{
+	unsigned mask = 0;
+
+	for (int i = 0; i < g->stack.n; i++) {
+		const struct fs_layer *l = &g->stack.layers[i];
+
+		if (l->kind != FS_LAYER_LUKS)
+			continue;
+		mask |= 1u << DRIVER_DM_CRYPT;
+		for (int k = DRIVER_XTS; k < N_DRIVERS; k++)
+			if (cipher_names(l->detail, guest_driver_names[k]))
+				mask |= 1u << k;
+	}
+	/* xts stands on ecb, and not every kernel's tables of modules say so. */
+	return mask & 1u << DRIVER_XTS ? mask | 1u << DRIVER_ECB : mask;
 }

@@ -100,7 +100,8 @@ static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err
 {
 	static const char *const dirs[] = {
 		"kernel/drivers/virtio", "kernel/drivers/block", "kernel/drivers/scsi",
-		"kernel/drivers/net", "kernel/drivers/nvme", "kernel/drivers/ata", "extra", "updates",
+		"kernel/drivers/net", "kernel/drivers/nvme", "kernel/drivers/ata", "kernel/drivers/md",
+		"kernel/crypto", "extra", "updates",
 	};
 	CLEANUP_FREE char *text = NULL;
 	char path[FS_PATH_MAX];

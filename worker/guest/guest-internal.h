@@ -24,12 +24,20 @@
 /* drivers.c: what a kernel needs to find its disk and network on KVM */
 enum guest_driver {
 	DRIVER_VIRTIO_PCI, DRIVER_VIRTIO_BLK, DRIVER_VIRTIO_SCSI, DRIVER_VIRTIO_NET, DRIVER_SD_MOD,
-	DRIVER_NVME, DRIVER_AHCI, N_DRIVERS,
+	DRIVER_NVME, DRIVER_AHCI,
+	/* and to open encrypted volumes */
+	DRIVER_DM_CRYPT, DRIVER_XTS, DRIVER_ECB, DRIVER_CBC, DRIVER_ESSIV, DRIVER_SHA256, DRIVER_AES,
+	DRIVER_SERPENT, DRIVER_TWOFISH, DRIVER_CAMELLIA, N_DRIVERS,
 };
 extern const char *const guest_driver_names[N_DRIVERS];
 /* Bit masks over enum guest_driver. */
 #define DRIVERS_MUST (1u << DRIVER_VIRTIO_PCI | 1u << DRIVER_VIRTIO_BLK)
 #define DRIVERS_INITRD (DRIVERS_MUST | 1u << DRIVER_VIRTIO_SCSI | 1u << DRIVER_SD_MOD)
+#define DRIVERS_CRYPT (~0u << DRIVER_DM_CRYPT)
+struct guest;
+/* What the open encrypted volumes use. Tools of the guest ask device-mapper for that, which they
+ * cannot reach in their cell. */
+unsigned guest_crypt_drivers(const struct guest *g);
 /* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
 unsigned guest_driver_bit(const char *path);
 /* The names of a mask, each followed by sep. */
@@ -87,7 +95,6 @@ struct guest_iface {
 	char where[128];     /* file */
 };
 
-struct guest;
 /* One file per family: debian.c, redhat.c, ... */
 struct guest_family {
 	const char *name;

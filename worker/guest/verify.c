@@ -179,6 +179,16 @@ static struct guest_kernel *kernel_of(struct guest *g, const struct guest_op *op
 	return op->kind == OP_INITRD || op->kind == OP_SUPPLEMENT ? &g->facts.kernels[op->index] : NULL;
 }
 
+/* Of an encrypted volume that the old image could open. */
+static int lost_drivers(const struct guest_kernel *k, unsigned lost, struct err *err)
+{
+	char names[128];
+
+	guest_driver_list(lost, " ", names, sizeof(names));
+	return err_set(err, ERR_PREP_VERIFY, "the new %s lacks drivers for the encrypted volume that "
+		"the old one had: %s", k->initrd, names);
+}
+
 /* Reads what was written back: first to the disk, then anew. */
 int guest_verify(struct guest *g, struct err *err)
 {
@@ -187,7 +197,7 @@ int guest_verify(struct guest *g, struct err *err)
 	for (int i = 0; i < g->n_ops; i++) {
 		const struct guest_op *op = &g->ops[i];
 		struct guest_kernel *k = kernel_of(g, op);
-		unsigned missing;
+		unsigned missing, had;
 
 		if (op->kind == OP_WRITE) {
 			CLEANUP_FREE char *text = NULL;
@@ -203,12 +213,16 @@ int guest_verify(struct guest *g, struct err *err)
 			return err_set(err, ERR_PREP_VERIFY, "%s is still there", op->path);
 		if (!k)
 			continue;
+		had = k->packed;
 		if (guest_read_initrd(g, k, err) < 0)
 			return -1;
 		missing = DRIVERS_MUST & k->modules & ~k->builtin & ~k->packed;
 		if (!k->initrd_read || missing)
 			return err_set(err, ERR_PREP_VERIFY, "the new %s %s", k->initrd,
 				missing ? "lacks virtio drivers" : "cannot be read");
+		missing = guest_crypt_drivers(g) & had & ~k->packed;
+		if (missing)
+			return lost_drivers(k, missing, err);
 	}
 	if (guest_tools_left(g, err) < 0)
 		return -1;

@@ -305,6 +305,34 @@ TEST(firmware)
 	CHECK_U64(fits("uefi", "/boot/efi", NULL, true), 0);
 }
 
+static void cipher(enum fs_layer_kind kind, const char *detail, const char *names)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	char list[256];
+
+	if (!g) {
+		CHECK(g);
+		return;
+	}
+	g->stack.layers[0].kind = FS_LAYER_LVM;
+	g->stack.layers[1].kind = kind;
+	snprintf(g->stack.layers[1].detail, sizeof(g->stack.layers[1].detail), "%s", detail);
+	g->stack.n = 2;
+	guest_driver_list(guest_crypt_drivers(g), " ", list, sizeof(list));
+	CHECK_STR(list, names);
+	free(g);
+}
+
+TEST(crypt_drivers)
+{
+	cipher(FS_LAYER_LUKS, "LUKS, aes-xts-plain64", "dm_crypt xts ecb aes_generic ");
+	cipher(FS_LAYER_LUKS, "LUKS, serpent-cbc-essiv:sha256",
+		"dm_crypt cbc essiv sha256_generic serpent_generic ");
+	cipher(FS_LAYER_LUKS, "LUKS", "dm_crypt ");
+	cipher(FS_LAYER_LUKS, "LUKS, xtsx-aes_generic", "dm_crypt ");
+	cipher(FS_LAYER_MD, "xts", "");
+}
+
 TEST(repositories)
 {
 	static const char text[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
@@ -334,6 +362,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
+	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
 	TEST_ENTRY(repositories, "tools' paragraphs of .sources are switched off"),
 	TEST_ENTRY(shell_values, "KEY=value files"),
 };

@@ -30,23 +30,26 @@ static int measure_device(struct block_dev *d, bool write, struct err *err)
 	return 0;
 }
 
+static int check_kind(const struct stat *st, const char *name, struct err *err)
+{
+	if (S_ISBLK(st->st_mode) || S_ISREG(st->st_mode))
+		return 0;
+	return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file", name);
+}
+
 static int measure(struct block_dev *d, unsigned flags, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(d->fd, &st) < 0)
 		return err_sys(err, err_disk_code(errno), "stat %s", d->name);
+	if (check_kind(&st, d->name, err) < 0)
+		return -1;
 	d->sector = 512;
-	if (S_ISBLK(st.st_mode)) {
-		d->device = true;
-		if (measure_device(d, flags & BLOCK_WRITE, err) < 0)
-			return -1;
-	} else if (S_ISREG(st.st_mode)) {
-		d->size = (uint64_t)st.st_size;
-	} else {
-		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file",
-			d->name);
-	}
+	d->size = (uint64_t)st.st_size;
+	d->device = S_ISBLK(st.st_mode);
+	if (d->device && measure_device(d, flags & BLOCK_WRITE, err) < 0)
+		return -1;
 	d->align = d->sector > DIRECT_ALIGN ? d->sector : DIRECT_ALIGN;
 	return 0;
 }
@@ -55,12 +58,15 @@ int block_open(const char *path, unsigned flags, struct block_dev *ret, struct e
 {
 	struct block_dev d = { .fd = -1 };
 	int mode = (flags & BLOCK_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY;
-	struct stat st;
+	struct stat st = { 0 };
 
 	if ((size_t)snprintf(d.name, sizeof(d.name), "%s", path) >= sizeof(d.name))
 		return err_set(err, ERR_DISK_NOT_FOUND, "%s: name too long", path);
+	/* Opening is too much for some: a pipe waits for a writer, a tape rewinds. */
+	if (!stat(path, &st) && check_kind(&st, path, err) < 0)
+		return -1;
 	/* O_EXCL means "no other holder" for block devices only. */
-	if (flags & BLOCK_EXCLUSIVE && !stat(path, &st) && S_ISBLK(st.st_mode))
+	if (flags & BLOCK_EXCLUSIVE && S_ISBLK(st.st_mode))
 		mode |= O_EXCL;
 	if (flags & BLOCK_DIRECT) {
 		d.fd = open(path, mode | O_DIRECT);

@@ -10,7 +10,7 @@
 X(INTERNAL, 9, 0, "this is a defect of the worker; send the log to its developers")
 X(NOMEM, 9, 1, "give the VM more memory (128 MB on BIOS, 192 MB on UEFI)")
 X(CANCELLED, 8, 1, "start the job again; it continues where it stopped")
-X(USAGE, 2, 0, "see the manual page worker.8 for the command line")
+X(USAGE, 2, 0, "see the manual page of the program for its command line")
 
 X(CFG_MISSING, 2, 1, "give the job by SMBIOS type 11, the TWCONFIG partition or tw.job=")
 X(CFG_AMBIGUOUS, 2, 0, "two channels carry different jobs; leave only one")
@@ -48,7 +48,7 @@ X(SRC_HOOK, 4, 0, "the operator's program on the source failed; see source-serve
 X(SRC_SNAPSHOT, 4, 0, "no LVM snapshot, or it was full; give the group space, or --snapshot never")
 X(SRC_SIZE, 4, 0, "the source reports an impossible drive size")
 
-X(DISK_NOT_FOUND, 5, 1, "no disk of this VM matches drives[].target; attach it or correct it")
+X(DISK_NOT_FOUND, 5, 1, "attach the disk, or correct drives[].target or the name on the command line")
 X(DISK_AMBIGUOUS, 5, 0, "several disks match; name the target by serial, WWN or bus path")
 X(DISK_SMALL, 5, 0, "the target is smaller than the source drive; make it larger")
 X(DISK_RO, 5, 0, "the target is write protected")

@@ -97,7 +97,10 @@ wait_for()
 
 free_port() { "$top/scripts/free-port"; }
 
-listens() { ss -Hltn "sport = :$1" | grep -q .; }
+# grep over a pipe, to its end: with -q the program in front could die of SIGPIPE.
+has() { grep "$@" >"$work/grep.log"; }
+
+listens() { ss -Hltn "sport = :$1" | has .; }
 
 # A disk with data, holes and a partition table: make_disk FILE MIB
 make_disk()

@@ -43,7 +43,7 @@ expect "ok none" command 1
 id=$(ctl command "$migration" collect_logs)
 ctl wait "$migration" --for "command=$id" --timeout 20
 log=$(ctl log "$migration" | grep /worker-)
-ctl log "$migration" "$log" | grep -q 'command pause' || fail "the log does not tell of the pause"
+ctl log "$migration" "$log" | has 'command pause' || fail "the log does not tell of the pause"
 
 for command in pause "throttle 50M"; do
 	# shellcheck disable=SC2086 # verb and argument

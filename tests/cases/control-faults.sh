@@ -47,7 +47,7 @@ n=$(ctl events "$migration" | jq -r '.event | select(.type == "tw.error.v1") | .
 [ "$n" = 7 ] || fail "$n failures of 7"
 [ "$(ctl show "$migration" --json | jq '.workers | length')" = 1 ] || fail "more than one worker"
 ctl wait "$migration" --for "command=$id" --timeout 20
-ctl log "$migration" | grep -q /worker- || fail "no log after a failure"
+ctl log "$migration" | has /worker- || fail "no log after a failure"
 grep -q "more than 1048576 bytes" "$work/driver.log" || fail "a huge answer was taken"
 
 # At the registration a senseless or huge answer is final: this is no controller.

@@ -36,7 +36,7 @@ end_driver
 	fail "report of a failure"
 [[ $(drive --boot-id $three <<<$'announce\nreport 60 {"verdict":"success"}') == *"ok then 0" ]] ||
 	fail "report of a success"
-ctl wait "$migration" --boot 3 --for result --timeout 20 | grep -q success || fail "no result"
+ctl wait "$migration" --boot 3 --for result --timeout 20 | has success || fail "no result"
 for boot in $two $three aaaaaaaa-0000-0000-0000-000000000004; do
 	[[ $(drive --boot-id $boot <<<announce) == "error CTL_GONE "* ]] ||
 		fail "registered after the success"

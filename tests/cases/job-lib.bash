@@ -6,9 +6,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 psk=m-1:00112233445566778899aabbccddeeff
 
-# grep over a pipe, to its end: with -q the program in front could die of SIGPIPE.
-has() { grep "$@" >"$work/grep.log"; }
-
 # make_disk FILE MEGABYTES SEED: data that looks random, the same for the same seed.
 make_disk() {
 	openssl enc -aes-128-ctr -nosalt -K "$(printf %032x "$3")" -iv "$(printf %032x 0)" \

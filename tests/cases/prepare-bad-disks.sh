@@ -51,7 +51,7 @@ unshare -m --propagation private bash -c 'mount -o loop,offset=1048576 "$1/disk"
 	echo late >"$1/mnt/etc/late" && sync -f "$1/mnt" && cp "$1/disk" "$1/crashed" && umount "$1/mnt"' \
 	dirty "$work"
 cp "$work/crashed" "$work/disk"
-dumpe2fs -h "$work/disk?offset=1048576" 2>&1 | grep -q needs_recovery || fail "the journal is clean: nothing is tested"
+dumpe2fs -h "$work/disk?offset=1048576" 2>&1 | has needs_recovery || fail "the journal is clean: nothing is tested"
 cp "$work/disk" "$work/original"
 prepare --dry-run
 [ "$status" = 0 ] || fail "dirty journal: dry run: exit status $status"

@@ -17,7 +17,7 @@ wait_for 30 grep -q hooked "$work/killed.log"
 kill -9 "$pid"
 wait "$pid" || echo "killed: status $?"
 # Its mounts went with its namespace; the loop device goes when nothing uses it.
-wait_for 10 eval '! losetup -j "$work/disk" | grep -q .'
+wait_for 10 eval '! losetup -j "$work/disk" | has .'
 debugfs -w -R 'rm /etc/slow' "$work/disk?offset=1048576" >"$work/debugfs.log" 2>&1
 list killed
 if cmp -s "$work/before" "$work/killed"; then fail "nothing was begun"; fi

@@ -4,7 +4,7 @@
 # server that does not do TLS, or one that insists on it, is refused before a byte of data.
 # shellcheck source=tests/cases/copy-lib.bash
 . "$(dirname "$0")/copy-lib.bash"
-requires psktool certtool
+requires psktool certtool nbd-server
 make_source "$work/src" 6 123
 chmod 700 "$work"
 psktool -u alice -p "$work/keys.psk" >"$work/psktool.log" 2>&1
@@ -69,6 +69,54 @@ bad SRC_PIN "nbds://localhost:$port/?tls-certificates=$work/other" "$work/dst"
 same "nbds://localhost:$port/?tls-certificates=$work/other&tls-hostname=other.example"
 x509 expired
 bad SRC_PIN "nbds://localhost:$port/?tls-certificates=$work/expired" "$work/dst"
+
+# The oldest version that the specification asks for; those before it are refused.
+old_tls() { # PRIORITY
+	stop qemu-nbd
+	port=$(free_port)
+	start qemu-nbd qemu-nbd -r -t -f raw -b 127.0.0.1 -p "$port" --tls-creds tls0 \
+		--object "tls-creds-x509,id=tls0,endpoint=server,verify-peer=no,dir=$work/good,priority=$1" "$work/src"
+	wait_for 10 listens "$port"
+}
+old_tls NORMAL:-VERS-ALL:+VERS-TLS1.2
+qemu_size=$(($(stat -c %s "$work/src") + 511 & ~511)) # qemu-nbd rounds up to sectors
+good --debug "nbds://localhost:$port/?tls-certificates=$work/good" "$work/dst"
+[ "$(value bytes_total)" = $qemu_size ] && cmp -n "$(stat -c %s "$work/src")" "$work/src" "$work/dst" ||
+	fail "TLS 1.2"
+rm "$work/dst"
+old_tls NORMAL:-VERS-ALL:+VERS-TLS1.1
+bad SRC_TLS "nbds://localhost:$port/?tls-certificates=$work/good" "$work/dst"
+stop qemu-nbd
+
+# nbd-server wants a certificate of its clients, too.
+mkdir "$work/client"
+cp "$work/good/ca-cert.pem" "$work/client/"
+certtool --generate-privkey --outfile "$work/client/client-key.pem" 2>"$work/certtool.log"
+printf '%s\n' 'cn = "worker"' tls_www_client encryption_key signing_key >"$work/client.tmpl"
+certtool --generate-certificate --load-ca-certificate "$work/good/ca-cert.pem" \
+	--load-ca-privkey "$work/good/ca-key.pem" --load-privkey "$work/client/client-key.pem" \
+	--template "$work/client.tmpl" --outfile "$work/client/client-cert.pem" 2>"$work/certtool.log"
+port=$(free_port)
+cat >"$work/nbd-server.conf" <<-END
+	[generic]
+	certfile = $work/good/server-cert.pem
+	keyfile = $work/good/server-key.pem
+	cacertfile = $work/good/ca-cert.pem
+	force_tls = true
+	listenaddr = 127.0.0.1
+	port = $port
+	[disk]
+	exportname = $work/src
+	readonly = true
+END
+nbd-server -C "$work/nbd-server.conf" -p "$work/nbd-server.pid"
+cleanup_fn 'kill "$(cat "$work/nbd-server.pid")"'
+wait_for 10 listens "$port"
+same "nbds://localhost:$port/disk?tls-certificates=$work/client"
+copy "nbds://localhost:$port/disk?tls-certificates=$work/good" "$work/dst"
+[ $status = 4 ] || fail "let in without a certificate"
+bad SRC_TLS "nbd://localhost:$port/disk" "$work/dst"
+bad SRC_PIN "nbds://localhost:$port/disk?tls-certificates=$work/other" "$work/dst"
 
 nbd -r --tls=off file "$work/src"
 bad SRC_TLS "nbds+unix:///?socket=$sock&tls-psk-file=$work/keys.psk" "$work/dst"

@@ -19,12 +19,14 @@
 #define MAGIC_REPLY 0x3e889045565a9ull
 #define MAX_REPLY 65536
 #define MAX_REPLIES 1024
+#define LEAVE_MS 1000 /* a server that does not listen is not waited for */
 
 enum { OPT_EXPORT_NAME = 1, OPT_ABORT = 2, OPT_STARTTLS = 5, OPT_GO = 7, OPT_STRUCTURED = 8,
 	OPT_SET_META = 10, OPT_EXTENDED = 11 };
 enum { REP_ACK = 1, REP_INFO = 3, REP_META = 4 };
 #define REP_ERROR 0x80000000u
-enum { NBD_ERR_UNSUP = 1, NBD_ERR_POLICY = 2, NBD_ERR_TLS_REQD = 5, NBD_ERR_UNKNOWN = 6, NBD_ERR_BLOCK_SIZE = 8 };
+enum { NBD_ERR_UNSUP = 1, NBD_ERR_POLICY = 2, NBD_ERR_TLS_REQD = 5, NBD_ERR_UNKNOWN = 6, NBD_ERR_SHUTDOWN = 7,
+	NBD_ERR_BLOCK_SIZE = 8 };
 enum { INFO_EXPORT = 0, INFO_BLOCK_SIZE = 3 };
 
 struct reply {
@@ -47,7 +49,7 @@ static const char *error_name(uint32_t type)
 		return "TLS required";
 	case NBD_ERR_UNKNOWN:
 		return "no such export";
-	case 7:
+	case NBD_ERR_SHUTDOWN:
 		return "shutting down";
 	case NBD_ERR_BLOCK_SIZE:
 		return "block sizes required";
@@ -98,6 +100,11 @@ static int read_reply(struct nbd_conn *c, uint32_t option, struct reply *r, stru
 		return -1;
 	}
 	r->data[r->len] = '\0';
+	if (r->type == (REP_ERROR | NBD_ERR_SHUTDOWN)) {
+		free(r->data);
+		r->data = NULL;
+		return err_set(err, ERR_SRC_EOF, "%s: the server is shutting down", c->name);
+	}
 	return 0;
 }
 
@@ -140,8 +147,10 @@ static int start_tls(struct nbd_conn *c, const struct nbd_target *t, struct err 
 	if (r && recv(net_fd(c->s), &type, 1, MSG_PEEK | MSG_DONTWAIT) != 0) /* not its end */
 		return err_set(err, ERR_SRC_TLS, "%s: data in front of the TLS handshake",
 			c->name);
+	c->phase = NBD_HANG_UP;
 	if (net_tls_client(c->s, &tls, err) < 0)
 		return -1;
+	c->phase = NBD_OPTIONS;
 	c->tls = true;
 	return 0;
 }
@@ -259,7 +268,6 @@ static int go_failed(struct nbd_conn *c, const struct nbd_target *t, uint32_t ty
 	struct err *err)
 {
 	enum err_code code = type == (REP_ERROR | NBD_ERR_TLS_REQD) ? ERR_SRC_TLS :
-		type == (REP_ERROR | 7)			 ? ERR_SRC_EOF :
 		type == (REP_ERROR | NBD_ERR_POLICY)	 ? ERR_SRC_AUTH : ERR_SRC_NO_DRIVE;
 
 	return err_set(err, code, "%s: export \"%.64s\": %s", c->name, t->export,
@@ -274,6 +282,7 @@ static int export_name(struct nbd_conn *c, const struct nbd_target *t, bool no_z
 
 	if (c->tls)
 		return err_set(err, ERR_SRC_PROTO, "%s: the server knows no GO under TLS", c->name);
+	c->phase = NBD_HANG_UP; /* whatever comes now is no reply to an option */
 	if (send_option(c, OPT_EXPORT_NAME, t->export, (uint32_t)strlen(t->export), err) < 0)
 		return -1;
 	if (source_nbd_read(c, data, sizeof(data), err) < 0)
@@ -340,8 +349,10 @@ static int greeting(struct nbd_conn *c, bool *ret_no_zeroes, struct err *err)
 			c->name);
 	*ret_no_zeroes = flags & 2;
 	bytes_put_be32(answer, flags & 3);
-	if (net_write(c->s, answer, 4, err) == 0)
+	if (net_write(c->s, answer, 4, err) == 0) {
+		c->phase = NBD_OPTIONS;
 		return 0;
+	}
 	if (err->code == ERR_NET_IO)
 		err->code = ERR_SRC_EOF;
 	return -1;
@@ -378,9 +389,29 @@ int source_nbd_handshake(struct nbd_conn *c, const struct nbd_target *t, struct 
 		return -1;
 	if (go(c, t, no_zeroes, err) < 0)
 		return -1;
+	c->phase = NBD_TRANSMISSION;
 	log_debug("%s: %" PRIu64 " bytes, flags 0x%x, %s replies%s%s%s", c->name, c->size,
 		c->flags, c->extended ? "extended" : c->structured ? "structured" : "simple",
 		c->has_context[0] ? ", allocation" : "", c->has_context[1] ? ", bitmap" : "",
 		c->tls ? ", TLS" : "");
 	return check_export(c, t, err);
+}
+
+/* The server sees the end of the stream anyway; the specification wants the word all the same. */
+void source_nbd_leave(struct nbd_conn *c)
+{
+	struct err ignored = ERR_INIT;
+	int r = 0;
+
+	net_set_timeout(c->s, LEAVE_MS);
+	if (c->phase == NBD_OPTIONS) {
+		r = send_option(c, OPT_ABORT, NULL, 0, &ignored);
+	} else if (c->phase == NBD_TRANSMISSION) {
+		c->out_len = 0;
+		source_nbd_queue_request(c, NBD_CMD_DISC, c->next_cookie++, 0, 0);
+		r = source_nbd_send_queued(c, &ignored);
+	}
+	if (r < 0)
+		log_debug("%s: %s", c->name, ignored.text);
+	c->phase = NBD_HANG_UP;
 }

@@ -60,8 +60,13 @@ struct nbd_status {
 	bool seen[2];
 };
 
+/* What a session is left with: ABORT while options are haggled over, DISC in transmission, nothing
+ * when the server broke the rules or the stream, or a TLS handshake is under way. */
+enum nbd_phase { NBD_HANG_UP, NBD_OPTIONS, NBD_TRANSMISSION };
+
 struct nbd_conn {
 	struct stream *s;
+	enum nbd_phase phase;
 	const char *name;            /* for messages */
 	struct source *src;          /* counters; NULL in tests of the handshake */
 	bool structured, extended, tls;
@@ -82,6 +87,8 @@ struct nbd_conn {
 
 /* nbd-handshake.c: from a connected stream to transmission; c->s, c->name are set. */
 int source_nbd_handshake(struct nbd_conn *c, const struct nbd_target *t, struct err *err);
+/* Ends what was begun, in whatever phase it is. */
+void source_nbd_leave(struct nbd_conn *c);
 
 /* nbd-reply.c */
 void source_nbd_queue_request(struct nbd_conn *c, uint16_t cmd, uint64_t cookie, uint64_t off,

@@ -36,6 +36,7 @@ int source_nbd_broken(struct nbd_conn *c, struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	c->phase = NBD_HANG_UP;
 	return err_set(err, ERR_SRC_PROTO, "%s: the server broke the protocol: %s", c->name, text);
 }
 
@@ -45,6 +46,7 @@ int source_nbd_read(struct nbd_conn *c, void *buf, size_t len, struct err *err)
 		/* The connection is gone, or hangs: another one may work. */
 		if (err->code == ERR_NET_IO)
 			err->code = ERR_SRC_EOF;
+		c->phase = NBD_HANG_UP;
 		return -1;
 	}
 	if (c->src)

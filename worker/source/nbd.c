@@ -107,6 +107,8 @@ static void conn_free(struct nbd_conn *c)
 {
 	if (!c)
 		return;
+	if (c->s)
+		source_nbd_leave(c);
 	net_close(c->s);
 	free(c->status.lists[0]);
 	free(c->status.lists[1]);
@@ -167,17 +169,6 @@ static void fill_info(struct source *s, const struct nbd_conn *c)
 	i->rotational = c->flags & NBD_FLAG_ROTATIONAL;
 }
 
-static void disconnect(struct nbd_conn *c)
-{
-	struct err ignored = ERR_INIT;
-
-	/* Politeness only; the server sees the end of the stream anyway. */
-	c->out_len = 0;
-	source_nbd_queue_request(c, NBD_CMD_DISC, c->next_cookie++, 0, 0);
-	if (source_nbd_send_queued(c, &ignored) < 0)
-		log_debug("%s: %s", c->name, ignored.text);
-}
-
 static int nbd_open(struct source *s, const struct source_uri *uri, struct err *err)
 {
 	struct nbd_target *t = calloc(1, sizeof(*t));
@@ -199,7 +190,6 @@ static int nbd_open(struct source *s, const struct source_uri *uri, struct err *
 	fill_info(s, c);
 	if (!c->tls && !t->socket_path)
 		log_info("%s: not encrypted, and protected by TCP's checksum only", s->name);
-	disconnect(c);
 	conn_free(c);
 	return 0;
 }
@@ -229,11 +219,7 @@ static int nbd_chan_open(struct source_chan *ch, struct err *err)
 
 static void nbd_chan_close(struct source_chan *ch)
 {
-	struct nbd_conn *c = ch->priv;
-
-	if (c && !c->in_flight)
-		disconnect(c);
-	conn_free(c);
+	conn_free(ch->priv);
 }
 
 static void nbd_chan_cancel(struct source_chan *ch)

@@ -36,18 +36,21 @@ struct request {
 	char work[64];
 };
 
-/* MAC or MAC=OLD_MAC */
+/* MAC, MAC=OLD_MAC or MAC=OLD_NAME */
 static int add_nic(struct request *q, const char *text, struct err *err)
 {
 	struct guest_nic *nic = &q->nics[q->opt.n_nics];
 	const char *eq = strchr(text, '=');
 	size_t n = eq ? (size_t)(eq - text) : strlen(text);
 
-	if (q->opt.n_nics == MAX_NICS || n != 17 || (eq && strlen(eq + 1) != 17))
+	size_t old = eq ? strlen(eq + 1) : 0;
+	bool name = eq && old && old < sizeof(nic->name) && !strpbrk(eq + 1, " \t/:");
+
+	if (q->opt.n_nics == MAX_NICS || n != 17 || (eq && !name && old != 17))
 		return err_set(err, ERR_USAGE, "--nic %s: a MAC address, or NEW=OLD", text);
 	memcpy(nic->mac, text, 17);
 	if (eq)
-		memcpy(nic->old_mac, eq + 1, 17);
+		memcpy(name ? nic->name : nic->old_mac, eq + 1, old);
 	q->opt.n_nics++;
 	return 0;
 }

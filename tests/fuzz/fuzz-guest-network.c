@@ -45,7 +45,7 @@ static void address(const struct net_stack *stack, const char *s, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct guest_nic map[] = { { "52:54:00:aa:bb:01", "00:50:56:8c:00:01" } };
+	static const struct guest_nic map[] = { { "52:54:00:aa:bb:01", "00:50:56:8c:00:01", "" } };
 	CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;
 	struct net_look l = { .add = add };
 	const char *s = (const char *)data;

@@ -90,7 +90,7 @@ struct guest_kernel {
 };
 
 struct guest_iface {
-	char name[16];
+	char name[16];       /* "" = a configuration for whatever has the MAC */
 	char mac[18];        /* that the guest's configuration ties it to, "" = none */
 	char where[128];     /* file */
 };

@@ -16,7 +16,8 @@ enum guest_action { GUEST_INSPECT, GUEST_DRY_RUN, GUEST_APPLY, GUEST_UNDO };
 
 struct guest_nic {
 	char mac[18];      /* of the target VM's adapter */
-	char old_mac[18];  /* of the source's adapter it replaces; "" = the same */
+	char old_mac[18];  /* of the source's adapter it replaces; "" = the same, or not told */
+	char name[16];     /* what the source calls that adapter; "" = not told */
 };
 
 /* IPv4 of an adapter of the guest: by DHCP, or this. */

@@ -8,12 +8,18 @@
 #include <string.h>
 #include <strings.h>
 
+struct finding {
+	struct guest *g;
+	struct guest_iface given[GUEST_MAX_IFACES]; /* names that its own rules and .link files give */
+	int n_given;
+};
+
 /* Names of adapters; bridges, bonds and the like are made by the guest itself. */
-static bool physical(const char *name)
+bool guest_net_physical(const char *name)
 {
 	static const char *const starts[] = { "en", "eth", "em", "p1p", "p2p", "p3p", "p4p", "ib" };
 
-	if (strlen(name) >= 16 || strpbrk(name, ".:@/*?[ "))
+	if (strlen(name) >= 16 || strpbrk(name, ".:@/*?[ ;,"))
 		return false;
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (!strncmp(name, starts[i], strlen(starts[i])))
@@ -29,15 +35,40 @@ static bool is_mac(const char *s)
 	return !s[17];
 }
 
-static void add(struct guest *g, const char *name, const char *mac, const char *where)
+static void set_mac(struct guest_iface *i, const char *mac)
 {
-	struct guest_facts *f = &g->facts;
-	struct guest_iface *i = NULL;
+	if (mac && is_mac(mac) && !i->mac[0])
+		for (int k = 0; k < 18; k++)
+			i->mac[k] = mac[k] == '-' ? ':' : (char)tolower((unsigned char)mac[k]);
+}
 
-	if (!physical(name))
+/* enx005056aabbcc: a name that is the address. */
+static void mac_of_name(struct guest_iface *i)
+{
+	char mac[18];
+
+	if (strncmp(i->name, "enx", 3) || strlen(i->name) != 15)
 		return;
+	for (int k = 0; k < 6; k++)
+		snprintf(mac + 3 * k, 4, "%.2s%s", i->name + 3 + 2 * k, k < 5 ? ":" : "");
+	set_mac(i, mac);
+}
+
+static void add(struct finding *q, const char *name, const char *mac, const char *where)
+{
+	struct guest_facts *f = &q->g->facts;
+	struct guest_iface *i = NULL, *given = NULL;
+	struct guest_iface key = { .name = "" };
+
+	for (int k = 0; k < q->n_given && *name; k++)
+		if (!strcmp(q->given[k].name, name))
+			given = &q->given[k];
+	if (*name ? !given && !guest_net_physical(name) : !mac || !is_mac(mac))
+		return;
+	if (!*name)
+		set_mac(&key, mac);
 	for (int k = 0; k < f->n_ifaces && !i; k++)
-		if (!strcmp(f->ifaces[k].name, name))
+		if (!strcmp(f->ifaces[k].name, name) && (*name || !strcmp(f->ifaces[k].mac, key.mac)))
 			i = &f->ifaces[k];
 	if (!i) {
 		if (f->n_ifaces == GUEST_MAX_IFACES)
@@ -47,9 +78,10 @@ static void add(struct guest *g, const char *name, const char *mac, const char *
 		snprintf(i->name, sizeof(i->name), "%s", name);
 		snprintf(i->where, sizeof(i->where), "%s", where);
 	}
-	if (mac && is_mac(mac) && !i->mac[0])
-		for (int k = 0; k < 18; k++)
-			i->mac[k] = mac[k] == '-' ? ':' : (char)tolower((unsigned char)mac[k]);
+	set_mac(i, mac);
+	if (given)
+		set_mac(i, given->mac);
+	mac_of_name(i);
 }
 
 static void add_found(struct net_look *l, const char *name, const char *mac)
@@ -66,8 +98,20 @@ static void name_stack(struct guest *g, const char *stack)
 			used ? " " : "", stack);
 }
 
-/* Adapters that have a name by MAC address already: 70-persistent-net.rules. */
-static void persistent_rules(struct guest *g, const char *path, char *text)
+static void give(struct finding *q, const char *name, const char *mac)
+{
+	struct guest_iface *i = &q->given[q->n_given];
+
+	if (!*name || strlen(name) >= sizeof(i->name) || !is_mac(mac) || q->n_given == GUEST_MAX_IFACES)
+		return;
+	memset(i, 0, sizeof(*i));
+	memcpy(i->name, name, strlen(name) + 1);
+	set_mac(i, mac);
+	q->n_given++;
+}
+
+/* 70-persistent-net.rules */
+static void given_by_rules(struct finding *q, char *text)
 {
 	char *save = NULL;
 
@@ -80,37 +124,72 @@ static void persistent_rules(struct guest *g, const char *path, char *text)
 		name += strlen("NAME=\"");
 		mac[strcspn(mac, "\"")] = '\0';
 		name[strcspn(name, "\"")] = '\0';
-		/* only adds the address to names that a stack uses */
-		for (int i = 0; i < g->facts.n_ifaces; i++)
-			if (!strcmp(g->facts.ifaces[i].name, name))
-				add(g, name, mac, path);
+		give(q, name, mac);
 	}
+}
+
+static int on_names(void *ctx, const struct net_stack *s, const char *path, char *text, size_t len,
+	struct err *err)
+{
+	char name[64], mac[32];
+
+	(void)len;
+	(void)err;
+	if (!s && strstr(path, "persistent-net.rules"))
+		given_by_rules(ctx, text);
+	else if (s && guest_net_ends_with(path, ".link") &&
+		guest_net_ini(text, "Link", "Name", name, sizeof(name)) &&
+		(guest_net_ini(text, "Match", "MACAddress", mac, sizeof(mac)) ||
+		guest_net_ini(text, "Match", "PermanentMACAddress", mac, sizeof(mac))))
+		give(ctx, name, mac);
+	return 0;
 }
 
 static int on_file(void *ctx, const struct net_stack *s, const char *path, char *text, size_t len,
 	struct err *err)
 {
-	struct guest *g = ctx;
-	struct net_look l = { .file = path, .add = add_found, .ctx = g };
+	struct finding *q = ctx;
+	struct net_look l = { .file = path, .add = add_found, .ctx = q };
 
 	(void)err;
 	if (s && s->look(&l, strrchr(path, '/') + 1, text, len))
-		name_stack(g, s->name);
-	else if (!s && strstr(path, "persistent-net.rules"))
-		persistent_rules(g, path, text);
+		name_stack(q->g, s->name);
 	return 0;
 }
 
+/* A profile by the address of an adapter that another one names says nothing new. */
+static void drop_doubles(struct guest_facts *f)
+{
+	int n = 0;
+
+	for (int i = 0; i < f->n_ifaces; i++) {
+		bool known = false;
+
+		for (int k = 0; k < f->n_ifaces && !*f->ifaces[i].name; k++)
+			known |= *f->ifaces[k].name && !strcmp(f->ifaces[k].mac, f->ifaces[i].mac);
+		if (!known)
+			f->ifaces[n++] = f->ifaces[i];
+	}
+	f->n_ifaces = n;
+}
+
+/* Those without a name last. */
 static int by_name(const void *a, const void *b)
 {
-	return strverscmp(((const struct guest_iface *)a)->name,
-		((const struct guest_iface *)b)->name);
+	const struct guest_iface *x = a, *y = b;
+
+	if (!*x->name || !*y->name)
+		return *x->name ? -1 : *y->name ? 1 : strcmp(x->mac, y->mac);
+	return strverscmp(x->name, y->name);
 }
 
 int guest_find_ifaces(struct guest *g, struct err *err)
 {
-	if (guest_net_files(g, on_file, g, err) < 0)
+	struct finding q = { .g = g };
+
+	if (guest_net_files(g, on_names, &q, err) < 0 || guest_net_files(g, on_file, &q, err) < 0)
 		return -1;
+	drop_doubles(&g->facts);
 	qsort(g->facts.ifaces, (size_t)g->facts.n_ifaces, sizeof(g->facts.ifaces[0]), by_name);
 	return 0;
 }

@@ -31,13 +31,36 @@ static void identify(const char *name, const char *text, char device[64], char m
 		snprintf(device, 64, "%.60s", name + 6);
 }
 
+/* Adapters that a VLAN, a bond or a bridge stands on; SUSE writes them into its file. */
+static void look_below(struct net_look *l, const char *text, const char *device)
+{
+	static const char *const keys[] = { "PHYSDEV", "ETHERDEVICE", "BRIDGE_PORTS", "BONDING_SLAVE0",
+		"BONDING_SLAVE1", "BONDING_SLAVE2", "BONDING_SLAVE3", "BONDING_SLAVE_0", "BONDING_SLAVE_1",
+		"BONDING_SLAVE_2", "BONDING_SLAVE_3" };
+	char value[256];
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (guest_shell_value(text, keys[i], value, sizeof(value)))
+			guest_net_look_names(l, value);
+	/* eth0.5 */
+	snprintf(value, sizeof(value), "%.*s", (int)strcspn(device, "."), device);
+	if (strchr(device, '.'))
+		l->add(l, value, NULL);
+}
+
 static bool look(struct net_look *l, const char *name, char *text, size_t len)
 {
-	char device[64], mac[32];
+	char device[64], mac[32], type[32] = "";
 
 	(void)len;
 	identify(name, text, device, mac);
+	guest_shell_value(text, "TYPE", type, sizeof(type));
+	/* NetworkManager names files by its connections, which may have nothing but the address */
+	if (!guest_shell_value(text, "DEVICE", device, sizeof(device)) && !guest_net_physical(device) &&
+		strncmp(name, "ifcfg-eth-id-", 13) && (!*type || !strcmp(type, "Ethernet")))
+		*device = '\0';
 	l->add(l, device, mac);
+	look_below(l, text, device);
 	return true;
 }
 

@@ -7,7 +7,20 @@
 
 #include "base/cleanup.h"
 
-/* "iface NAME ..." and "auto NAME..." */
+/* What stands in a stanza and lists adapters that may have none of their own. */
+static bool lists_adapters(const char *word)
+{
+	static const char *const words[] = { "bond-slaves", "bond_slaves", "slaves", "bond-primary",
+		"bond_primary", "bond-members", "bridge_ports", "bridge-ports", "vlan-raw-device",
+		"vlan_raw_device" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(word, words[i]))
+			return true;
+	return false;
+}
+
+/* "iface NAME ...", "auto NAME..." and "bond-slaves NAME..." */
 void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name), void *ctx)
 {
 	for (const char *p = s, *end = s + len, *next; p < end; p = next) {
@@ -23,7 +36,7 @@ void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, con
 		line[n] = '\0';
 		word = strtok_r(line, " \t\r", &save);
 		if (!word || (strcmp(word, "iface") && strcmp(word, "auto") &&
-			strncmp(word, "allow-", 6)))
+			strncmp(word, "allow-", 6) && !lists_adapters(word)))
 			continue;
 		many = strcmp(word, "iface");
 		while ((word = strtok_r(NULL, " \t\r", &save))) {

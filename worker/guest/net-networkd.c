@@ -15,17 +15,42 @@ static bool mine(const char *name)
 		guest_net_ends_with(name, ".link");
 }
 
+/* What its [Match] says: lists, divided by blanks. */
+static void identify(const char *text, char *names, char *macs, size_t size)
+{
+	*names = *macs = '\0';
+	guest_net_ini(text, "Match", "Name", names, size);
+	if (!guest_net_ini(text, "Match", "MACAddress", macs, size))
+		guest_net_ini(text, "Match", "PermanentMACAddress", macs, size);
+}
+
+/* Whether the adapter is one of those that a list of patterns means. */
+static bool one_of(const char *patterns, const char *name)
+{
+	char list[256], *save = NULL;
+
+	snprintf(list, sizeof(list), "%s", patterns);
+	for (char *p = strtok_r(list, " \t", &save); p; p = strtok_r(NULL, " \t", &save))
+		if (!fnmatch(p, name, 0))
+			return true;
+	return false;
+}
+
 static bool look(struct net_look *l, const char *name, char *text, size_t len)
 {
-	char device[64] = "", mac[32] = "";
+	char names[256] = "", macs[256] = "", other[256];
 
 	(void)len;
 	if (!guest_net_ends_with(name, ".network"))
 		return false;
-	/* Close enough to shell values: a value that lists two names is no adapter's. */
-	guest_shell_value(text, "Name", device, sizeof(device));
-	guest_shell_value(text, "MACAddress", mac, sizeof(mac));
-	l->add(l, device, mac);
+	identify(text, names, macs, sizeof(names));
+	/* Two names, or an address and a type: several adapters, or one by its address alone. */
+	if (*names && !strpbrk(names, " \t"))
+		l->add(l, names, strchr(macs, ' ') ? NULL : macs);
+	else if (*names)
+		guest_net_look_names(l, names);
+	else if (!strchr(macs, ' ') && !guest_net_ini(text, "Match", "Type", other, sizeof(other)))
+		l->add(l, "", macs);
 	return true;
 }
 
@@ -34,13 +59,13 @@ static bool drop_section(const char *text, bool *fixed)
 {
 	char value[64] = "", to[64] = "";
 
-	if (!strncmp(text, "[Address]", 9) && guest_shell_value(text, "Address", value, sizeof(value)) &&
+	if (!strncmp(text, "[Address]", 9) && guest_net_ini(text, NULL, "Address", value, sizeof(value)) &&
 		guest_net_is_v4(value, strlen(value)))
 		return *fixed = true;
 	return !strncmp(text, "[Route]", 7) &&
-		guest_shell_value(text, "Gateway", value, sizeof(value)) &&
+		guest_net_ini(text, NULL, "Gateway", value, sizeof(value)) &&
 		guest_net_is_v4(value, strlen(value)) &&
-		(!guest_shell_value(text, "Destination", to, sizeof(to)) || !strncmp(to, "0.0.0.0/0", 9));
+		(!guest_net_ini(text, NULL, "Destination", to, sizeof(to)) || !strncmp(to, "0.0.0.0/0", 9));
 }
 
 /* All sections but those; dhcp: what [Network] says of it. False: out of memory. */
@@ -58,8 +83,8 @@ static bool sections(const char *text, size_t len, struct strbuf *out, bool *fix
 			return false;
 		drop = drop_section(own, fixed);
 		if (!strncmp(own, "[Network]", 9)) {
-			guest_shell_value(own, "DHCP", dhcp, 16);
-			*fixed |= guest_shell_value(own, "Address", value, sizeof(value)) &&
+			guest_net_ini(own, NULL, "DHCP", dhcp, 16);
+			*fixed |= guest_net_ini(own, NULL, "Address", value, sizeof(value)) &&
 				guest_net_is_v4(value, strlen(value));
 		}
 		if (!drop)
@@ -75,13 +100,12 @@ static int address(const char *path, const char *text, size_t len, const struct 
 	static const char *const keys[] = { "DHCP", "Address", "Gateway", "DNS", NULL };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT, kept = STRBUF_INIT;
 	const struct guest_address *a = w->how;
-	char device[64] = "", mac[32] = "", dhcp[16] = "no";
+	char device[256], mac[256], dhcp[16] = "no";
 	bool fixed = false, v4, v6;
 
 	if (!guest_net_ends_with(path, ".network"))
 		return 0;
-	guest_shell_value(text, "Name", device, sizeof(device));
-	guest_shell_value(text, "MACAddress", mac, sizeof(mac));
+	identify(text, device, mac, sizeof(device));
 	if (!sections(text, len, &kept, &fixed, dhcp)) {
 		out->failed = true;
 		return 0;
@@ -93,7 +117,7 @@ static int address(const char *path, const char *text, size_t len, const struct 
 		return 0;
 	if (!guest_net_wanted(w, device, mac))
 		/* one for several adapters */
-		return *device && !fnmatch(device, w->name, 0) ? -1 : 0;
+		return one_of(device, w->name) ? -1 : 0;
 	if (a->dhcp) {
 		strbuf_fmt(&fresh, "DHCP=%s\n", v6 ? "yes" : "ipv4");
 	} else {

@@ -11,11 +11,28 @@ static bool mine(const char *name)
 	return !guest_net_leftover(name);
 }
 
+static void identify(const char *text, char device[64], char mac[32])
+{
+	*device = *mac = '\0';
+	guest_net_ini(text, "connection", "interface-name", device, 64);
+	if (!guest_net_ini(text, "ethernet", "mac-address", mac, 32) &&
+		!guest_net_ini(text, "802-3-ethernet", "mac-address", mac, 32))
+		guest_net_ini(text, NULL, "mac-address", mac, 32);
+}
+
 static bool look(struct net_look *l, const char *name, char *text, size_t len)
 {
+	char device[64], mac[32], type[32] = "";
+
 	(void)name;
 	(void)len;
-	guest_net_look_keys(l, text, "interface-name", "mac-address");
+	identify(text, device, mac);
+	guest_net_ini(text, "connection", "type", type, sizeof(type));
+	/* without a name it is for the adapter with the address; a VLAN's is its own */
+	if (*device || strstr(type, "ethernet"))
+		l->add(l, device, mac);
+	if (guest_net_ini(text, NULL, "parent", device, sizeof(device)))
+		l->add(l, device, NULL);
 	return true;
 }
 
@@ -25,20 +42,11 @@ static int address(const char *path, const char *text, size_t len, const struct 
 	static const char *const keys[] = { "method", "address", "addresses", "gateway", "dns", NULL };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT;
 	const struct guest_address *a = w->how;
-	char device[64] = "", mac[32] = "", method[32] = "";
-	const char *section = strstr(text, "[ipv4]");
+	char device[64], mac[32], method[32] = "";
 
 	(void)path;
-	guest_shell_value(text, "interface-name", device, sizeof(device));
-	guest_shell_value(text, "mac-address", mac, sizeof(mac));
-	if (section) {
-		const char *end = strstr(section + 1, "\n[");
-		CLEANUP_FREE char *own = strndup(section, end ? (size_t)(end - section) : strlen(section));
-
-		out->failed |= !own;
-		if (own)
-			guest_shell_value(own, "method", method, sizeof(method));
-	}
+	identify(text, device, mac);
+	guest_net_ini(text, "ipv4", "method", method, sizeof(method));
 	if (!guest_net_wanted(w, device, mac) || (strcmp(method, "manual") &&
 		(w->all || strcmp(method, "auto"))))
 		return 0;

@@ -13,6 +13,7 @@ const struct net_stack *const guest_net_stacks[] = {
 	&guest_ifcfg,
 	&guest_networkmanager,
 	&guest_netplan,
+	&guest_wicked,
 	&guest_networkd,
 	&guest_connman_config,
 	&guest_connman_services,
@@ -34,6 +35,43 @@ void guest_net_look_keys(struct net_look *l, const char *text, const char *name_
 	guest_shell_value(text, name_key, device, sizeof(device));
 	guest_shell_value(text, mac_key, mac, sizeof(mac));
 	l->add(l, device, mac);
+}
+
+bool guest_net_ini(const char *text, const char *section, const char *key, char *ret, size_t size)
+{
+	size_t k = strlen(key), n;
+	bool in = !section;
+
+	for (const char *p = text; *p; p += n, p += *p == '\n') {
+		const char *s = p + strspn(p, " \t"), *v;
+
+		n = strcspn(p, "\n");
+		if (*s == '[' && section)
+			in = !strncmp(s + 1, section, strlen(section)) && s[1 + strlen(section)] == ']';
+		v = s + k + (!strncmp(s, key, k) ? strspn(s + k, " \t") : 0);
+		if (!in || strncmp(s, key, k) || *v != '=')
+			continue;
+		v += 1 + strspn(v + 1, " \t");
+		n = strcspn(v, "\r\n");
+		while (n && (v[n - 1] == ' ' || v[n - 1] == '\t'))
+			n--;
+		snprintf(ret, size, "%.*s", n < size ? (int)n : (int)size - 1, v);
+		return true;
+	}
+	return false;
+}
+
+void guest_net_look_names(struct net_look *l, const char *names)
+{
+	char name[32];
+
+	for (size_t n; *names; names += n) {
+		names += strspn(names, " \t,'\"");
+		n = strcspn(names, " \t\r\n,'\"");
+		snprintf(name, sizeof(name), "%.*s", n < sizeof(name) ? (int)n : 0, names);
+		if (*name)
+			l->add(l, name, NULL);
+	}
 }
 
 bool guest_net_leftover(const char *name)

@@ -10,7 +10,8 @@
 
 struct net_look {
 	const char *file; /* that is being looked at */
-	void (*add)(struct net_look *l, const char *name, const char *mac); /* mac may be NULL */
+	/* name "" = for whatever has the mac; mac may be NULL */
+	void (*add)(struct net_look *l, const char *name, const char *mac);
 	void *ctx;
 };
 
@@ -41,9 +42,15 @@ struct net_stack {
 };
 extern const struct net_stack *const guest_net_stacks[]; /* NULL-terminated */
 extern const struct net_stack guest_ifupdown, guest_ifupdown_parts, guest_ifcfg,
-	guest_networkmanager, guest_netplan, guest_networkd, guest_connman_config,
+	guest_networkmanager, guest_netplan, guest_wicked, guest_networkd, guest_connman_config,
 	guest_connman_services;
 
+/* The name of an adapter, by how such names begin: not of a bond, a bridge or a VLAN. */
+bool guest_net_physical(const char *name);
+/* A value of an INI-like text, whole; section NULL = any. */
+bool guest_net_ini(const char *text, const char *section, const char *key, char *ret, size_t size);
+/* l->add for each word of a list of names. */
+void guest_net_look_names(struct net_look *l, const char *names);
 bool guest_net_ends_with(const char *s, const char *end);
 /* Names that editors and package managers give to what they put aside. */
 bool guest_net_leftover(const char *name);

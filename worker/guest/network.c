@@ -20,7 +20,7 @@
 #define MAX_NICS 32
 
 struct nic {
-	char mac[18], old_mac[18];
+	char mac[18], old_mac[18], name[16];
 	char sort[256]; /* bus path: adapters in the order of their slots */
 	bool used;
 };
@@ -85,22 +85,49 @@ static int find_nics(const struct guest *g, struct nic *ret)
 			n++;
 		}
 		snprintf(ret[k].old_mac, sizeof(ret[k].old_mac), "%s", o->old_mac);
+		snprintf(ret[k].name, sizeof(ret[k].name), "%s", o->name);
 	}
 	return n;
 }
 
-/* The adapter that takes an interface's place: by the address its configuration names, else the
- * next one that nobody asked for. */
-static struct nic *pick(struct nic *nics, int n, const struct guest_iface *iface, bool by_mac)
+/* The adapter that takes an interface's place: in three rounds by the name that the job gives it, by
+ * the address its configuration names, and else the next one that nobody asked for. */
+enum { BY_NAME, BY_MAC, BY_ORDER, N_ROUNDS };
+static struct nic *pick(struct nic *nics, int n, const struct guest_iface *iface, int round)
 {
 	for (int i = 0; i < n; i++) {
-		if (nics[i].used)
-			continue;
-		if (!by_mac || (iface->mac[0] && (!strcasecmp(iface->mac, nics[i].mac) ||
-			!strcasecmp(iface->mac, nics[i].old_mac))))
+		bool hit = true;
+
+		if (round == BY_NAME)
+			hit = *iface->name && !strcmp(iface->name, nics[i].name);
+		else if (round == BY_MAC)
+			hit = *iface->mac && (!strcasecmp(iface->mac, nics[i].mac) ||
+				!strcasecmp(iface->mac, nics[i].old_mac));
+		else
+			hit = !*nics[i].name; /* it was asked for by a name that is not in the guest */
+		if (hit && !nics[i].used)
 			return &nics[i];
 	}
 	return NULL;
+}
+
+/* Which adapter each of the guest's gets. Returns how many by their order alone. */
+static int match_nics(struct guest *g, struct nic *nics, int n, struct nic **taken)
+{
+	int guessed = 0;
+
+	for (int round = 0; round < N_ROUNDS; round++)
+		for (int i = 0; i < g->facts.n_ifaces; i++) {
+			if (taken[i] || !(taken[i] = pick(nics, n, &g->facts.ifaces[i], round)))
+				continue;
+			taken[i]->used = true;
+			guessed += round == BY_ORDER;
+		}
+	for (int i = 0; i < n; i++)
+		if (*nics[i].name && !nics[i].used)
+			guest_report_warn(g, "prepare.network: no configuration of the guest speaks of %s",
+				nics[i].name);
+	return guessed;
 }
 
 static void link_path(const char *name, char *ret, size_t size)
@@ -183,25 +210,23 @@ int guest_plan_network(struct guest *g, struct err *err)
 	const struct guest_facts *f = &g->facts;
 	struct nic nics[MAX_NICS], *taken[GUEST_MAX_IFACES] = { NULL };
 	char names[GUEST_MAX_IFACES][16], macs[GUEST_MAX_IFACES][18];
-	int n = find_nics(g, nics), done = 0, guessed = 0;
+	int n = find_nics(g, nics), done = 0, guessed = match_nics(g, nics, n, taken);
 
-	for (int round = 0; round < 2; round++)
-		for (int i = 0; i < f->n_ifaces; i++) {
-			if (taken[i] || !(taken[i] = pick(nics, n, &f->ifaces[i], !round)))
-				continue;
-			taken[i]->used = true;
-			guessed += round;
-		}
 	if (guessed > 1)
 		guest_report_warn(g, "%d adapters were matched to names by their order; say which is which "
-			"in prepare.network", guessed);
+			"in prepare.network, by the names", guessed);
 	if (plan_macs(g, taken, err) < 0)
 		return -1;
 	for (int i = 0; i < f->n_ifaces; i++) {
 		char match[64], path[128];
 
 		link_path(f->ifaces[i].name, path, sizeof(path));
-		if (taken[i]) {
+		if (!*f->ifaces[i].name) {
+			if (!taken[i])
+				guest_report_warn(g, "no adapter of the target for %s (%s)",
+					f->ifaces[i].mac, f->ifaces[i].where);
+			continue; /* whatever its name is */
+		} else if (taken[i]) {
 			snprintf(names[done], sizeof(names[done]), "%s", f->ifaces[i].name);
 			snprintf(macs[done++], sizeof(macs[0]), "%s", taken[i]->mac);
 			snprintf(match, sizeof(match), "MACAddress=%s", taken[i]->mac);

@@ -7,7 +7,13 @@
 
 #define MAX_SECRET 8192 /* characters of one key */
 
-/* {"MAC at the source": "MAC of the target VM"} */
+/* As the source calls an adapter, where it is no MAC address. */
+static bool is_name(const char *s)
+{
+	return *s && strlen(s) < sizeof(((struct guest_nic *)0)->name) && !strpbrk(s, " \t\r\n/:");
+}
+
+/* {"MAC or name at the source": "MAC of the target VM"} */
 static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
@@ -15,7 +21,7 @@ static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_ke
 	size_t i, n, mark, m;
 
 	if (!yyjson_is_obj(v))
-		return job_read_fail(r, "must be an object {\"source MAC\": \"target MAC\"}");
+		return job_read_fail(r, "must be an object {\"source MAC or name\": \"target MAC\"}");
 	if (yyjson_obj_size(v) > JOB_MAX_NETS)
 		return job_read_fail(r, "has more than %d entries", JOB_MAX_NETS);
 	yyjson_obj_foreach(v, i, n, old, fresh)
@@ -23,13 +29,15 @@ static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_ke
 		struct guest_nic *nic = &j->prepare.nics[i];
 
 		mark = job_read_push_key(r, yyjson_get_str(old));
-		if (job_mac_parse(yyjson_get_str(old), nic->old_mac) < 0)
-			return job_read_fail(r, "is not a MAC address of the source");
+		if (is_name(yyjson_get_str(old)))
+			snprintf(nic->name, sizeof(nic->name), "%s", yyjson_get_str(old));
+		else if (job_mac_parse(yyjson_get_str(old), nic->old_mac) < 0)
+			return job_read_fail(r, "is neither a MAC address nor an adapter's name at the source");
 		if (job_read_mac(r, fresh, k, nic->mac) < 0)
 			return -1;
 		for (m = 0; m < i; m++)
-			if (!strcmp(j->prepare.nics[m].old_mac, nic->old_mac) ||
-				!strcmp(j->prepare.nics[m].mac, nic->mac))
+			if ((*nic->old_mac && !strcmp(j->prepare.nics[m].old_mac, nic->old_mac)) ||
+				(*nic->name && !strcmp(j->prepare.nics[m].name, nic->name)) || !strcmp(j->prepare.nics[m].mac, nic->mac))
 				return job_read_fail(r, "one of the two is already mapped");
 		job_read_pop(r, mark);
 		j->prepare.n_nics = (int)i + 1;

@@ -55,6 +55,22 @@ expect() {
 	! grep -q "${psk#*:}" "$work/result.json" "$work/run.log" || fail "a secret was printed"
 }
 
+# as_init COMMAND...: runs it with the socket that init gives to the worker, which makes it believe
+# that this is the image. What it told is in $work/init, a line each.
+as_init() {
+	python3 - "$work/init" "$@" <<-'END'
+		import socket, subprocess, sys, os
+		ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		child = subprocess.Popen(sys.argv[2:], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+		                         env=dict(os.environ, TW_INIT_FD=str(theirs.fileno())))
+		theirs.close()
+		with open(sys.argv[1], "wb") as told:
+		    while message := ours.recv(4096):
+		        told.write(message + b"\n")
+		sys.exit(child.wait())
+	END
+}
+
 # boss: a controller; jobs made by boss_job are its own.
 boss() {
 	controller=$top/build/controller/controller

@@ -15,6 +15,7 @@ X(USAGE, 2, 0, "see the manual page of the program for its command line")
 X(CFG_MISSING, 2, 1, "give the job by SMBIOS type 11, the TWCONFIG partition or tw.job=")
 X(CFG_AMBIGUOUS, 2, 0, "two channels carry different jobs; leave only one")
 X(CFG_INVALID, 2, 0, "correct the named key of the job document; nothing was started")
+X(JOB_DONE, 2, 0, "detach this volume and start the VM; to copy again put the job there anew")
 X(CFG_LATE, 2, 1, "the announced config volume did not appear; check that it is attached")
 
 X(NET_NO_LINK, 3, 1, "check that the VM's network adapter is connected, and its MAC address")

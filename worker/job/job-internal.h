@@ -237,6 +237,7 @@ struct job_runner {
 	char virtio_win[256];      /* device node or path of virtio-win's drivers, "" = none */
 	bool resume;               /* an earlier attempt has written to these targets */
 	bool touched;              /* a target has been written in this run */
+	char *done;                /* JOB_DONE: the result of the run that had done this job */
 	unsigned attempt;
 	uint64_t started_ms;
 	struct err err;            /* why it failed */
@@ -301,5 +302,9 @@ int job_result_keep(struct job_runner *r, const char *text, struct err *err);
 /* Whether an earlier run of this migration may have written to the targets: it left a result that
  * says so, or something that is no result. */
 bool job_result_resumes(const char *text, size_t len, const char *migration);
+/* Whether it says that a full copy of this migration has ended in success. ret_when gets the time. */
+bool job_result_done(const char *text, size_t len, const char *migration, char ret_when[32]);
+/* Whether the controller had taken it. */
+bool job_result_acknowledged(const char *text, size_t len);
 
 #endif

@@ -161,3 +161,26 @@ bool job_result_resumes(const char *text, size_t len, const char *migration)
 	yyjson_doc_free(doc);
 	return resumes;
 }
+
+bool job_result_done(const char *text, size_t len, const char *migration, char ret_when[32])
+{
+	yyjson_doc *doc = yyjson_read(text, len, 0);
+	yyjson_val *root = yyjson_doc_get_root(doc);
+	const char *when = yyjson_get_str(yyjson_obj_get(yyjson_obj_get(root, "times"), "written"));
+	bool done = yyjson_equals_str(yyjson_obj_get(root, "migration"), migration) &&
+		yyjson_equals_str(yyjson_obj_get(root, "verdict"), "success") &&
+		yyjson_equals_str(yyjson_obj_get(root, "mode"), job_mode_name(JOB_FULL));
+
+	snprintf(ret_when, 32, "%s", when ? when : "an unknown time");
+	yyjson_doc_free(doc);
+	return done;
+}
+
+bool job_result_acknowledged(const char *text, size_t len)
+{
+	yyjson_doc *doc = yyjson_read(text, len, 0);
+	bool is = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "acknowledged"));
+
+	yyjson_doc_free(doc);
+	return is;
+}

@@ -19,9 +19,11 @@ static enum job_state state_of(const struct job_runner *r)
 }
 
 /* An interrupted run left its result: then targets hold data of this migration already. Only a
- * result that is not there, or that of another migration, tells the contrary. */
-static void look_for_earlier_run(struct job_runner *r)
+ * result that is not there, or that of another migration, tells the contrary. A machine that was
+ * only started again with the volume still in it has no order to copy over a clone that works. */
+static int look_for_earlier_run(struct job_runner *r, struct err *ret)
 {
+	char when[32];
 	struct err err = ERR_INIT;
 	CLEANUP_FREE char *text = NULL;
 	size_t len = 0;
@@ -36,11 +38,18 @@ static void look_for_earlier_run(struct job_runner *r)
 	if (rc < 0 && err.sys != ENOENT) {
 		log_warn("CONFIG the result of an earlier run cannot be read: %s", err.text);
 		r->resume = true;
+	} else if (text && r->env->image && r->job->mode == JOB_FULL &&
+		job_result_done(text, len, r->job->migration, when)) {
+		r->done = text;
+		text = NULL;
+		return err_set(ret, ERR_JOB_DONE, "migration %s: ended in success at %s",
+			r->job->migration, when);
 	} else if (text && job_result_resumes(text, len, r->job->migration)) {
 		r->resume = true;
 	}
 	if (r->resume)
 		log_info("CONFIG an earlier run has written to the targets; it is continued");
+	return 0;
 }
 
 static int stage_config(struct job_runner *r, struct job_cmdline *cmdline, struct err *err)
@@ -119,8 +128,7 @@ static int begin(struct job_runner *r, struct err *err)
 		r->job->migration, job_mode_name(r->job->mode), r->job->n_drives,
 		job_channel_name(r->found.channel));
 	job_step(r, "config", true, text);
-	look_for_earlier_run(r);
-	return 0;
+	return look_for_earlier_run(r, err);
 }
 
 /* Network and registration, until both have worked once. */
@@ -234,8 +242,8 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 	uint64_t now = clock_now_ms(), end = now + deadline_s * 1000ull;
 
 	if (!atomic_load(&r->registered)) {
-		/* A refused document has not come to its network. */
-		if (!r->linked && r->found.contact && job_stage_net(r, err) < 0)
+		/* A refused document has not come to its network, nor has a job that is done. */
+		if (!r->linked && (r->found.contact || r->done) && job_stage_net(r, err) < 0)
 			return -1;
 		if (!r->linked)
 			return err_set(err, ERR_CTL_UNREACHABLE, "no network adapter is up");
@@ -249,6 +257,21 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 	return r->port.report(r->port.ctx, text, deadline_s, ret_then, err);
 }
 
+/* What the volume says stays: the migration is a success. A controller that had not taken that yet
+ * is told now. The machine goes off, so that it cannot start the same volume for ever. */
+static enum job_finish report_done(struct job_runner *r)
+{
+	struct err err = ERR_INIT;
+	enum job_finish then;
+
+	if (r->port.announce && r->port.report &&
+		!job_result_acknowledged(r->done, strlen(r->done)) &&
+		offer(r, r->done, r->job->report_deadline_s, &then, &err) < 0)
+		job_warn(r, "the controller has not taken the result: %s", err.text);
+	return atomic_load(&r->ending) >= 0 ? (enum job_finish)atomic_load(&r->ending)
+					    : JOB_POWEROFF;
+}
+
 /* Tells everybody how it ended. What cannot be told does not change how it ended. */
 static enum job_finish report(struct job_runner *r, enum job_state end)
 {
@@ -260,6 +283,8 @@ static enum job_finish report(struct job_runner *r, enum job_state end)
 
 	job_set_state(r, JOB_REPORT, NULL);
 	job_quiet(r, deadline + 120);
+	if (r->done)
+		return report_done(r);
 	text = job_result(r, end, NULL);
 	if (!text) {
 		log_error("REPORT no memory for the result");
@@ -299,7 +324,9 @@ static bool hold(struct job_runner *r)
 static void next_attempt(struct job_runner *r)
 {
 	r->attempt++;
-	r->resume = r->resume || r->touched;
+	r->resume = r->resume || r->touched || r->done;
+	free(r->done); /* by command: now there is an order */
+	r->done = NULL;
 	err_clear(&r->err);
 	atomic_store(&r->ctl.cancel, false);
 	atomic_store(&r->ctl.pause, false);
@@ -354,6 +381,7 @@ static void runner_free(struct job_runner *r)
 	if (r->machine_fd >= 0)
 		close(r->machine_fd);
 	strbuf_free(&r->prepare);
+	free(r->done);
 	job_free(r->found.job);
 	job_free(r->found.contact);
 	job_early_free(&r->early);

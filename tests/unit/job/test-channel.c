@@ -164,6 +164,40 @@ TEST(earlier_result)
 	CHECK(resumes(""));
 }
 
+#define DONE(migration, mode, verdict) \
+	"{\"migration\":\"" migration "\",\"mode\":\"" mode "\",\"verdict\":\"" verdict "\"," \
+	"\"touched\":true,\"times\":{\"written\":\"2026-01-02T03:04:05Z\"}}"
+
+static int done(const char *text, const char *when)
+{
+	char got[32] = "";
+	bool is = job_result_done(text, strlen(text), "m-1", got);
+
+	if (when)
+		CHECK_STR(got, when);
+	return is;
+}
+
+/* Only a full copy of this migration that was a success is not done again. */
+TEST(done_before)
+{
+	static const char acked[] = "{\"acknowledged\":true}", not[] = "{\"acknowledged\":false}";
+
+	CHECK(done(DONE("m-1", "full", "success"), "2026-01-02T03:04:05Z"));
+	CHECK(!done(DONE("m-2", "full", "success"), NULL));
+	CHECK(!done(DONE("m-1", "delta", "success"), NULL));
+	CHECK(!done(DONE("m-1", "prepare", "success"), NULL));
+	CHECK(!done(DONE("m-1", "full", "failed"), NULL));
+	CHECK(!done(DONE("m-1", "full", "cancelled"), NULL));
+	CHECK(!done(DONE("m-1", "full", "running"), NULL));
+	CHECK(done("{\"migration\":\"m-1\",\"mode\":\"full\",\"verdict\":\"success\"}",
+		"an unknown time"));
+	CHECK(!done("{\"migration\":\"m-1\",\"mode\":\"full\",\"verdict\":\"succ", NULL));
+	CHECK(!done("", NULL) && !done("[]", NULL));
+	CHECK(job_result_acknowledged(acked, strlen(acked)));
+	CHECK(!job_result_acknowledged(not, strlen(not)) && !job_result_acknowledged("{}", 2));
+}
+
 TEST(medium_for_result)
 {
 	struct job_medium a = { .node = "/dev/vda" }, b = { .node = "/dev/vdb" };
@@ -186,5 +220,6 @@ static const struct test tests[] = {
 	TEST_ENTRY(config_volume, "small labelled volumes only"),
 	TEST_ENTRY(cmdline, "the kernel command line points, with a pin"),
 	TEST_ENTRY(earlier_result, "an unfinished result of this migration means to resume"),
+	TEST_ENTRY(done_before, "a full copy that was a success is not done again"),
 };
 TEST_MAIN(tests)

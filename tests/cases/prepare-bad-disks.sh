@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Guests in a bad state: a file system that cannot be written, immutable files, a journal that was
-# never replayed, a damaged package database, links and device nodes that lead to this machine. Each
+# Guests in a bad state: a file system that cannot be written, or is damaged, or of a kind that the
+# worker does not know, immutable files, a journal that was never replayed, a damaged package database, links and device nodes that lead to this machine. Each
 # ends prepared or with a documented code, and then the guest is as it was.
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
-requires tune2fs debugfs
+requires tune2fs debugfs mkfs.minix
 
 fresh()
 {
@@ -25,6 +25,33 @@ inspect
 prepare
 expect FS_MOUNT 7
 unchanged "read-only file system"
+
+# Its root folder is no folder: it has to be checked first.
+fresh
+pack
+fs 'set_inode_field <2> mode 0'
+cp "$work/disk" "$work/original"
+prepare --dry-run
+expect FS_DIRTY 7
+is '.error.text | test("ext4.: Structure needs cleaning; no other volume holds a system$")'
+unchanged "damaged file system"
+prepare # which lets the kernel write into the superblock that it met an error
+expect FS_DIRTY 7
+
+# Its /boot is of a kind that the worker does not mount: its kernels cannot be seen.
+fresh
+printf '/dev/sda2 /boot minix defaults 0 2\n' >>"$work/tree/etc/fstab"
+pack
+truncate -s 72M "$work/disk"
+echo '64M,8M,L' | sfdisk -q --append "$work/disk"
+truncate -s 8M "$work/boot"
+mkfs.minix "$work/boot" >"$work/minix.log"
+dd if="$work/boot" of="$work/disk" bs=1M seek=64 conv=notrunc status=none
+cp "$work/disk" "$work/original"
+prepare
+expect FS_UNKNOWN 7
+is '.error.text | test("^/boot \\(/dev/sda2\\): file system minix")'
+unchanged "unknown file system"
 
 # An immutable fstab is changed and still immutable; undo brings the old one back, immutable.
 fresh

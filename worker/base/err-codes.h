@@ -62,8 +62,8 @@ X(VERIFY_HASH, 6, 1, "target and source differ after the copy; run again with ve
 
 X(MEM_LOW, 2, 0, "give the VM more memory (128 MB on BIOS, 192 MB on UEFI)")
 X(FW_MISMATCH, 7, 0, "the guest was installed for the other firmware; change the VM's firmware")
-X(FS_UNKNOWN, 7, 0, "no file system that the worker knows")
-X(FS_DIRTY, 7, 0, "the file system was not cleanly unmounted; boot the source once and stop it")
+X(FS_UNKNOWN, 7, 0, "the worker does not know this file system; move what it holds to ext4 or xfs")
+X(FS_DIRTY, 7, 0, "the file system is damaged; have it checked on the source (fsck), then copy again")
 X(FS_MOUNT, 7, 0, "the file system cannot be mounted; check it on the source")
 X(FS_UNSAFE, 7, 0, "a path of the guest leads out of its root; see the log")
 X(PREP_NO_SYSTEM, 7, 0, "no Linux or Windows system was found on the copied drives")

@@ -192,6 +192,7 @@ struct guest {
 	bool by_partition;   /* names for a kernel without an initramfs: it knows no UUID= but PARTUUID= */
 	struct fs_stack stack;
 	struct err locked;   /* why the first layer stayed closed */
+	struct err unseen;   /* why the first volume could not be mounted */
 	struct guest_system systems[GUEST_MAX_SYSTEMS];
 	int n_systems;
 	int root_vol;        /* -1 = none */

@@ -88,6 +88,8 @@ static int with_mounted(struct guest *g, int vol, const char *options,
 
 	if (guest_mount_vol(g, vol, g->at, false, options, err) < 0) {
 		guest_report_warn(g, "%s", err->text);
+		if (!g->unseen.code)
+			g->unseen = *err;
 		err_clear(err);
 		return 0;
 	}
@@ -267,6 +269,8 @@ int guest_find_roots(struct guest *g, struct err *err)
 		return choose(g, err);
 	if (g->locked.code)
 		return err_set(err, g->locked.code, "%s; no other volume holds a system", g->locked.text);
+	if (g->unseen.code)
+		return err_set(err, g->unseen.code, "%s; no other volume holds a system", g->unseen.text);
 	if (windows)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds NTFS and no volume holds Linux: "
 			"this version does not prepare Windows yet", windows->fs.dev);

@@ -157,6 +157,10 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 			if (vol < 0 && vital(e->point))
 				return err_set(err, ERR_FS_MOUNT, "%s (%s): no such volume on the "
 					"copied drives", e->point, e->spec);
+			if (vital(e->point) && !fs_mountable(g->vols[vol].fs.type))
+				return err_set(err, ERR_FS_UNKNOWN, "%s (%s): file system %s",
+					e->point, e->spec, *g->vols[vol].fs.type ?
+					g->vols[vol].fs.type : "without a signature");
 			continue;
 		}
 		if (mount_one(g, vol, e->point, options, writable, err) < 0) {

@@ -95,6 +95,24 @@ check_packages_list() {
 	[ "$(grep -cvE '^(#|$|[a-z0-9][a-z0-9.+-]* +# .+)' scripts/packages.list)" = 0 ]
 }
 
+# Each code of the table can happen: a source file sets it, worker.8 explains it, a test names it;
+# and worker.8 explains no others.
+check_codes() {
+	local bad=0 code codes
+	codes=$(sed -n 's/^X(\([A-Z0-9_]*\),.*/\1/p' worker/base/err-codes.h)
+	for code in $codes; do
+		grep -qx "\.B $code" worker/worker.8 || { echo "$code: not in worker.8"; bad=1; }
+		grep -rhw --include='*.c' "ERR_$code" worker | grep -qvE "[=!]= *ERR_$code\b" ||
+			{ echo "$code: no source file sets it"; bad=1; }
+		grep -rqwE "(ERR_)?$code" tests/unit tests/cases tests/boot ||
+			{ echo "$code: no test names it"; bad=1; }
+	done
+	while read -r code; do
+		[[ $'\n'$codes$'\n' == *$'\n'"$code"$'\n'* ]] || { echo "$code: only in worker.8"; bad=1; }
+	done < <(sed -n '/codes: begin/,/codes: end/s/^\.B //p' worker/worker.8)
+	return $bad
+}
+
 # The longest one first.
 static() {
 	run shellcheck check_shellcheck
@@ -104,6 +122,7 @@ static() {
 	run symbols check_symbols
 	run file-sizes check_size_of_files
 	run packages-list check_packages_list
+	run codes check_codes
 }
 
 unit() {

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Bringing the network up, in a network namespace with the image's own programs in a chroot:
-# static IPv4 and IPv6, an IPv6 address by router advertisement, DHCP with and without an answer, an
-# adapter that is not there or has no cable. Each job ends at its source, which nobody serves: past
-# NET, or with NET's own code.
+# static IPv4 and IPv6, a gateway outside the network, no route to the source, an IPv6 address by
+# router advertisement, DHCP with and without an answer, an adapter that is not there or has no cable.
+# Each job ends at its source, which nobody serves: past NET, or with NET's own code.
 [ "$(id -u)" = 0 ] || { echo "needs root: a network of its own"; exit 77; }
 [ -e /proc/net/if_inet6 ] || { echo "needs IPv6 in the kernel"; exit 77; }
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
@@ -44,6 +44,18 @@ grep -q 'inet6 2001:db8::5/64' "$work/addr.log" || fail "IPv6"
 ip route | has '^default via 10.9.0.1 dev eth0' || fail "IPv4 route"
 ip -6 route | has '^default via 2001:db8::9 dev eth0' || fail "IPv6 route"
 grep -qx 'nameserver 10.9.0.1' "$root/etc/resolv.conf" || fail "resolv.conf"
+network_down
+
+# A gateway that this network does not have, and a source that is nowhere without one.
+net 100 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\", \"gateway\": \"192.0.2.1\"}]"
+expect failed NET_STATIC 3
+grep -q 'NET_STATIC: network\[0\]: eth0: default route by 192.0.2.1: ' "$work/run.log" ||
+	fail "the gateway is not named"
+network_down
+peer=198.51.100.7 net 100 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\"}]"
+expect failed NET_ROUTE 3
+grep -q 'NET_ROUTE: drives\[0\].source a: .*198.51.100.7:5994: Network unreachable ' "$work/run.log" ||
+	fail "the address is not named"
 network_down
 
 net 100 "[{\"mac\": \"$mac\", \"dhcp\": true, \"timeout_s\": 6}]"

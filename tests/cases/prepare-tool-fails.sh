@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The guest's own tool fails after it has changed files: PREP_INITRD, and the guest is as before.
+# The guest's own tool fails after it has changed files: PREP_INITRD. It says that all is well and
+# has left virtio's drivers out, or an image that is none: PREP_VERIFY. The guest is as before.
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 
@@ -22,3 +23,22 @@ grep -q 'no space for cats' "$work/prepare.log" || fail "the tool's output is no
 is '.changes == []'
 list after
 same before after "a failed run left a difference"
+
+# bad IMAGE-COMMAND REGEX: the tool ends well and leaves what the command prints.
+bad()
+{
+	printf '#!/bin/sh\nset -e\n%s >"/boot/initrd.img-%s"\n' "$1" "$kernel" \
+		>"$work/tree/usr/sbin/update-initramfs"
+	pack
+	list before
+	prepare
+	expect PREP_VERIFY 7
+	is --arg re "$2" '.error.text | test($re)'
+	is '.changes == [] and .verdict == "does-not-boot"'
+	list after
+	same before after "a run that did not pass its own check left a difference"
+}
+rm "$work/tree/etc/initramfs-tools/hooks/broken"
+bad 'cd /lib/modules && find . -name "vmw_*" | cpio -o -H newc | gzip -n' \
+	"^the new /boot/initrd.img-$kernel lacks virtio drivers"
+bad 'echo nothing' "^the new /boot/initrd.img-$kernel (lacks virtio drivers|cannot be read)"

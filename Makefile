@@ -121,21 +121,24 @@ check-fuzz: $(FUZZ) ## every fuzzer for a few seconds, over its seeds
 check-clang: $(call lib_objs,clang) $(call worker_objs,clang) ## the same code, clang's warnings
 check-static: ## layers, symbols, shellcheck, licences, words
 	$(Q)scripts/check.sh static
-check-build: deps
+check-build: deps ## what check runs, built and not run
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(UNIT) check-clang build/host/worker \
 		build/host/source-server $(FUZZ)
 check: check-build ## unit tests, static checks, sanitizers, short fuzz; no boot
 	$(Q)scripts/check.sh all
 
+cache: ## where the results are kept that outlive build/, and how large they are
+	@mkdir -p $(CACHE); du -hsc $(CACHE)/* | sort -h; echo 'remove what you like: it is made again'
 clean: ## remove build/ (the cache stays)
 	rm -rf build
 
 help: ## this list
+	@sed -n '/^# Variables:/,/^$$/s/^# \{0,1\}//p' Makefile; echo Targets:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | \
 		sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
 
 FORCE:
-.PHONY: all worker check check-build check-unit check-fuzz check-clang check-static clean help FORCE
+.PHONY: all worker check check-build check-unit check-fuzz check-clang check-static cache clean help FORCE
 .SECONDARY:
 
 -include $(wildcard build/*/obj/*.d build/*/obj/*/*.d)

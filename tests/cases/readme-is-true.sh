@@ -12,7 +12,15 @@ requires make git
 	grep '^    ' README.md | sed 's/  *# .*//'
 } >"$work/typed"
 
-make -s help | awk '{ print $1 }' >"$work/targets"
+make -s help >"$work/help"
+sed '1,/^Targets:/d' "$work/help" | awk '{ print $1 }' >"$work/targets"
+while read -r target; do
+	[ "$target" = FORCE ] || grep -qx -- "$target" "$work/targets" || fail "make help leaves out $target"
+done < <(sed -nE 's/^\.PHONY: //p' Makefile scripts/*.mk qemu/*.mk qemu/controller/*.mk tests/*.mk \
+	tests/bench/*.mk | tr ' ' '\n')
+for variable in $(sed -n '/^# Variables:/,/^$/s/^#   \([A-Z]*\).*/\1/p' Makefile); do
+	grep -q "^  $variable" "$work/help" || fail "make help leaves out the variable $variable"
+done
 n=0
 while read -r target; do
 	grep -qx -- "$target" "$work/targets" || fail "make $target: no such target"
@@ -28,6 +36,13 @@ while read -r path; do
 done < <(grep -oE '(^|[ (])(scripts|qemu|tests|worker|initramfs|kernel-config)/[A-Za-z0-9._/-]+' \
 	"$work/typed" README.md | sed 's/.*[ (:]//' | sort -u)
 [ $n -ge 8 ] || fail "only $n paths seen"
+# What is made: everything below build/ but the traces of runs.
+n=0
+while read -r path; do
+	[ -e "$path" ] || fail "$path is not made by what the README says"
+	n=$((n + 1))
+done < <(grep -oE '\bbuild/(image|worker)/[A-Za-z0-9._-]+' README.md | sort -u)
+[ $n -ge 4 ] || fail "only $n results of the build seen"
 while read -r folder; do
 	[ -d "$folder" ] || fail "there is no folder $folder"
 done < <(grep -oE '^\| `[a-z-]+/` ' README.md | tr -d '|` ')

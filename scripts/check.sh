@@ -102,7 +102,7 @@ check_codes() {
 	codes=$(sed -n 's/^X(\([A-Z0-9_]*\),.*/\1/p' worker/base/err-codes.h)
 	for code in $codes; do
 		grep -qx "\.B $code" worker/worker.8 || { echo "$code: not in worker.8"; bad=1; }
-		grep -rhw --include='*.c' "ERR_$code" worker | grep -qvE "[=!]= *ERR_$code\b" ||
+		[ -n "$(grep -rhw --include='*.c' "ERR_$code" worker | grep -vE "[=!]= *ERR_$code\b")" ] ||
 			{ echo "$code: no source file sets it"; bad=1; }
 		grep -rqwE "(ERR_)?$code" tests/unit tests/cases tests/boot ||
 			{ echo "$code: no test names it"; bad=1; }

@@ -40,14 +40,15 @@ vm_lock()
 	export TW_QEMU_LOCKED=1
 }
 
-# Whether this script was started by flock(1) on the same file: waiting for it would never end.
+# Whether this script was started by flock(1) on the same file: waiting for it would never end. A
+# caller that has ended holds nothing.
 vm_under_flock()
 {
 	local pid=$PPID words
 
-	while [ "$pid" -gt 1 ]; do
+	while [ "${pid:-1}" -gt 1 ] && [ -r "/proc/$pid/cmdline" ]; do
 		mapfile -d '' -t words <"/proc/$pid/cmdline"
-		[ "${words[0]##*/}" != flock ] || [[ " ${words[*]} " != *" $1 "* ]] || return 0
+		[[ ${words[*]:0:1} != *flock ]] || [[ " ${words[*]} " != *" $1 "* ]] || return 0
 		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status")
 	done
 	return 1

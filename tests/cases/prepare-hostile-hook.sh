@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A hook of the guest that forks, sleeps, reaches for devices, mounts, network and the host's
-# processes: it reaches nothing, ends at its time limit, and the guest is as before.
+# processes: it reaches nothing, ends at its time limit, and the guest is as before. What tools
+# note down of their root, they see as the guest has it.
 # limit: 120
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
@@ -18,6 +19,9 @@ mknod /dev/mem c 1 1 && echo "BAD mem"
 mknod /var/tmp/mem c 1 1 && dd if=/var/tmp/mem of=/var/tmp/out bs=1 count=1 && echo "BAD mem node"
 rm -f /var/tmp/disk /var/tmp/mem /var/tmp/out
 ls "$work" && echo "BAD host tree"
+grep -q ' / / [^ ]*nodev' /proc/self/mountinfo || echo "BAD devices on the root"
+# dracut would write it down for the root of the guest.
+grep ' / / [^ ]*nosuid' /proc/self/mountinfo && echo "BAD options of the root"
 echo x >/sys/kernel/uevent_helper && echo "BAD sysfs"
 cat /proc/sys/kernel/core_pattern >/tmp/pattern
 cat /tmp/pattern >/proc/sys/kernel/core_pattern && echo "BAD core_pattern"

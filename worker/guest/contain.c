@@ -108,6 +108,10 @@ static int make_tree(const struct cell *c)
 	if (mount(c->at, c->at, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(c->at) < 0 ||
 		mount(c->at, "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return fail("enter the guest's root");
+	/* dracut writes the options that it sees here into the image, for the root of the next
+	 * start. nodev stays; set-user-ID programs are held by no_new_privs. */
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_NODEV | MS_RELATIME, NULL) < 0)
+		return fail("set the options of the root");
 	/* Read-only: /proc/sys and sysrq-trigger belong to the machine, and root may write them
 	 * without any capability. */
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0)

@@ -235,13 +235,17 @@ static const char *find_firmware(const struct guest *g)
 	return "bios";
 }
 
+/* The kernel drops an image that other hardware wrote, so nothing has to be changed. */
 static void find_hibernation(struct guest *g)
 {
-	for (int i = 0; i < g->n_vols; i++)
-		if (!strcmp(g->vols[i].fs.type, "swsuspend"))
-			g->facts.hibernated = true;
-	if (g->facts.hibernated)
-		guest_report_warn(g, "a hibernation image was found; it cannot be resumed on other hardware");
+	for (int i = 0; i < g->n_vols; i++) {
+		if (strcmp(g->vols[i].fs.type, "swsuspend"))
+			continue;
+		g->facts.hibernated = true;
+		guest_report_warn(g, "%s holds a hibernation image: it cannot be resumed on other hardware, "
+			"the guest starts afresh and loses what it had only in memory; to keep that, start the "
+			"source, shut it down and copy it again", g->vols[i].fs.dev);
+	}
 }
 
 int guest_inspect(struct guest *g, struct err *err)

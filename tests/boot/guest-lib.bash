@@ -147,6 +147,12 @@ guest_after()
 		if ! vm_runs after; then
 			fail "after: the guest went off ($(vm_off_reason after)): $(tail -c 300 "$log" | tr -d '\r')"
 		elif [ $SECONDS -ge $end ]; then
+			# A system without its network is another thing than none.
+			if [ -n "$state" ]; then
+				guest_after_result="starts on $bus, but is '$state'"
+			elif grep -aq 'login:' "$log"; then
+				guest_after_result="starts on $bus, but does not answer on $address"
+			fi
 			vm_autopsy after
 			fail "after: no answer in $limit s, state '$state', console moved $((SECONDS - moved)) s ago: $(tail -c 300 "$log" | tr -d '\r')"
 		fi

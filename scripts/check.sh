@@ -128,18 +128,20 @@ static() {
 unit() {
 	local t
 	for t in "$@"; do
-		run "unit ${t#build/host/unit/}" timeout 120 "$t"
+		run "unit ${t#build/host/unit/}" timeout 600 "$t"
 	done
 }
 
+# The same inputs each time; a night's search takes FUZZ_SEED=0, which is another one each time.
 FUZZ_SECONDS=${FUZZ_SECONDS:-3}
+FUZZ_SEED=${FUZZ_SEED:-1}
 one_fuzzer() {
 	local name=${1##*/fuzz-} corpus
 	corpus=$log/corpus-$name
 	mkdir -p "$corpus"
 	set -- "$1" "$corpus"
 	[ -d "tests/fuzz/corpus/$name" ] && set -- "$@" "tests/fuzz/corpus/$name"
-	"$1" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+	"$1" -seed="$FUZZ_SEED" -max_total_time="$FUZZ_SECONDS" -timeout=100 -rss_limit_mb=1024 -verbosity=0 \
 		-artifact_prefix="$log/$name-" "${@:2}"
 }
 fuzz() {

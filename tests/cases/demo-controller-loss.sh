@@ -13,12 +13,12 @@ make_target 64
 boss_port=$(free_port)
 start controller "$controller" serve --state "$work/state" --listen "127.0.0.1:$boss_port"
 wait_for 20 grep -q '^pin ' "$work/controller.log"
-job '.bandwidth = "4M" | .report_deadline_s = 5'
+job '.bandwidth = "2M" | .report_deadline_s = 5'
 "$controller" job new --state "$work/state" --template "$work/job.json" --migration m-1 \
 	--url "https://127.0.0.1:$boss_port/v1" >"$work/new.json"
 mv "$work/new.json" "$work/job.json"
 
-# Gone as soon as the copy has begun; it takes four seconds more at least.
+# Gone as soon as the copy has begun; it takes eight seconds more at least.
 (
 	until grep -q 'COPY drives' "$work/run.log"; do sleep 0.1; done
 	kill -9 "${started[controller]}"

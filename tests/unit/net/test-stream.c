@@ -32,7 +32,7 @@ static void *serve(void *arg)
 
 	if (net_accept(sv->l, &s, &sv->err) < 0)
 		return NULL;
-	net_set_timeout(s, 10000);
+	net_set_timeout(s, 60000);
 	if (sv->greeting) {
 		net_write(s, sv->greeting, strlen(sv->greeting), &sv->err);
 	} else if (!sv->tls || !net_tls_server(s, sv->tls, &sv->err)) {
@@ -55,7 +55,7 @@ static int begin(struct server *sv, struct stream **s)
 		return -1;
 	if (net_connect("127.0.0.1", net_listen_port(sv->l), 5000, s, &err) < 0)
 		return -1;
-	net_set_timeout(*s, 10000);
+	net_set_timeout(*s, 60000);
 	return 0;
 }
 
@@ -254,7 +254,7 @@ TEST(read_times_out)
 	CHECK_U64(err.sys, ETIMEDOUT);
 	CHECK_U64((unsigned)net_wait_readable(s, 10, &err), 0);
 	CHECK(write(fds[1], "x", 1) == 1);
-	CHECK_U64((unsigned)net_wait_readable(s, 1000, &err), 1);
+	CHECK_U64((unsigned)net_wait_readable(s, 60000, &err), 1);
 	net_close(s);
 	close(fds[1]);
 }

@@ -74,7 +74,7 @@ static void *run(void *arg)
 		struct proto_frame f;
 
 		v->connections++;
-		net_set_timeout(s, 10000);
+		net_set_timeout(s, 60000);
 		while (!net_read(s, head, sizeof(head), &err) &&
 			!proto_get_header(head, &f, &err) &&
 			(!f.len || !net_read(s, v->in, f.len, &err)))

@@ -352,8 +352,8 @@ static struct stream *hand_connect(struct rig *r)
 	struct stream *s = NULL;
 	struct err err = ERR_INIT;
 
-	if (!net_connect("127.0.0.1", serve_port(r->s), 5000, &s, &err))
-		net_set_timeout(s, 5000);
+	if (!net_connect("127.0.0.1", serve_port(r->s), 60000, &s, &err))
+		net_set_timeout(s, 60000);
 	return s;
 }
 

@@ -3,7 +3,7 @@
 # Encrypted roots: LVM on LUKS2 (Argon2) and LUKS1 on LVM. Without a key, with a wrong one, with the
 # right one among others, with one that is named. The volume opens under the name of crypttab, is
 # prepared under it, and nothing stays open.
-# limit: 600
+# limit: 1200
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 boot_begin

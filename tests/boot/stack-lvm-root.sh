@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A root on LVM over two disks, with /boot outside: looked at without one byte changed, prepared,
 # prepared again without a change, undone. No layer stays open. A group with a missing disk is named.
-# limit: 600
+# limit: 1200
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 boot_begin

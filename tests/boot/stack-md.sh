@@ -3,7 +3,7 @@
 # A root on LVM on RAID1 that was never synchronised, /boot on another array. Looking writes nothing,
 # preparing writes both members and starts no resync, one member alone is a warning, and the copy
 # of a member is named as that.
-# limit: 600
+# limit: 1200
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 boot_begin

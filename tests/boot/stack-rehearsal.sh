@@ -3,7 +3,7 @@
 # A rehearsal in the image: what it reports is what the preparation then does, over a partition and a
 # volume group; not one byte of the disks changes and nothing stays open. A guest whose hook is a fork
 # bomb without bounds fails its rehearsal, and the machine goes on.
-# limit: 600
+# limit: 1200
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 boot_begin

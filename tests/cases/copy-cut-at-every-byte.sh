@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# limit: 600
+# limit: 1200
 # The line is cut after each byte of a short session. In the first connection, which only asks for
 # the size, that is a named failure; in the one that copies it is mended without a word.
 # shellcheck source=tests/cases/copy-lib.bash

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# limit: 600
+# limit: 1200
 # kill -9 at random points, again and again: each new run continues, the last one ends byte for
 # byte. What the journal of a killed copy calls durable does not come over the wire again.
 # shellcheck source=tests/cases/copy-lib.bash

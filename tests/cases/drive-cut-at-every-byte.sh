@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# limit: 600
+# limit: 1200
 # The line of a short session of the drive protocol is cut after each byte, in both directions.
 # While the source is not known yet that is a named failure and no target is made; later it is
 # mended without a word. With TLS, where each run takes longer, after each 16th byte.

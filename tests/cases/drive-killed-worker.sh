@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# limit: 600
+# limit: 1200
 # kill -9 of the worker at 50 random points of a copy, counted in bytes on the line (TW_POINTS and
 # TW_SEED choose others): what it leaves is nothing, a held-back head or the whole; the next run
 # continues and the target is byte for byte the source. Sanitized and release programs in turn.

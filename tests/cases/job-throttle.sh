@@ -3,7 +3,7 @@
 # The controller's throttle reaches the source in the middle of a copy: the server keeps the limit, for
 # all connections of the worker, and forgets it when told so. At the job's own rate the copy would
 # not end before this test's deadline.
-# limit: 200
+# limit: 400
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 requires jq openssl ss

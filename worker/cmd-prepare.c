@@ -170,6 +170,8 @@ static void print_facts(yyjson_val *root)
 	yyjson_val *loader = yyjson_obj_get(f, "loader");
 	size_t i, max;
 
+	if (!*str(os, "name") && !*str(os, "family"))
+		return; /* no system was found */
 	printf("system    %s (%s), %s, %s, %s\n", str(os, "name"), str(os, "family"), str(f, "arch"),
 		str(f, "firmware"), str(f, "init"));
 	printf("loader    %s %s\n", str(loader, "kind"), str(loader, "config"));

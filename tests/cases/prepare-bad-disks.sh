@@ -137,3 +137,13 @@ for file in etc/os-release etc/default/grub etc/fstab; do
 		unchanged "$file as a device node"
 	fi
 done
+
+# What is no disk at all is told as that, and not as a disk that fails; no empty facts are shown.
+for what in "$work" /dev/null; do
+	status=0
+	"$worker" inspect --json "$what" >"$work/report.json" 2>"$work/prepare.log" || status=$?
+	expect DISK_NOT_FOUND 5
+	is --arg text "$what is neither a block device nor a file" '.error.text == $text'
+	"$worker" inspect "$what" >"$work/text" 2>"$work/prepare.log" && fail "inspect $what: exit status 0"
+	[ "$(cat "$work/text")" = "verdict   does-not-boot" ] || fail "it says: $(cat "$work/text")"
+done

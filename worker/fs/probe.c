@@ -30,6 +30,15 @@ static void lower(char *s)
 		*s = (char)tolower((unsigned char)*s);
 }
 
+/* libblkid says EINVAL of what is neither a device nor a file. */
+static int cannot_open(const char *dev, struct err *err)
+{
+	if (errno == EINVAL)
+		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file",
+			dev);
+	return err_sys(err, err_disk_code(errno), "open %s", dev);
+}
+
 enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err)
 {
 	blkid_probe pr;
@@ -39,7 +48,7 @@ enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err)
 	snprintf(ret->dev, sizeof(ret->dev), "%s", dev);
 	pr = blkid_new_probe_from_filename(dev);
 	if (!pr) {
-		err_sys(err, err_disk_code(errno), "open %s", dev);
+		cannot_open(dev, err);
 		return FS_UNREADABLE;
 	}
 	ret->size = (uint64_t)blkid_probe_get_size(pr);
@@ -80,7 +89,7 @@ int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err)
 
 	memset(ret, 0, sizeof(*ret));
 	if (!pr)
-		return err_sys(err, err_disk_code(errno), "open %s", disk);
+		return cannot_open(disk, err);
 	blkid_probe_enable_partitions(pr, 1);
 	list = blkid_probe_get_partitions(pr);
 	if (list)

@@ -4,6 +4,7 @@
 # after --stall, progress lines tell durable bytes, and resident memory stays below 48 MB.
 # shellcheck source=tests/cases/copy-lib.bash
 . "$(dirname "$0")/copy-lib.bash"
+requires /usr/bin/time
 
 nbd -r --filter=delay pattern size=256M rdelay=50ms
 good "$uri" null:

@@ -45,7 +45,7 @@ family()
 	tree tree.before
 	prepare
 	[ "$status" = 0 ] || fail "$name: prepare: exit status $status, $(jq -c .error "$work/report.json")"
-	is '.verdict == "boots"'
+	is '.verdict == "boots" and .unsaved == []'
 	tree tree.after
 	edits >>"$work/golden"
 	jq -r '.facts.kernels[].initrd | select(. != "")' "$work/report.json" | while read -r image; do

@@ -23,7 +23,8 @@ hook()
 hook 1
 prepare
 expect PREP_INITRD 7
-is '.warnings | any(test("^/etc/hosts was changed by a tool")) and any(test("^/etc/gone was removed by a tool"))'
+is '[.unsaved[] | .path + " " + .change] | sort == ["/etc/gone removed", "/etc/hosts changed"]'
+is '[.warnings[] | select(test("2 paths .*cannot be taken back by undo: /etc/gone \\(removed\\), /etc/hosts \\(changed\\)$"))] | length == 1'
 is '.warnings | any(test("not as it was: 2 paths"))'
 list after
 if grep -q '/etc/added' "$work/after"; then fail "what the tool added is left"; fi
@@ -32,4 +33,15 @@ hook 0
 prepare
 [ "$status" = 0 ] || fail "exit status $status"
 is '[.changes[] | select(.path | test("^/etc/(hosts|gone|added)")) | .change] == ["added", "added", "removed", "changed"]'
-is '.warnings | any(test("^/etc/hosts was changed by a tool"))'
+is '.unsaved | length == 2'
+
+# Many of them are one warning.
+phony
+mkdir -p "$work/tree/etc/initramfs-tools/hooks" "$work/tree/etc/many"
+for n in {1..12}; do echo "$n" >"$work/tree/etc/many/$n"; done
+echo 'for f in /etc/many/*; do echo more >>"$f"; done' >"$work/tree/etc/initramfs-tools/hooks/odd"
+pack
+prepare
+[ "$status" = 0 ] || fail "exit status $status"
+is '(.unsaved | length == 12) and ([.warnings[] | select(test("^12 paths .*see unsaved in the report$"))] | length == 1)'
+is '[.warnings[] | select(test("/etc/many"))] | length == 1'

@@ -58,6 +58,44 @@ static int write_nvram(struct guest *g, const struct guest_op *op, struct err *e
 	return 0;
 }
 
+struct companions {
+	struct guest *g;
+	const char *dir, *with; /* names that have this in them */
+	uint64_t *bytes; /* NULL = save them */
+	struct err *err;
+};
+
+static int on_companion(void *ctx, const char *name, const struct stat *st)
+{
+	struct companions *c = ctx;
+	char path[FS_PATH_MAX];
+
+	if (!S_ISREG(st->st_mode) || !strstr(name, c->with) ||
+		(size_t)snprintf(path, sizeof(path), "%s/%s", c->dir, name) >= sizeof(path))
+		return 0;
+	if (c->bytes)
+		*c->bytes += (uint64_t)st->st_size;
+	return c->bytes ? 0 : guest_journal_save(c->g, path, c->err);
+}
+
+/* kernel-install, which the tool's hook calls, writes the kernel and its entry beside the copy of the
+ * initramfs anew, and depmod's lists. */
+int guest_save_companions(struct guest *g, const struct guest_kernel *k, uint64_t *only_bytes,
+	struct err *err)
+{
+	char folder[sizeof(k->initrd)], modules[128], entries[160];
+	struct companions all[] = { { g, folder, "", only_bytes, err },
+		{ g, entries, k->version, only_bytes, err }, { g, modules, "modules.", only_bytes, err } };
+
+	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(k->initrd, '/') - k->initrd), k->initrd);
+	snprintf(modules, sizeof(modules), "/lib/modules/%s", k->version);
+	snprintf(entries, sizeof(entries), "%s/loader/entries", g->facts.boot.esp);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (fs_list(&g->root, all[i].dir, on_companion, &all[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 /* The guest's tool builds where it always does; what the loader starts may be a copy of that. */
 static int build_initrd(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
@@ -66,7 +104,8 @@ static int build_initrd(struct guest *g, const struct guest_kernel *k, struct er
 	if (!*k->made)
 		return g->facts.builder->build(g, k, err);
 	memcpy(own.initrd, k->made, sizeof(own.initrd));
-	if (guest_journal_save(g, k->initrd, err) < 0 || g->facts.builder->build(g, &own, err) < 0)
+	if (guest_journal_save(g, k->initrd, err) < 0 || guest_save_companions(g, k, NULL, err) < 0 ||
+		g->facts.builder->build(g, &own, err) < 0)
 		return -1;
 	return fs_copy(&g->root, k->made, k->initrd, true, NULL, err);
 }
@@ -103,7 +142,9 @@ struct listing {
 	struct err *err;
 	bool report; /* into changes[]; else only into the journal */
 	int lost;    /* paths that were changed and cannot be brought back */
+	struct strbuf names; /* of the first ones */
 };
+#define LOST_NAMED 4
 
 static bool below(const char *path, const char *dir)
 {
@@ -139,9 +180,9 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 			return -1;
 		/* a folder's own state is of no weight */
 		if (!known && (c == FS_REMOVED || !S_ISDIR(mode))) {
-			guest_report_warn(l->g, "%s was %s by a tool of the guest and was not saved",
-				path, names[c]);
-			l->lost++;
+			guest_report_unsaved(l->g, path, names[c]);
+			if (l->lost++ < LOST_NAMED)
+				strbuf_fmt(&l->names, "%s%s (%s)", l->names.len ? ", " : "", path, names[c]);
 		}
 	}
 	if (!l->report)
@@ -283,6 +324,11 @@ static int list_changes(struct guest *g, bool report, int *ret_lost, struct err 
 	result = fs_inventory_diff(g->before, after, list_change, &l, err);
 	fs_inventory_free(after);
 	*ret_lost = l.lost;
+	if (l.names.len)
+		guest_report_warn(g, "%d path%s that the guest's tools changed cannot be taken back by undo: "
+			"%.300s%s", l.lost, l.lost == 1 ? "" : "s", l.names.s,
+			l.lost > LOST_NAMED ? ", and more: see unsaved in the report" : "");
+	strbuf_free(&l.names);
 	return result;
 }
 

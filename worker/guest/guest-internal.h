@@ -208,7 +208,7 @@ struct guest {
 	struct fs_inventory *before;
 	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
-	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions;
+	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions, *unsaved;
 	const char *step;    /* running */
 	double step_begin;
 	struct guest_rehearsal *rehearsal; /* NULL = the disks themselves */
@@ -359,6 +359,10 @@ const char *guest_op_name(enum guest_op_kind k);
 
 /* apply.c */
 int guest_apply(struct guest *g, struct err *err);
+/* What is written anew beside a copy of the initramfs that a loader starts: saves it, or adds up its
+ * size. */
+int guest_save_companions(struct guest *g, const struct guest_kernel *k, uint64_t *only_bytes,
+	struct err *err);
 /* Whether a path is known to the running plan as one that will be written. */
 bool guest_plan_writes(const struct guest *g, const char *step);
 /* verify.c */
@@ -412,6 +416,8 @@ void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
 	const char *after, const char *backup);
+/* What a tool of the guest did to a path that the journal does not know. */
+void guest_report_unsaved(struct guest *g, const char *path, const char *change);
 bool guest_report_has_change(const struct guest *g, const char *path);
 void guest_report_extension(struct guest *g, int i, const char *when, int status,
 	const char *output);

@@ -87,7 +87,8 @@ struct guest_options {
 /* report receives one JSON object in every case in which an inspection was possible, also when
  * -1 is returned: {verdict ("boots", "boots-after-preparation", "does-not-boot"), because[],
  * rehearsal {memory_bytes} (of one), facts, plan[{step, kind, path, why}], changes[{path, change, sha256_before, sha256_after,
- * backup}], extensions[{index, when, status, output}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
+ * backup}], unsaved[{path, change}] (by the guest's own tools, and undo
+ * cannot take it back), extensions[{index, when, status, output}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
  * lists every path that differs from the copied guest, backups and journal included. */
 int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err);
 

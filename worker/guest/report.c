@@ -45,6 +45,7 @@ int guest_report_begin(struct guest *g, struct err *err)
 	g->changes = yyjson_mut_arr(g->doc);
 	g->because = yyjson_mut_arr(g->doc);
 	g->extensions = yyjson_mut_arr(g->doc);
+	g->unsaved = yyjson_mut_arr(g->doc);
 	return 0;
 }
 
@@ -98,6 +99,15 @@ void guest_report_change(struct guest *g, const char *path, const char *change, 
 	if (backup && *backup)
 		put(g, o, "backup", backup);
 	yyjson_mut_arr_append(g->changes, o);
+}
+
+void guest_report_unsaved(struct guest *g, const char *path, const char *change)
+{
+	yyjson_mut_val *o = yyjson_mut_obj(g->doc);
+
+	put(g, o, "path", path);
+	put(g, o, "change", change);
+	yyjson_mut_arr_append(g->unsaved, o);
 }
 
 bool guest_report_has_change(const struct guest *g, const char *path)
@@ -359,6 +369,7 @@ void guest_report_finish(struct guest *g, const char *verdict, const struct err 
 	yyjson_mut_obj_add_val(g->doc, root, "plan", plan(g));
 	yyjson_mut_obj_add_val(g->doc, root, "changes", g->changes);
 	yyjson_mut_obj_add_val(g->doc, root, "extensions", g->extensions);
+	yyjson_mut_obj_add_val(g->doc, root, "unsaved", g->unsaved);
 	yyjson_mut_obj_add_val(g->doc, root, "skipped", g->skipped);
 	yyjson_mut_obj_add_val(g->doc, root, "warnings", g->warnings);
 	yyjson_mut_obj_add_val(g->doc, root, "steps", g->steps);

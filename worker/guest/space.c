@@ -54,8 +54,8 @@ int guest_check_space(struct guest *g, struct err *err)
 			largest = k->initrd_size + (6u << 20);
 		boot += 6u << 20;
 		root += k->initrd_size;
-		if (*k->made) /* there are two of it, and both are kept */
-			root += k->initrd_size;
+		if (*k->made && guest_save_companions(g, k, &root, err) < 0) /* two of it, and more */
+			return -1;
 		on_esp |= *g->facts.boot.esp && !strncmp(k->initrd, g->facts.boot.esp,
 			strlen(g->facts.boot.esp));
 		if (k->initrd_unpacked > unpacked)

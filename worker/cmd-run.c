@@ -31,9 +31,17 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* In the image init hands its socket over; its number is the sign of the image, too. */
+static int init_socket(void)
+{
+	const char *text = getenv("TW_INIT_FD");
+
+	return text && *text ? atoi(text) : -1;
+}
+
 static int open_port(void *ctx, const struct job *j, struct job_port *ret, struct err *err)
 {
-	struct control_options opt = { .cancel = &stop };
+	struct control_options opt = { .cancel = &stop, .set_clock = init_socket() >= 0 };
 	struct control **control = ctx;
 
 	if (control_open(j, &opt, control, err) < 0)
@@ -55,14 +63,6 @@ static const struct option options[] = {
 	{ "network", no_argument, NULL, 'n' },
 	{ NULL, 0, NULL, 0 },
 };
-
-/* In the image init hands its socket over; its number is the sign of the image, too. */
-static int init_socket(void)
-{
-	const char *text = getenv("TW_INIT_FD");
-
-	return text && *text ? atoi(text) : -1;
-}
 
 int cmd_run(int argc, char **argv)
 {

@@ -54,6 +54,7 @@ struct control_registration {
 	unsigned heartbeat_s, lease_s;
 	bool paused, has_bandwidth;
 	uint64_t bandwidth;
+	int64_t server_time; /* the controller's clock, seconds since 1970; 0 = not told */
 };
 struct control_command {
 	uint64_t seq;
@@ -170,6 +171,7 @@ struct control {
 	struct err last_error; /* why the last request failed */
 	struct control_registration reg;
 	unsigned session;      /* counts registrations */
+	bool set_clock;
 	bool need_register;
 	unsigned refused;      /* 401 in a row */
 	bool sender_done;
@@ -190,6 +192,9 @@ struct control {
 	int result_then;
 };
 void control_wait_until(struct control *c, uint64_t ms); /* locked; returns at any change */
+
+/* Whether a clock that shows `here` has to be set to the controller's time. */
+bool control_clock_is_off(int64_t here, int64_t server);
 
 /* session.c: registration, and what an HTTP status means for it. */
 enum control_outcome {

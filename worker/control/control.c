@@ -108,6 +108,7 @@ int control_open(const struct job *job, const struct control_options *opt,
 	c->backoff_max_s = opt->backoff_max_s ? opt->backoff_max_s : BACKOFF_MAX_S;
 	c->request_timeout_s = opt->request_timeout_s ? opt->request_timeout_s : REQUEST_TIMEOUT_S;
 	c->cancel = opt->cancel;
+	c->set_clock = opt->set_clock;
 	c->now.drive = -1;
 	c->result_then = -1;
 	if (read_job(c, job, err) < 0 || read_boot_id(c, opt->boot_id, err) < 0 ||

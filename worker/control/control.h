@@ -22,6 +22,7 @@ struct control_options {
 	const char *boot_id;         /* default: /proc/sys/kernel/random/boot_id */
 	unsigned backoff_max_s;      /* longest pause between two tries: 60 */
 	unsigned request_timeout_s;  /* one request, without the long poll's wait: 30 */
+	bool set_clock;              /* this machine's clock is ours to set (the image) */
 	/* Once true, announce returns CANCELLED within a second and report after at most 3 s more. */
 	const _Atomic bool *cancel;
 };

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <yyjson.h>
 
 #define INT53 9007199254740991u
@@ -77,6 +78,24 @@ static int get_policy(yyjson_val *o, struct control_registration *ret, struct er
 	return get_uint(p, "bandwidth_bps", 0, INT64_MAX, &ret->bandwidth, err);
 }
 
+/* "2026-01-02T03:04:05[.678]Z" (RFC 3339, UTC only). What is not there is 0. */
+static int get_time(yyjson_val *o, const char *key, int64_t *ret, struct err *err)
+{
+	const char *s = yyjson_get_str(yyjson_obj_get(o, key)), *rest;
+	struct tm tm = { .tm_isdst = 0 };
+
+	*ret = 0;
+	if (!yyjson_obj_get(o, key))
+		return 0;
+	rest = s ? strptime(s, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	if (rest && *rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (!rest || strcmp(rest, "Z") || tm.tm_year < 120 || tm.tm_year >= 300)
+		return wrong(err, key);
+	*ret = timegm(&tm);
+	return 0;
+}
+
 int control_decode_register(const char *buf, size_t len, struct control_registration *ret,
 	struct err *err)
 {
@@ -88,7 +107,8 @@ int control_decode_register(const char *buf, size_t len, struct control_registra
 	if (!doc || get_word(o, "worker_id", "-", r.worker_id, sizeof(r.worker_id), err) < 0 ||
 	    get_word(o, "session_token", "._~+/=-", r.token, sizeof(r.token), err) < 0 ||
 	    get_uint(o, "heartbeat_s", 1, 600, &heartbeat, err) < 0 ||
-	    get_uint(o, "lease_s", 2, 3600, &lease, err) < 0 || get_policy(o, &r, err) < 0)
+	    get_uint(o, "lease_s", 2, 3600, &lease, err) < 0 || get_policy(o, &r, err) < 0 ||
+	    get_time(o, "server_time", &r.server_time, err) < 0)
 		return -1;
 	if (strlen(r.token) < 16)
 		return wrong(err, "session_token");

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/control-internal.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
 #define MAX_RETRY_AFTER_S 300
+#define CLOCK_SLACK_S 60 /* less may be the time that the answer took */
 #define MAX_REFUSED 3 /* 401 in a row, each after a registration that worked */
 
 uint64_t control_backoff_next(struct control_backoff *b, unsigned max_s, int retry_after_s)
@@ -127,6 +131,27 @@ enum control_outcome control_session_run(struct control *c, struct control_http 
 	return rc;
 }
 
+bool control_clock_is_off(int64_t here, int64_t server)
+{
+	return server && llabs(here - server) > CLOCK_SLACK_S;
+}
+
+/* A VM without a battery, or with its clock in local time: the times in results, events and the
+ * guest's files would be wrong. The controller was known by its key, which needs no clock. */
+static void take_time(int64_t server)
+{
+	struct timespec now, then = { .tv_sec = (time_t)server };
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (!control_clock_is_off(now.tv_sec, server))
+		return;
+	if (clock_settime(CLOCK_REALTIME, &then) < 0)
+		log_warn("the clock cannot be set: %s", strerror(errno));
+	else
+		log_info("the clock was %lld s off; it is set to the controller's",
+			(long long)(now.tv_sec - server));
+}
+
 static enum control_outcome judge_registration(struct control *c,
 	const struct control_response *r, struct err *err)
 {
@@ -154,6 +179,8 @@ static enum control_outcome judge_registration(struct control *c,
 	note_health(c, true, NULL);
 	if (first)
 		control_take_policy(c, &reg);
+	if (first && c->set_clock)
+		take_time(reg.server_time);
 	pthread_cond_broadcast(&c->changed);
 	return CONTROL_OK;
 }

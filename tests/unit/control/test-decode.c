@@ -29,6 +29,27 @@ TEST(registration)
 	CHECK(!r.paused && !r.has_bandwidth);
 }
 
+#define AT(time) \
+	"{\"worker_id\":\"w-1\",\"session_token\":\"0123456789abcdef\",\"heartbeat_s\":15," \
+	"\"lease_s\":60,\"server_time\":" time ",\"policy\":{\"paused\":true,\"bandwidth_bps\":null}}"
+
+TEST(server_time)
+{
+	struct control_registration r;
+
+	REQUIRE(!decode_register(AT("\"2026-01-02T03:04:05Z\""), &r));
+	CHECK_U64(r.server_time, 1767323045);
+	REQUIRE(!decode_register(AT("\"2026-01-02T03:04:05.999Z\""), &r));
+	CHECK_U64(r.server_time, 1767323045);
+	REQUIRE(!decode_register(REGISTRATION("{\"paused\":false,\"bandwidth_bps\":null}"), &r));
+	CHECK_U64(r.server_time, 0);
+	CHECK(!control_clock_is_off(1767323045, 0));
+	CHECK(!control_clock_is_off(1767323045 - 60, 1767323045));
+	CHECK(control_clock_is_off(1767323045 - 61, 1767323045));
+	CHECK(control_clock_is_off(1767323045 + 7200, 1767323045));
+	CHECK(control_clock_is_off(0, 1767323045));
+}
+
 TEST(bad_registration)
 {
 	static const char *const bad[] = {
@@ -38,6 +59,9 @@ TEST(bad_registration)
 		REGISTRATION("{\"paused\":true,\"bandwidth_bps\":18446744073709551615}"),
 		REGISTRATION("{\"paused\":true,\"bandwidth_bps\":1.5}"),
 		REGISTRATION("{\"paused\":true}x"),
+		AT("1767323045"), AT("\"\""), AT("\"2026-01-02\""), AT("\"2026-01-02T03:04:05\""),
+		AT("\"2026-13-02T03:04:05Z\""), AT("\"2026-01-02T03:04:05+01:00\""), AT("null"),
+		AT("\"1970-01-01T00:00:00Z\""), AT("\"2026-01-02T03:04:05Zx\""),
 		/* a worker id that would leave its place in the path, a token that would end a header */
 		"{\"worker_id\":\"../x\",\"session_token\":\"0123456789abcdef\",\"heartbeat_s\":15,"
 		"\"lease_s\":60,\"policy\":{\"paused\":true,\"bandwidth_bps\":null}}",
@@ -137,6 +161,7 @@ TEST(small_answers)
 
 static const struct test tests[] = {
 	TEST_ENTRY(registration, "a registration with and without policy"),
+	TEST_ENTRY(server_time, "the controller's clock, and when this one is off"),
 	TEST_ENTRY(bad_registration, "wrong registrations are CTL_PROTO and leave outputs alone"),
 	TEST_ENTRY(commands, "commands in order, unknown verbs included"),
 	TEST_ENTRY(bad_commands, "wrong commands, wrong order, too many"),

@@ -30,6 +30,7 @@ kill -9 $$ && echo "BAD host process"
 i=0
 for link in /dev/block/*; do [ ! -b "\$link" ] || i=\$((i + 1)); done
 echo "its own volumes by number: \$i"
+for link in /dev/disk/by-uuid/*; do [ ! -b "\$link" ] || echo "by UUID: \$link"; done
 i=0
 while [ \$i -lt 200 ]; do sleep $nap & i=\$((i + 1)); done
 echo "waiting"
@@ -42,6 +43,7 @@ expect PREP_TIMEOUT 7
 if grep BAD "$work/prepare.log"; then fail "the hook got out"; fi
 grep -q 'guest: waiting' "$work/prepare.log" || fail "the hook did not run to its end"
 grep -q 'guest: its own volumes by number: [1-9]' "$work/prepare.log" || fail "dracut finds nothing below a volume"
+grep -Eq 'guest: by UUID: /dev/disk/by-uuid/[0-9a-f]{8}-' "$work/prepare.log" || fail "dracut names devices as on this machine"
 if pgrep -f "sleep $nap" >"$work/left"; then fail "processes are left"; fi
 list after
 same before after "the guest is not as before"

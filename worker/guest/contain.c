@@ -41,8 +41,9 @@ static const uint64_t kept_caps = KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEE
 
 struct node {
 	char path[160];
-	char link[40]; /* by its numbers, as udev makes it: dracut goes from a volume to what is below
-			* it on these; "" = none */
+	/* Names as udev makes them, "" = none. By number: dracut goes from a volume to what is below
+	 * it on these. By UUID: else it would write this machine's names into the image. */
+	char by_number[40], by_uuid[96];
 	mode_t mode;
 	dev_t dev;
 };
@@ -68,8 +69,18 @@ static int fail(const char *what)
 	return -1;
 }
 
+/* Of two volumes with one name the first has it. */
+static int link_node(const struct node *n, const char *name)
+{
+	if (!*name || !symlink(n->path, name) || errno == EEXIST)
+		return 0;
+	return fail(name);
+}
+
 static int make_dev(const struct cell *c)
 {
+	static const char *const dirs[] = { "/dev/mapper", "/dev/block", "/dev/disk",
+		"/dev/disk/by-uuid" };
 	static const char *const links[][2] = {
 		{ "/proc/self/fd", "/dev/fd" }, { "/proc/self/fd/0", "/dev/stdin" },
 		{ "/proc/self/fd/1", "/dev/stdout" }, { "/proc/self/fd/2", "/dev/stderr" },
@@ -77,16 +88,17 @@ static int make_dev(const struct cell *c)
 
 	if (mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=256k") < 0)
 		return fail("mount /dev");
-	if (mkdir("/dev/mapper", 0755) < 0 || mkdir("/dev/block", 0755) < 0)
-		return fail("make /dev/mapper and /dev/block");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (mkdir(dirs[i], 0755) < 0)
+			return fail(dirs[i]);
 	for (int i = 0; i < c->n_nodes; i++)
 		if (mknod(c->nodes[i].path, c->nodes[i].mode, c->nodes[i].dev) < 0 &&
 			errno != EEXIST)
 			return fail(c->nodes[i].path);
 	for (int i = 0; i < c->n_nodes; i++)
-		if (c->nodes[i].link[0] && symlink(c->nodes[i].path, c->nodes[i].link) < 0 &&
-			errno != EEXIST)
-			return fail(c->nodes[i].link);
+		if (link_node(&c->nodes[i], c->nodes[i].by_number) < 0 ||
+			link_node(&c->nodes[i], c->nodes[i].by_uuid) < 0)
+			return -1;
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (symlink(links[i][0], links[i][1]) < 0)
 			return fail(links[i][1]);
@@ -232,9 +244,9 @@ static void add_node(struct cell *c, const char *path, mode_t mode, dev_t dev)
 		return;
 	n->mode = mode;
 	n->dev = dev;
-	n->link[0] = '\0';
+	n->by_number[0] = n->by_uuid[0] = '\0';
 	if (S_ISBLK(mode) && strncmp(path, "/dev/mapper/", 12))
-		snprintf(n->link, sizeof(n->link), "/dev/block/%u:%u", major(dev), minor(dev));
+		snprintf(n->by_number, sizeof(n->by_number), "/dev/block/%u:%u", major(dev), minor(dev));
 	c->n_nodes++;
 }
 
@@ -256,6 +268,20 @@ static void add_block(struct cell *c, const char *path)
 	add_node(c, name, S_IFBLK | 0600, st.st_rdev);
 }
 
+/* Members of arrays and groups have the UUID of the whole. */
+static void name_by_uuid(struct cell *c, const struct guest_vol *v)
+{
+	const char *uuid = v->fs.uuid;
+
+	if (v->found != FS_FOUND || v->snapshot || !*uuid || strlen(uuid) > 64 ||
+		uuid[strspn(uuid, "0123456789abcdefABCDEF-")] || strstr(v->fs.type, "_member"))
+		return;
+	for (int i = 0; i < c->n_nodes; i++)
+		if (!strcmp(c->nodes[i].path, v->fs.dev))
+			snprintf(c->nodes[i].by_uuid, sizeof(c->nodes[i].by_uuid), "/dev/disk/by-uuid/%s",
+				uuid);
+}
+
 static void fill_cell(struct cell *c, struct guest *g)
 {
 	static const struct {
@@ -272,8 +298,10 @@ static void fill_cell(struct cell *c, struct guest *g)
 		add_node(c, chars[i].path, S_IFCHR | 0666, makedev(1, chars[i].minor));
 	for (int i = 0; i < g->n_disks; i++)
 		add_block(c, g->disks[i].node);
-	for (int i = 0; i < g->n_vols; i++)
+	for (int i = 0; i < g->n_vols; i++) {
 		add_block(c, g->vols[i].fs.dev);
+		name_by_uuid(c, &g->vols[i]);
+	}
 	c->hide_firmware = strcmp(g->facts.firmware, "uefi");
 	c->is_32bit = !strcmp(g->facts.arch, "i386");
 }

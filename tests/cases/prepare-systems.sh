@@ -26,14 +26,16 @@ is '[.facts.volumes[] | select(.system)] | length == 2'
 	2>"$work/prepare.log" || fail "--root /dev/sdb1"
 is '.facts.os.id == "debian" and [.facts.systems[].chosen] == [false, true]'
 
-# The default entry of the only loader there is decides: the second entry, on the second disk.
+# The default entry of the only loader there is decides: the last entry, on the second disk.
 rm "$work/tree/boot/grub/grub.cfg"
 uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0003 pack
 mv "$work/disk" "$work/second"
 tests/data/phony-debian "$work/other"
 grub=$work/other/boot/grub/grub.cfg
-printf 'if [ "$next" ]; then\n\tset default="${next}"\nelse\n\tset default="1"\nfi\n%s\n%s\n' \
-	"$(cat "$grub")" "$(sed 's/Phony/Other/; s#/dev/sda1#/dev/sdb1#' "$grub")" >"$grub.new"
+# A submenu is one item of the menu, as os-prober's entries come behind one.
+printf 'if [ "$next" ]; then\n\tset default="${next}"\nelse\n\tset default="2"\nfi\n%s\nsubmenu "More" {\n%s\n%s\n}\n%s\n' \
+	"$(cat "$grub")" "$(cat "$grub")" "$(cat "$grub")" \
+	"$(sed 's/Phony/Other/; s#/dev/sda1#/dev/sdb1#' "$grub")" >"$grub.new"
 mv "$grub.new" "$grub"
 tests/data/phony-disk "$work/other" "$work/disk"
 "$worker" inspect --json "$work/disk" "$work/second" >"$work/report.json" 2>"$work/prepare.log" ||

@@ -26,7 +26,8 @@ static bool map_all(void *ctx, const char *spec, char *ret, size_t size)
 static int entry(void *ctx, const struct boot_entry *e)
 {
 	(void)ctx;
-	if (!e->kernel[0] || strlen(e->root) >= sizeof(e->root))
+	if (!e->kernel[0] || strlen(e->root) >= sizeof(e->root) ||
+		(*e->id && !*e->menu && !boot_grub_is(e, e->id) && !strchr(e->id, '>')))
 		abort();
 	return 0;
 }

@@ -33,7 +33,9 @@ int boot_cmdline_rewrite(const char *s, size_t len, const struct boot_map *m, st
 bool boot_cmdline_get(const char *s, size_t len, const char *key, char *ret, size_t size);
 
 struct boot_entry {
-	char title[128];
+	char title[128], id[128];
+	char menu[128], menu_id[128]; /* of the submenu that it is in, "" = none */
+	int number, menu_number;      /* GRUB's: from 0 in its own menu; the submenu's in the outer */
 	char kernel[256], initrd[256]; /* as the loader names them: relative to its file system */
 	char root[256];                /* of root=, "" = none */
 };
@@ -47,6 +49,9 @@ int boot_grub_default_rewrite(const char *s, size_t len, const struct boot_map *
 /* grubenv: kernelopts= of RHEL 8; the file is always 1024 bytes. */
 int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx);
+/* Whether a value of "default" or "saved_entry" means this entry: a number, title or id, behind
+ * that of its submenu and ">". A submenu alone means the first entry in it. */
+bool boot_grub_is(const struct boot_entry *e, const char *want);
 /* Whether the menu comes from files in /boot/loader/entries (blscfg). */
 bool boot_grub_uses_bls(const char *s, size_t len);
 

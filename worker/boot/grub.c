@@ -143,17 +143,84 @@ static void drop_device(char *path)
 		memmove(path, end + 1, strlen(end + 1) + 1);
 }
 
-static int flush(struct boot_entry *e, boot_entry_fn each, void *ctx)
-{
-	int result = e->kernel[0] ? each(ctx, e) : 0;
+/* A walk through the menu. A submenu counts as one item of the menu it is in; braces tell where it
+ * ends. Of menus in a submenu nothing is known: its entries count as the submenu's own. */
+struct walk {
+	struct boot_entry e, menu; /* being read */
+	int next, menu_next;       /* numbers */
+	int depth, menu_depth;     /* braces open now and around the submenu, -1 = in none */
+	boot_entry_fn each;
+	void *ctx;
+};
 
-	memset(e, 0, sizeof(*e));
+static int flush(struct walk *w)
+{
+	int result = w->e.kernel[0] ? w->each(w->ctx, &w->e) : 0;
+
+	memset(&w->e, 0, sizeof(w->e));
 	return result;
+}
+
+/* What stands behind menuentry, submenu and title. */
+static void read_head(const struct line *l, size_t rest, bool legacy, struct boot_entry *e)
+{
+	static const char *const keys[] = { "menuentry_id_option", "--id" };
+	const char *p = NULL;
+	size_t at;
+
+	copy_word(l->s + rest, l->len - rest, e->title, sizeof(e->title));
+	for (size_t i = 0; i < 2 && !p && !legacy; i++) {
+		p = memmem(l->s + rest, l->len - rest, keys[i], strlen(keys[i]));
+		at = p ? (size_t)(p - l->s) + strlen(keys[i]) : 0;
+		if (p)
+			copy_word(l->s + at + (at < l->len && l->s[at] == '='),
+				l->len - at - (at < l->len && l->s[at] == '='), e->id, sizeof(e->id));
+	}
+}
+
+static void begin_entry(struct walk *w, const struct line *l, size_t rest, bool legacy)
+{
+	read_head(l, rest, legacy, &w->e);
+	if (w->menu_depth < 0) {
+		w->e.number = w->next++;
+		return;
+	}
+	memcpy(w->e.menu, w->menu.title, sizeof(w->e.menu));
+	memcpy(w->e.menu_id, w->menu.id, sizeof(w->e.menu_id));
+	w->e.menu_number = w->menu.number;
+	w->e.number = w->menu_next++;
+}
+
+static void begin_menu(struct walk *w, const struct line *l, size_t rest)
+{
+	if (w->menu_depth >= 0)
+		return;
+	memset(&w->menu, 0, sizeof(w->menu));
+	read_head(l, rest, false, &w->menu);
+	w->menu.number = w->next++;
+	w->menu_next = 0;
+	w->menu_depth = w->depth;
+}
+
+static void count_braces(struct walk *w, const struct line *l, const char *word)
+{
+	size_t n = l->len;
+
+	while (n && strchr(" \t\r", l->s[n - 1]) && l->s[n - 1])
+		n--;
+	if (word[0] == '}')
+		w->depth--;
+	else if (n && l->s[n - 1] == '{')
+		w->depth++;
+	else
+		return;
+	if (w->depth <= w->menu_depth)
+		w->menu_depth = -1;
 }
 
 int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
 {
-	struct boot_entry e = { .title = "" };
+	struct walk w = { .menu_depth = -1, .each = each, .ctx = ctx };
 	size_t at = 0, rest;
 	int result = 0;
 	struct line l;
@@ -163,19 +230,46 @@ int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
 
 		boot_line_word(&l, word, sizeof(word), &rest);
 		if (!strcmp(word, "menuentry") || !strcmp(word, "title")) {
-			result = flush(&e, each, ctx);
-			copy_word(l.s + rest, word[0] == 't' ? l.len - rest : l.len - rest, e.title,
-				sizeof(e.title));
+			result = flush(&w);
+			begin_entry(&w, &l, rest, word[0] == 't');
+		} else if (!strcmp(word, "submenu")) {
+			result = flush(&w);
+			begin_menu(&w, &l, rest);
 		} else if (boot_word_in(word, kernel_words) && strncmp(word, "module", 6)) {
-			copy_word(l.s + rest, l.len - rest, e.kernel, sizeof(e.kernel));
-			drop_device(e.kernel);
-			boot_cmdline_get(l.s + rest, l.len - rest, "root=", e.root, sizeof(e.root));
+			copy_word(l.s + rest, l.len - rest, w.e.kernel, sizeof(w.e.kernel));
+			drop_device(w.e.kernel);
+			boot_cmdline_get(l.s + rest, l.len - rest, "root=", w.e.root,
+				sizeof(w.e.root));
 		} else if (boot_word_in(word, initrd_words)) {
-			copy_word(l.s + rest, l.len - rest, e.initrd, sizeof(e.initrd));
-			drop_device(e.initrd);
+			copy_word(l.s + rest, l.len - rest, w.e.initrd, sizeof(w.e.initrd));
+			drop_device(w.e.initrd);
 		}
+		count_braces(&w, &l, word);
 	}
-	return result ? result : flush(&e, each, ctx);
+	return result ? result : flush(&w);
+}
+
+static bool is_item(const char *want, size_t len, int number, const char *title, const char *id)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", number);
+	return (len == strlen(text) && !memcmp(want, text, len)) ||
+		(len == strlen(title) && !memcmp(want, title, len)) ||
+		(*id && len == strlen(id) && !memcmp(want, id, len));
+}
+
+bool boot_grub_is(const struct boot_entry *e, const char *want)
+{
+	const char *inner = strchr(want, '>');
+
+	if (!*e->menu)
+		return is_item(want, strlen(want), e->number, e->title, e->id);
+	if (!is_item(want, inner ? (size_t)(inner - want) : strlen(want), e->menu_number, e->menu,
+		e->menu_id))
+		return false;
+	return inner ? is_item(inner + 1, strlen(inner + 1), e->number, e->title, e->id) :
+		!e->number;
 }
 
 bool boot_grub_uses_bls(const char *s, size_t len)

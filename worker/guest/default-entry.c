@@ -7,13 +7,13 @@
 
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 
 struct pick {
-	char want[128];    /* number or title, "" = the first */
+	char want[300]; /* number, title or id, "" = the first */
+	bool grub;
 	int at;
 	char first[256], root[256]; /* root= of the first and of the wanted entry */
 };
@@ -34,7 +34,7 @@ static void read_default(struct guest *g, const struct boot_config *b, struct pi
 {
 	CLEANUP_FREE char *text = NULL, *env = NULL;
 	struct err ignored = ERR_INIT; /* then the first entry is the default one */
-	char path[300], value[128] = "", saved[128] = "";
+	char path[300], value[300] = "", saved[300] = "";
 	size_t len = 0, env_len = 0;
 
 	if (fs_read(&g->root, b->path, BOOT_TEXT_MAX, &text, &len, &ignored))
@@ -43,7 +43,7 @@ static void read_default(struct guest *g, const struct boot_config *b, struct pi
 	if (!fs_read(&g->root, path, 4096, &env, &env_len, &ignored) &&
 		guest_shell_value(env, "saved_entry", saved, sizeof(saved)))
 		saved[strcspn(saved, "\n#")] = '\0';
-	for (char *s = text; (s = strstr(s, "default")); s += 7) {
+	for (char *s = text; (s = strcasestr(s, "default")); s += 7) {
 		const char *before = s;
 
 		while (before > text && (before[-1] == ' ' || before[-1] == '\t'))
@@ -63,12 +63,15 @@ static void read_default(struct guest *g, const struct boot_config *b, struct pi
 static int see_entry(void *ctx, const struct boot_entry *e)
 {
 	struct pick *p = ctx;
-	char *end;
-	long number = strtol(p->want, &end, 10);
+	char number[16];
+	bool is_it;
 
+	snprintf(number, sizeof(number), "%d", p->at);
+	is_it = p->grub ? boot_grub_is(e, p->want) :
+		!strcmp(e->title, p->want) || !strcmp(number, p->want);
 	if (!p->at)
 		snprintf(p->first, sizeof(p->first), "%s", e->root);
-	if (*p->want && (*end ? !strcmp(e->title, p->want) : number == p->at) && !*p->root)
+	if (*p->want && is_it && !*p->root)
 		snprintf(p->root, sizeof(p->root), "%s", e->root);
 	p->at++;
 	return 0;
@@ -101,6 +104,7 @@ static int ask(struct guest *g, struct err *err)
 		return -2;
 	if (!b.kind)
 		return -1;
+	p.grub = !b.bls && (b.kind == BOOT_GRUB2 || b.kind == BOOT_GRUB1);
 	read_default(g, &b, &p);
 	if (boot_entries(&g->root, &b, see_entry, &p, err) < 0)
 		return -2;

@@ -126,6 +126,52 @@ TEST(entries)
 	CHECK(boot_grub_uses_bls("x\n  blscfg\n", 11));
 }
 
+/* Titles of the entries that a default means. */
+struct wanted {
+	const char *want;
+	char text[128];
+};
+
+static int see_wanted(void *ctx, const struct boot_entry *e)
+{
+	struct wanted *w = ctx;
+
+	if (boot_grub_is(e, w->want))
+		snprintf(w->text + strlen(w->text), sizeof(w->text) - strlen(w->text), "%s;", e->title);
+	return 0;
+}
+
+static void check_wanted(const char *want, const char *titles)
+{
+	static const char cfg[] = "function gfx {\n\tset mode=${1}\n}\n"
+		"menuentry 'Debian' --class os $menuentry_id_option 'simple-1' {\n\tlinux /k root=/dev/a\n}\n"
+		"submenu 'Advanced options' $menuentry_id_option 'advanced-1' {\n"
+		"\tmenuentry 'Debian, 6.1' --id=six {\n\t\tlinux /k root=/dev/a\n\t}\n"
+		"\tmenuentry 'Debian, 6.1 (recovery)' {\n\t\tlinux /k root=/dev/a\n\t}\n}\n"
+		"menuentry 'Memory test' {\n\tchainloader /m\n}\n"
+		"menuentry 'Other' $menuentry_id_option 'osprober-1' {\n\tlinux /k root=/dev/b\n}\n";
+	struct wanted w = { .want = want };
+
+	CHECK(!boot_grub_entries(cfg, strlen(cfg), see_wanted, &w));
+	CHECK_STR(w.text, titles);
+}
+
+TEST(wanted)
+{
+	check_wanted("0", "Debian;");
+	check_wanted("1", "Debian, 6.1;"); /* what a submenu starts by itself */
+	check_wanted("1>1", "Debian, 6.1 (recovery);");
+	check_wanted("2", ""); /* not of Linux */
+	check_wanted("3", "Other;");
+	check_wanted("4", "");
+	check_wanted("Other", "Other;");
+	check_wanted("osprober-1", "Other;");
+	check_wanted("advanced-1>six", "Debian, 6.1;");
+	check_wanted("Advanced options>Debian, 6.1 (recovery)", "Debian, 6.1 (recovery);");
+	check_wanted("Debian, 6.1", ""); /* GRUB looks for it in the outer menu only */
+	check_wanted("", "");
+}
+
 /* A command line with a NUL, without an end, of quotes only. */
 TEST(odd_texts)
 {
@@ -178,6 +224,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(bls, "Boot Loader Specification entries"),
 	TEST_ENTRY(extlinux, "extlinux.conf"),
 	TEST_ENTRY(entries, "what the menus start"),
+	TEST_ENTRY(wanted, "the entry that GRUB's default means"),
 	TEST_ENTRY(grubenv, "grubenv: kernelopts, 1024 bytes"),
 	TEST_ENTRY(odd_texts, "texts that no tool wrote"),
 };

@@ -41,6 +41,7 @@ tests/data/phony-disk "$work/other" "$work/disk"
 "$worker" inspect --json "$work/disk" "$work/second" >"$work/report.json" 2>"$work/prepare.log" ||
 	fail "the default entry does not decide: $(cat "$work/prepare.log")"
 is '[.facts.systems[].chosen] == [false, true]'
+is '.warnings | any(test("2 systems .*only /dev/loop[0-9]+p1 \\(Phony Debian 12\\) is prepared, which the default boot entry starts; not prepared: /dev/loop[0-9]+p1 \\(Phony"))'
 
 truncate -s 64M "$work/empty"
 status=0

@@ -227,6 +227,24 @@ static int refuse(const struct guest *g, struct err *err)
 		"%s", g->n_systems, list.s ? list.s : "");
 }
 
+/* Whoever reads the report shall not take one of several for all. */
+static void tell_others(struct guest *g, int chosen)
+{
+	CLEANUP_STRBUF struct strbuf one = STRBUF_INIT, others = STRBUF_INIT;
+
+	for (int i = 0; i < g->n_systems; i++) {
+		struct strbuf *to = i == chosen ? &one : &others;
+
+		strbuf_str(to, to->len ? ", " : "");
+		name_system(g, &g->systems[i], to);
+		strbuf_fmt(to, " (%s)", g->systems[i].os);
+	}
+	if (one.s && others.s)
+		guest_report_warn(g, "%d systems were found, and only %s is prepared, %s; "
+			"not prepared: %s", g->n_systems, one.s, g->opt->root ? "as it was asked for" :
+			"which the default boot entry starts", others.s);
+}
+
 static int choose(struct guest *g, struct err *err)
 {
 	int i = g->opt->root ? find_named(g, g->opt->root) : g->n_systems == 1 ? 0 :
@@ -243,6 +261,7 @@ static int choose(struct guest *g, struct err *err)
 		return refuse(g, err);
 	g->root_vol = g->systems[i].vol;
 	memcpy(g->root_subvol, g->systems[i].subvol, sizeof(g->root_subvol));
+	tell_others(g, i);
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #define COPY_BUDGET_MAX (128u << 20)
 #define COPY_MAX_SLOTS 16
 #define COPY_EXTENTS 2048
+#define COPY_WINDOWS 16
 
 enum copy_mode {
 	COPY_MODE_COPY,
@@ -49,6 +50,15 @@ struct copy_req {
 };
 
 enum copy_kind { COPY_DATA, COPY_ZERO, COPY_EQUAL, COPY_BAD };
+
+/* A range that the source is asked about at once. */
+struct copy_window {
+	uint64_t end;             /* of the range */
+	uint64_t told;            /* the list reaches to here */
+	struct source_extent *list; /* COPY_EXTENTS; the thread's that asks while busy */
+	size_t n, next;
+	bool busy;
+};
 
 /* One channel and its thread. */
 struct copy_slot {
@@ -90,11 +100,6 @@ struct copy_job {
 	enum copy_mode mode;
 	bool everything;          /* VERIFY: full */
 	uint64_t cursor;          /* planned up to here */
-	struct source_extent extents[COPY_EXTENTS];
-	size_t n_extents, next_extent;
-	uint64_t extents_end;     /* the list reaches to here */
-	uint64_t extents_ask;     /* how far to ask at once */
-	bool fetching;
 	struct copy_piece *again; /* ranges to be asked anew */
 	unsigned n_again;
 	uint64_t salt;
@@ -102,6 +107,12 @@ struct copy_job {
 	uint64_t pass_total, pass_done; /* bytes of this pass */
 	unsigned differences;     /* leaves that did not match: PROBE, VERIFY, samples */
 	uint64_t first_difference;
+
+	/* map.c */
+	struct copy_window windows[COPY_WINDOWS]; /* a ring of n_windows from first_window on */
+	unsigned first_window, n_windows;
+	uint64_t asked;           /* windows reach to here */
+	uint64_t ask;             /* length of the next */
 
 	/* pool.c */
 	struct copy_req reqs[COPY_MAX_REQS];
@@ -154,6 +165,15 @@ void copy_plan_start(struct copy_job *job, enum copy_mode mode);
 /* Puts a range back. The caller holds the lock. -1 when there are too many. */
 int copy_plan_again(struct copy_job *job, const struct copy_piece *p);
 void copy_plan_free(struct copy_job *job);
+
+/* map.c: with the lock held */
+void copy_map_start(struct copy_job *job);
+void copy_map_free(struct copy_job *job);
+/* 1 the extent at the cursor is known, 0 others ask for it, -2 the channel is broken. Asks through the
+ * slot's channel with the lock released. */
+int copy_map_ready(struct copy_slot *slot);
+/* The extent at off, which is not behind an earlier one; after copy_map_ready. */
+const struct source_extent *copy_map_at(struct copy_job *job, uint64_t off);
 
 /* pool.c: with the lock held */
 int copy_pool_init(struct copy_job *job, struct err *err);

@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "copy/copy-internal.h"
 
-#define ASK_FIRST (1ull << 30)
-#define ASK_MAX ((4ull << 30) - (1u << 20)) /* 32-bit lengths of NBD, aligned */
 #define MAX_AGAIN 8192
 #define PROBE_SAMPLES 64
 #define PROBE_LAST_UNITS 4
@@ -22,9 +19,7 @@ void copy_plan_start(struct copy_job *job, enum copy_mode mode)
 {
 	job->mode = mode;
 	job->cursor = job->head;
-	job->n_extents = job->next_extent = 0;
-	job->extents_end = job->cursor;
-	job->extents_ask = ASK_FIRST;
+	copy_map_start(job);
 	job->pass_total = job->size - job->cursor;
 	job->pass_done = 0;
 	job->differences = 0;
@@ -55,6 +50,7 @@ void copy_plan_free(struct copy_job *job)
 		free(p);
 	}
 	job->n_again = 0;
+	copy_map_free(job);
 }
 
 /* splitmix64: spreads sample positions evenly and differently in each run. */
@@ -148,48 +144,6 @@ static enum copy_act act_for_extent(const struct copy_job *job, const struct sou
 	return *sample ? COPY_ACT_DIFF : COPY_ACT_SKIP;
 }
 
-/* Asks for more extents through the caller's channel, without the lock. */
-static int fetch(struct copy_slot *slot)
-{
-	struct copy_job *job = slot->job;
-	struct source_extent *list = malloc(sizeof(*list) * COPY_EXTENTS);
-	uint64_t off = job->cursor, end = off, len;
-	struct err err = ERR_INIT;
-	size_t n = 0;
-	int r;
-
-	len = job->size - off < job->extents_ask ? job->size - off : job->extents_ask;
-	job->fetching = true;
-	pthread_mutex_unlock(&job->lock);
-	if (!list)
-		r = err_set(&err, ERR_NOMEM, "list extents: out of memory");
-	else
-		r = source_extents(slot->chan, off, len, list, COPY_EXTENTS, &n, &end, &err);
-	pthread_mutex_lock(&job->lock);
-	job->fetching = false;
-	if (!r) {
-		memcpy(job->extents, list, n * sizeof(*list));
-		job->n_extents = n;
-		job->next_extent = 0;
-		job->extents_end = end;
-		/* Emptiness is asked about in large steps. */
-		if (n < 4 && end == off + len)
-			job->extents_ask = ASK_MAX;
-		else
-			job->extents_ask = ASK_FIRST;
-	}
-	free(list);
-	pthread_cond_broadcast(&job->cond);
-	if (r < 0) {
-		slot->failures++;
-		log_info("%s: %s", source_name(job->src), err.text);
-		if (!err_retryable(err.code) || err.code == ERR_SRC_CHANGED)
-			copy_fail_locked(job, &err);
-		return -1;
-	}
-	return 0;
-}
-
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -201,14 +155,10 @@ static uint64_t smaller(uint64_t a, uint64_t b)
  */
 static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
-	const struct source_extent *e;
-	uint64_t end, whole;
+	const struct source_extent *e = copy_map_at(job, off);
+	uint64_t end = e->off + e->len;
+	uint64_t whole = end == job->size ? end : end / SOURCE_LEAF * SOURCE_LEAF;
 
-	while (job->extents[job->next_extent].off + job->extents[job->next_extent].len <= off)
-		job->next_extent++;
-	e = &job->extents[job->next_extent];
-	end = e->off + e->len;
-	whole = end == job->size ? end : end / SOURCE_LEAF * SOURCE_LEAF;
 	ret->act = act_for_extent(job, e, off, &ret->sample);
 	if ((ret->act == COPY_ACT_ZERO || ret->act == COPY_ACT_SKIP) && whole > off) {
 		ret->len = whole - off;
@@ -280,14 +230,12 @@ int copy_plan_next(struct copy_slot *slot, struct copy_piece *ret)
 	if (take_again(job, ret))
 		return 1;
 	if (job->cursor >= job->size)
-		return job->again || job->outstanding || job->fetching ? 0 : -1;
-	if (job->mode == COPY_MODE_COPY && job->cursor >= job->extents_end) {
-		if (job->fetching)
-			return 0;
-		if (fetch(slot) < 0)
-			return -2;
-		if (job->cursor >= job->extents_end)
-			return 0;
+		return job->again || job->outstanding ? 0 : -1;
+	if (job->mode == COPY_MODE_COPY) {
+		int r = copy_map_ready(slot);
+
+		if (r <= 0)
+			return r;
 	}
 	plan_at(job, job->cursor, ret);
 	return 1;

@@ -39,8 +39,10 @@ for ((n = 0; n < refused + 120; n++)); do
 done
 [ $mended -ge $((refused + 100)) ] || fail "only $mended cuts were noticed"
 
-for n in 1 100 "$refused" 300 20000 262144 262400 1048000; do
-	cut 3 "$n"
+# Behind the 3000 bytes comes the first MiB.
+for n in 6000 20000 262144 262400 1048000; do
+	cut 2 "$n"
 	[ $status = 0 ] || fail "cut of the first MiB at $n: $(value 'errors[0].text')"
 	cmp "$work/src" "$work/dst" || fail "cut of the first MiB at $n"
+	grep -q 'again in 1 s' "$work/copy.log" || fail "the cut of the first MiB at $n was not noticed"
 done

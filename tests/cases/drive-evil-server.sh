@@ -72,8 +72,10 @@ refused VERIFY_HASH diff-differs
 # The journal of a copy that never was.
 options=(--resume)
 harmless journal-full journal-long journal-huge
-options=()
+# Another state in each connection: what two of them read does not belong together.
+options=(--connections 2)
 refused SRC_CHANGED state-changes
+options=()
 harmless wrong-done # the journal is lost, the copy is not
 
 # Sizes around 2^32: data in the last MiB, and nothing else takes room.

@@ -8,13 +8,15 @@
 #include "copy/head-internal.h"
 
 #define FETCH_TRIES 8
+#define FETCH_AHEAD 8 /* requests on the way at once */
 #define ANSWER_MS 60000
 #define LOOK_MS 250 /* how often a wait looks for a cancel */
 
 void copy_fetcher_end(struct copy_fetcher *f)
 {
 	source_chan_close(f->chan);
-	free(f->buf);
+	if (f->own)
+		free(f->buf);
 }
 
 static bool cancelled(const struct copy_fetcher *f)
@@ -22,25 +24,34 @@ static bool cancelled(const struct copy_fetcher *f)
 	return f->ctl && f->ctl->cancel;
 }
 
-static int fetch_once(struct copy_fetcher *f, struct source_req *r, struct err *err)
+/* All n at once, as far as the channel takes them; after a failure it is of no use. */
+static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n, struct err *err)
 {
-	struct source_req *done = NULL;
+	unsigned sent = 0, left = n, ms = 0;
 
 	if (!f->chan && source_chan_open(f->src, &f->chan, err) < 0)
 		return -1;
-	if (source_submit(f->chan, r, err) < 0)
-		return -1;
-	for (int ms = 0; !done && ms < ANSWER_MS && !cancelled(f); ms += LOOK_MS)
+	while (left) {
+		struct source_req *done = NULL;
+
+		for (; sent < n && source_room(f->chan, r[sent].len); sent++)
+			if (source_submit(f->chan, &r[sent], err) < 0)
+				return -1;
+		if (cancelled(f))
+			return err_set(err, ERR_CANCELLED, "%s: cancelled", source_name(f->src));
+		if (ms >= ANSWER_MS)
+			return err_set(err, ERR_SRC_SLOW, "%s: no answer for %d s",
+				source_name(f->src), ANSWER_MS / 1000);
 		if (source_reap(f->chan, LOOK_MS, &done, err) < 0)
 			return -1;
-	if (!done && cancelled(f))
-		return err_set(err, ERR_CANCELLED, "%s: cancelled", source_name(f->src));
-	if (!done)
-		return err_set(err, ERR_SRC_SLOW, "%s: no answer for %d s", source_name(f->src),
-			ANSWER_MS / 1000);
-	if (r->status < 0)
-		*err = r->err;
-	return r->status;
+		ms = done ? 0 : ms + LOOK_MS;
+		for (; done; done = done->next, left--)
+			if (done->status < 0) {
+				*err = done->err;
+				return -1;
+			}
+	}
+	return 0;
 }
 
 /* The drive was there when the source was opened: without it the server restarts, or counts a
@@ -51,11 +62,11 @@ static bool passes(const struct err *err)
 		err->code == ERR_SRC_NO_DRIVE;
 }
 
-static int fetch_piece(struct copy_fetcher *f, struct source_req *r, struct err *err)
+static int fetch_pieces(struct copy_fetcher *f, struct source_req *r, unsigned n, struct err *err)
 {
 	int i;
 
-	for (i = 0; fetch_once(f, r, err) < 0; i++) {
+	for (i = 0; fetch_once(f, r, n, err) < 0; i++) {
 		struct timespec t = { .tv_sec = 1 + i };
 
 		source_chan_close(f->chan);
@@ -69,31 +80,45 @@ static int fetch_piece(struct copy_fetcher *f, struct source_req *r, struct err 
 	return 0;
 }
 
+static void take(const struct source_req *r, uint8_t *to)
+{
+	for (uint32_t at = 0, i = 0; at < r->len; at += SOURCE_LEAF, i++)
+		if (r->zero & 1u << i)
+			memset((uint8_t *)r->buf + at, 0,
+				r->len - at < SOURCE_LEAF ? r->len - at : SOURCE_LEAF);
+	memcpy(to, r->buf, r->len);
+}
+
 int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off, struct err *err)
 {
 	uint32_t step = source_get_info(f->src)->max_request;
+	struct source_req r[FETCH_AHEAD];
 	uint8_t *to = out;
 
 	if (step > (f->step ? f->step : COPY_MIN_REQUEST))
 		step = f->step ? f->step : COPY_MIN_REQUEST;
-	if (!f->buf)
+	if (!f->buf) {
 		f->buf = aligned_alloc(4096, SOURCE_MAX_REQUEST);
+		f->own = true;
+	}
 	if (!f->buf)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", source_name(f->src));
 	while (len) {
-		struct source_req r = { .verb = SOURCE_READ, .off = off, .buf = f->buf };
+		size_t part = 0;
+		unsigned n = 0;
 
-		r.len = (uint32_t)(len < step ? len : step);
-		if (fetch_piece(f, &r, err) < 0)
+		for (; n < FETCH_AHEAD && part < len && part + step <= SOURCE_MAX_REQUEST; n++) {
+			r[n] = (struct source_req){ .verb = SOURCE_READ, .off = off + part,
+				.buf = (uint8_t *)f->buf + part };
+			r[n].len = (uint32_t)(len - part < step ? len - part : step);
+			part += r[n].len;
+		}
+		if (fetch_pieces(f, r, n, err) < 0)
 			return -1;
-		for (uint32_t at = 0, i = 0; at < r.len; at += SOURCE_LEAF, i++)
-			if (r.zero & 1u << i)
-				memset((uint8_t *)f->buf + at, 0,
-					r.len - at < SOURCE_LEAF ? r.len - at : SOURCE_LEAF);
-		memcpy(to, f->buf, r.len);
-		to += r.len;
-		off += r.len;
-		len -= r.len;
+		for (unsigned i = 0; i < n; to += r[i++].len)
+			take(&r[i], to);
+		off += part;
+		len -= part;
 	}
 	return 0;
 }
@@ -122,25 +147,39 @@ int copy_head_clear(struct copy_job *job, struct err *err)
 	return sink_flush(job->dst, err);
 }
 
+/* Takes over a channel that is open and at rest; NULL when there is none. */
+static struct source_chan *take_channel(struct copy_job *job)
+{
+	for (unsigned i = 0; i < job->n_slots; i++) {
+		struct source_chan *chan = job->slots[i].chan;
+
+		if (!chan || job->slots[i].in_flight)
+			continue;
+		job->slots[i].chan = NULL;
+		return chan;
+	}
+	return NULL;
+}
+
 int copy_head_release(struct copy_job *job, struct err *err)
 {
-	/* The server has answered requests of this size. */
-	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl, .step = job->request };
-	uint8_t *buf = calloc(2, job->head + 1);
+	/* All requests are at rest: their buffers serve for what comes, what is read again, and on the
+	 * way. The server has answered requests of this size. */
+	uint8_t *buf = job->buffers, *again = buf + COPY_HEAD;
+	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl, .step = job->request,
+		.chan = take_channel(job), .buf = again + COPY_HEAD };
 	int r = -1;
 
+	/* A server may allow no more than these, and this one may break. */
+	copy_close_channels(job);
 	if (f.step > job->request_cap)
 		f.step = job->request_cap;
-	if (!buf) {
-		err_set(err, ERR_NOMEM, "first MiB: out of memory");
-		goto out;
-	}
 	if (copy_fetch(&f, buf, job->head, 0, err) < 0 ||
 		sink_write(job->dst, buf, job->head, 0, err) < 0 ||
 		sink_flush(job->dst, err) < 0 ||
-		sink_read(job->dst, buf + job->head, job->head, 0, err) < 0)
+		sink_read(job->dst, again, job->head, 0, err) < 0)
 		goto out;
-	if (job->opt->verify != COPY_VERIFY_NONE && !copy_same_bytes(buf, buf + job->head, job->head)) {
+	if (job->opt->verify != COPY_VERIFY_NONE && !copy_same_bytes(buf, again, job->head)) {
 		err_set(err, ERR_VERIFY_HASH, "%s: the first MiB differs when read again",
 			sink_name(job->dst));
 		goto out;
@@ -149,6 +188,5 @@ int copy_head_release(struct copy_job *job, struct err *err)
 	r = 0;
 out:
 	copy_fetcher_end(&f);
-	free(buf);
 	return r;
 }

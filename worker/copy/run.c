@@ -341,9 +341,10 @@ static int copy_and_verify(struct copy_job *job, struct copy_pace *pace, struct 
 
 	if (!r)
 		r = verify(job, pace, err);
-	copy_close_channels(job);
-	if (r < 0 || job->opt->keep_head_back)
+	if (r < 0 || job->opt->keep_head_back) {
+		copy_close_channels(job);
 		return r;
+	}
 	job->phase = "head";
 	if (copy_head_release(job, err) < 0)
 		return -1;

@@ -46,7 +46,7 @@ struct copy_options {
 				 * With it the copy goes on; those ranges are zeroed. */
 	const char *journal;   /* local file that keeps what is durable, for sources without a
 				* journal of their own; NULL = none */
-	size_t memory;         /* bytes for data in flight, 0 = 32 MiB or a sixth of the RAM */
+	size_t memory;         /* bytes for data in flight, 0 = 40 MiB or a sixth of the RAM */
 	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
 	/* Called about once a second and at the end, from a thread of the engine. */
 	void (*progress)(void *ctx, const struct copy_progress *p);

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "copy/copy-internal.h"
 
-#define BUDGET_DEFAULT (32u << 20)
+#define BUDGET_DEFAULT (40u << 20)
 #define BUDGET_MIN (8u << 20)
 #define HUGE_PAGE (2u << 20)
 #define ADAPT_MS 200

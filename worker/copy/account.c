@@ -13,7 +13,10 @@
 
 #define FLUSH_BYTES (1ull << 30)
 #define FLUSH_MS 5000
-#define FLUSH_UNIT_MS 2000 /* a whole unit is worth a barrier sooner: then it is not sent again */
+/* A whole unit is worth a barrier sooner: then it is not sent again. How much sooner depends on what
+ * a barrier costs. */
+#define FLUSH_UNIT_MS 500 /* the journal is written to the disk of the source, too */
+#define FLUSH_UNIT_SHARE 10
 
 int copy_account_init(struct copy_job *job, struct err *err)
 {
@@ -166,11 +169,11 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	return r;
 }
 
-/* Makes durable every GiB, every 5 seconds, or 2 when a unit is whole, beside the copying threads. */
+/* Makes durable every GiB, every 5 seconds, or when a unit is whole, beside the copying threads. */
 void *copy_flusher(void *arg)
 {
 	struct copy_job *job = arg;
-	uint64_t last = clock_now_ms(), seen = 0;
+	uint64_t last = clock_now_ms(), seen = 0, unit_ms = FLUSH_UNIT_MS;
 	struct err err = ERR_INIT;
 	struct timespec t;
 
@@ -178,15 +181,17 @@ void *copy_flusher(void *arg)
 	while (!job->flusher_stop && !job->failed) {
 		uint64_t past = clock_now_ms() - last;
 		bool due = job->unflushed >= FLUSH_BYTES ||
-			(past >= FLUSH_UNIT_MS && job->unit_done) ||
+			(past >= unit_ms && job->unit_done) ||
 			(past >= FLUSH_MS && job->done != seen);
 
 		if (due) {
 			seen = job->done;
 			pthread_mutex_unlock(&job->lock);
+			last = clock_now_ms();
 			if (copy_barrier(job, &err) < 0)
 				copy_fail(job, &err);
 			pthread_mutex_lock(&job->lock);
+			unit_ms = FLUSH_UNIT_MS + (clock_now_ms() - last) * FLUSH_UNIT_SHARE;
 			last = clock_now_ms();
 			continue;
 		}

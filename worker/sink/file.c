@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/falloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,9 @@
 
 struct file {
 	int fd;
+	/* The kernel lets one writer into a file at a time, and the others burn their processor while
+	 * they wait for a short one: here they sleep. */
+	pthread_mutex_t writing;
 	struct sink_zeroer zeroer;
 };
 
@@ -43,6 +47,7 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 	k->priv = f;
 	if (!f)
 		return err_set(err, ERR_NOMEM, "open %s: out of memory", target);
+	pthread_mutex_init(&f->writing, NULL);
 	f->fd = open(target, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 	if (f->fd < 0 || fstat(f->fd, &st) < 0)
 		return err_sys(err, err_disk_code(errno), "open %s", target);
@@ -68,15 +73,24 @@ static void file_close(struct sink *k)
 {
 	struct file *f = k->priv;
 
-	if (f && f->fd >= 0)
+	if (!f)
+		return;
+	if (f->fd >= 0)
 		close(f->fd);
+	pthread_mutex_destroy(&f->writing);
 	free(f);
 }
 
 static int file_write(struct sink *k, const void *buf, size_t len, uint64_t off,
 	struct err *err)
 {
-	if (fdio_pwrite(((struct file *)k->priv)->fd, buf, len, off) < 0)
+	struct file *f = k->priv;
+	int r;
+
+	pthread_mutex_lock(&f->writing);
+	r = fdio_pwrite(f->fd, buf, len, off);
+	pthread_mutex_unlock(&f->writing);
+	if (r < 0)
 		return err_sys(err, err_disk_code(errno), "%s: write %zu bytes at %" PRIu64,
 			k->name, len, off);
 	return 0;

@@ -22,12 +22,15 @@
 static uint64_t choose_budget(const struct copy_job *job)
 {
 	uint64_t budget = job->opt->memory;
+	uint64_t channels = (uint64_t)job->n_slots * source_get_info(job->src)->channel_memory;
 	struct sysinfo si;
 
 	if (!budget) {
 		budget = BUDGET_DEFAULT;
 		if (!sysinfo(&si) && (uint64_t)si.totalram * si.mem_unit / 6 < budget)
 			budget = (uint64_t)si.totalram * si.mem_unit / 6;
+		/* What the channels need is part of it. */
+		budget -= channels < budget ? channels : budget;
 	}
 	if (budget < BUDGET_MIN)
 		budget = BUDGET_MIN;

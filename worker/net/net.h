@@ -72,6 +72,7 @@ struct net_tls_config {
 	const char *host_name;           /* the name the operator gave, or an address (IP SAN) */
 	bool tls13_only;                 /* the drive protocol; NBD servers may speak 1.2 */
 };
+#define NET_TLS_MEMORY (256u << 10) /* bytes that a stream with TLS takes, about */
 /* The handshake on a fresh stream, in place. A failure closes nothing: call net_close. */
 int net_tls_client(struct stream *s, const struct net_tls_config *c, struct err *err);
 int net_tls_server(struct stream *s, const struct net_tls_config *c, struct err *err);

@@ -208,6 +208,7 @@ static int learn(struct source *s, struct err *err)
 	d = c.priv;
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
 		.max_channels = d->welcome.max_connections,
+		.channel_memory = PROTO_MAX_PAYLOAD + (v->tls ? NET_TLS_MEMORY : 0),
 		.max_request = longest_request(&d->welcome),
 		/* Each reply is compressed by itself: the longer, the fewer bytes. */
 		.optimum = SOURCE_MAX_REQUEST,

@@ -165,6 +165,7 @@ static void fill_info(struct source *s, const struct nbd_conn *c)
 	i->optimum = c->preferred;
 	i->max_request = power_of_two_below(c->max ? c->max : MAX_WITHOUT_SIZES);
 	i->max_channels = c->flags & NBD_FLAG_CAN_MULTI_CONN ? MAX_CHANNELS : 1;
+	i->channel_memory = c->tls ? NET_TLS_MEMORY : 0;
 	i->extents = c->has_context[0] || c->has_context[1];
 	i->rotational = c->flags & NBD_FLAG_ROTATIONAL;
 }

@@ -60,6 +60,7 @@ struct source_info {
 	uint32_t optimum;           /* good request size, 0 = unknown */
 	uint32_t max_request;       /* power of two, 4096 to SOURCE_MAX_REQUEST; 0 = the latter */
 	unsigned max_channels;      /* how many may be opened, at least 1 */
+	uint32_t channel_memory;    /* bytes that one takes, beside the buffers of requests */
 	bool extents;               /* the transport knows extents */
 	bool limits;                /* source_limit is kept by the server: nobody else need do so */
 	bool rotational;

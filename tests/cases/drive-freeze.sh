@@ -50,14 +50,14 @@ e2fsck -fn "$work/copy" >"$work/fsck.log" || fail "the worker's copy is not clea
 stop server
 
 # Killed: the watchdog thaws.
-up --grace 60
+up --grace 250
 reader read sda "$work/dst"
 is_still || fail "not frozen before the kill"
 stop server -KILL
 wait_for 30 moves
 
 # A connection that hangs (its machine was reset) does not keep what the job's next run lets go.
-up --grace 60
+up --grace 250
 start hanging "$top/tests/cases/drive-second-reader.py" "$port" hang sda
 wait_for 30 is_still
 reader diff sda "$work/dst" >"$work/diff"
@@ -67,7 +67,7 @@ stop hanging
 stop server
 
 # Ended in order.
-up --grace 60
+up --grace 250
 reader read sda "$work/dst"
 stop server
 wait_for 30 moves
@@ -98,7 +98,7 @@ mkdir "$work/mnt2"
 cleanup_fn '! mountpoint -q "$work/mnt2" || wait_for 10 umount "$work/mnt2"'
 cleanup_fn 'fsfreeze -u "$work/mnt2" 2>"$work/fsfreeze.out"'
 for server in "$server" "$top/build/worker/source-server"; do
-	up --grace 60 --drive "sdb=$loop2"
+	up --grace 250 --drive "sdb=$loop2"
 	mount "$loop2" "$work/mnt2"
 	reader read sda "$work/dst"
 	touch "$work/mnt2/late" &

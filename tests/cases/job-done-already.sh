@@ -21,7 +21,7 @@ image()
 	cp "$work/job.json" "$root/tmp/job.json"
 	cp "$work/result.json" "$root/tmp/result.json"
 	cp "$work/result.json" "$work/result.before"
-	as_init timeout 60 chroot "$root" /bin/worker run --job /tmp/job.json \
+	as_init timeout 250 chroot "$root" /bin/worker run --job /tmp/job.json \
 		--result /tmp/result.json >"$work/run.log" 2>&1 ||
 		fail "exit status $?: $(tail -n 3 "$work/run.log")"
 	cp "$root/tmp/result.json" "$work/result.json"
@@ -46,7 +46,7 @@ cmp "$work/result.json" "$work/result.before" || fail "the volume says something
 [ "$finish" = "finish poweroff" ] || fail "$finish"
 grep -q 'JOB_DONE: migration m-1: ended in success at 2026-01-02T03:04:05Z' "$work/run.log" ||
 	fail "the console does not say so"
-"$controller" wait --state "$work/boss" m-1 --for result --timeout 5 >"$work/told.json" ||
+"$controller" wait --state "$work/boss" m-1 --for result --timeout 20 >"$work/told.json" ||
 	fail "the controller has no result"
 jq -e '.verdict == "success"' "$work/told.json" >"$work/jq.log" || fail "told: $(cat "$work/told.json")"
 "$controller" events --state "$work/boss" m-1 >"$work/events"

@@ -16,7 +16,7 @@ image()
 	mount --bind "$work/meminfo" /proc/meminfo
 	status=0
 	# Mode prepare needs no network. No drive has this serial: with memory that is the failure.
-	as_init timeout 60 "$worker" run --job "$work/job.json" --result "$work/result.json" \
+	as_init timeout 250 "$worker" run --job "$work/job.json" --result "$work/result.json" \
 		>"$work/run.log" 2>&1 || status=$?
 	umount /proc/meminfo
 	# In the image the exit status is init's business.

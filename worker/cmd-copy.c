@@ -123,20 +123,75 @@ static int parse_verify(const char *s, enum copy_verify *ret)
 	return -1;
 }
 
-/* 0 taken, -1 bad value, -2 not an option with a value of this kind. */
-static int take_value(struct args *a, int c, const char *v)
+static int not_one(struct err *err, const char *name, const char *v, const char *allowed)
+{
+	return err_set(err, ERR_USAGE, "--%s: \"%.60s\" is not %s", name, v, allowed);
+}
+
+/* Numbers within limits; text names them. */
+static const struct {
+	int option;
+	uint64_t min, max;
+	const char *text;
+} limits[] = {
+	{ OPT_BANDWIDTH, 1, UINT64_MAX, "a rate such as 200M" },
+	{ OPT_CONNECTIONS, 1, 16, "a number from 1 to 16" },
+	{ OPT_STALL, 1, 86400, "a number from 1 to 86400" },
+	{ OPT_LIVE, 1, 100, "a number from 1 to 100" },
+	{ OPT_DOWNTIME, 1, 86400, "a number from 1 to 86400" },
+	{ OPT_MEMORY, 1 << 20, 64 << 20, "a size from 1M to 64M" },
+};
+
+static int take_number(struct args *a, int c, const char *name, const char *v, struct err *err)
 {
 	uint64_t n = 0;
 
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (limits[i].option == c &&
+			(parse_size(v, &n) < 0 || n < limits[i].min || n > limits[i].max))
+			return not_one(err, name, v, limits[i].text);
+	switch (c) {
+	case OPT_BANDWIDTH:
+		a->copy.bandwidth = n;
+		break;
+	case OPT_CONNECTIONS:
+		a->copy.connections = (unsigned)n;
+		break;
+	case OPT_STALL:
+		a->copy.stall_s = (unsigned)n;
+		break;
+	case OPT_LIVE:
+		a->copy.live_passes = (unsigned)n;
+		break;
+	case OPT_DOWNTIME:
+		a->copy.downtime_s = (unsigned)n;
+		break;
+	default:
+		a->copy.memory = (size_t)n;
+		break;
+	}
+	return 0;
+}
+
+static bool is_name(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if (s[i] < 0x20 || s[i] > 0x7e)
+			return false;
+	return n && n <= max;
+}
+
+static int take_value(struct args *a, int c, const char *name, const char *v, struct err *err)
+{
 	switch (c) {
 	case OPT_BITMAP:
 		a->source.bitmap = v;
-		return 0;
+		return *v ? 0 : not_one(err, name, v, "the name of a bitmap");
 	case OPT_SINCE:
-		if (!*v || strlen(v) > 39)
-			return -1;
 		a->source.since = v;
-		return 0;
+		return is_name(v, 39) ? 0 : not_one(err, name, v, "a source_state");
 	case OPT_BAD_RANGES:
 		a->copy.bad_ranges = v;
 		return 0;
@@ -145,40 +200,13 @@ static int take_value(struct args *a, int c, const char *v)
 		return 0;
 	case OPT_JOB_ID:
 		a->source.job_id = v;
-		return 0;
+		return is_name(v, 127) ? 0 : not_one(err, name, v,
+			"a name of at most 127 printable characters");
 	case OPT_VERIFY:
-		return parse_verify(v, &a->copy.verify);
-	case OPT_BANDWIDTH:
-		if (parse_size(v, &a->copy.bandwidth) < 0)
-			return -1;
-		return 0;
-	case OPT_CONNECTIONS:
-		if (parse_size(v, &n) < 0 || n > 16)
-			return -1;
-		a->copy.connections = (unsigned)n;
-		return 0;
-	case OPT_STALL:
-		if (parse_size(v, &n) < 0 || n > 86400)
-			return -1;
-		a->copy.stall_s = (unsigned)n;
-		return 0;
-	case OPT_LIVE:
-		if (parse_size(v, &n) < 0 || n > 100)
-			return -1;
-		a->copy.live_passes = (unsigned)n;
-		return 0;
-	case OPT_DOWNTIME:
-		if (parse_size(v, &n) < 0 || n > 86400)
-			return -1;
-		a->copy.downtime_s = (unsigned)n;
-		return 0;
-	case OPT_MEMORY:
-		if (parse_size(v, &n) < 0 || n > 64u << 20)
-			return -1;
-		a->copy.memory = (size_t)n;
-		return 0;
+		return parse_verify(v, &a->copy.verify) == 0 ? 0 :
+			not_one(err, name, v, "none, sample or full");
 	default:
-		return -2;
+		return take_number(a, c, name, v, err);
 	}
 }
 
@@ -214,34 +242,56 @@ static int take_flag(struct args *a, int c)
 	}
 }
 
-static int parse_args(int argc, char **argv, struct args *a)
+static const char *name_of(int c)
 {
-	int c, r;
+	const struct option *o = options;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while (o->name && o->val != c)
+		o++;
+	return o->name ? o->name : "?";
+}
+
+static int check_together(const struct args *a, struct err *err)
+{
+	if (a->copy.downtime_s && !a->copy.live_passes)
+		return err_set(err, ERR_USAGE, "--downtime needs --live-passes");
+	if ((a->source.bitmap || a->source.since) && !a->copy.delta)
+		return err_set(err, ERR_USAGE, "--bitmap and --since need --delta");
+	if ((a->source.bitmap || a->source.since) && a->copy.live_passes)
+		return err_set(err, ERR_USAGE, "--bitmap and --since exclude --live-passes");
+	return 0;
+}
+
+/* 0, 1 when help is asked for, -1. */
+static int parse_args(int argc, char **argv, struct args *a, struct err *err)
+{
+	int c, i = 0, r;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", options, &i)) != -1) {
 		if (c == OPT_HELP)
 			return 1;
-		r = take_value(a, c, optarg);
-		if (r == -2)
-			r = take_flag(a, c);
-		else if (r == -1)
-			fprintf(stderr, "worker copy: bad value \"%s\"\n", optarg);
+		if (c == ':')
+			return err_set(err, ERR_USAGE, "--%s needs a value", name_of(optopt));
+		if (c == '?' && optopt)
+			return err_set(err, ERR_USAGE, "--%s takes no value", name_of(optopt));
+		if (c == '?')
+			return err_set(err, ERR_USAGE, "unknown option %.60s", argv[optind - 1]);
+		r = optarg ? take_value(a, c, options[i].name, optarg, err) : take_flag(a, c);
 		if (r < 0)
 			return -1;
 	}
 	if (optind != argc - 2)
-		return -1;
+		return err_set(err, ERR_USAGE, "a SOURCE and a TARGET are wanted, not %d words: "
+			"worker copy [options] SOURCE TARGET", argc - optind);
 	a->uri = argv[optind];
 	a->target = argv[optind + 1];
-	if (a->copy.downtime_s && !a->copy.live_passes) {
-		fputs("worker copy: --downtime needs --live-passes\n", stderr);
-		return -1;
-	}
-	if ((a->source.bitmap || a->source.since) && !a->copy.delta) {
-		fputs("worker copy: --bitmap and --since need --delta\n", stderr);
-		return -1;
-	}
-	return 0;
+	if (!strncmp(a->target, "file:", 5))
+		a->target += 5;
+	if (!*a->target || strstr(a->target, "://"))
+		return err_set(err, ERR_USAGE, "the target \"%.60s\" is not the path of a block device or "
+			"file", a->target);
+	return check_together(a, err);
 }
 
 static void print_eta(const struct copy_progress *p)
@@ -304,8 +354,12 @@ static void copy_drive(const struct args *a, struct copy_result *res, struct err
 	struct err untold = ERR_INIT;
 	int r = -1;
 
-	if (source_open(a->uri, &a->source, &src, err) < 0)
+	if (source_open(a->uri, &a->source, &src, err) < 0) {
+		/* There is no job document here that could be wrong. */
+		if (err->code == ERR_CFG_INVALID || err->code == ERR_CFG_MISSING)
+			err->code = ERR_USAGE;
 		return;
+	}
 	if (sink_open(a->target, source_get_info(src)->size, &dst, err) == 0)
 		r = copy_run(src, dst, &a->copy, &control, res, err);
 	/* A source that cannot be told lets its file systems go by itself after a while. */
@@ -324,15 +378,19 @@ int cmd_copy(int argc, char **argv)
 	struct args a = { .source = { .compress = true } };
 	struct copy_result res = { .bytes_total = 0 };
 	struct err err = ERR_INIT;
-	int r = parse_args(argc, argv, &a);
+	int r;
 
+	/* Whoever reads JSON gets it in any case. */
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		a.json |= !strcmp(argv[i], "--json");
+	r = parse_args(argc, argv, &a, &err);
 	if (r > 0) {
 		fputs(usage_text, stdout);
 		return 0;
 	}
 	if (r < 0) {
-		fputs("usage: worker copy [options] SOURCE TARGET; see worker copy --help\n", stderr);
-		return err_exit_status(ERR_USAGE);
+		print_result(&a, &res, &err);
+		return err_exit_status(err.code);
 	}
 	a.terminal = isatty(STDERR_FILENO);
 	if (a.progress) {

@@ -49,6 +49,10 @@ struct block_dev {
 };
 int block_open(const char *path, unsigned flags, struct block_dev *ret, struct err *err);
 void block_close(struct block_dev *d);
+/* Names what the bytes behind a descriptor are: the same for a file under its several names and for
+ * loop devices over it. "" when that cannot be told. */
+#define BLOCK_IDENTITY 48
+void block_identity(int fd, char ret[BLOCK_IDENTITY]);
 /* Reads the partition table anew (BLKRRPART); retried for 5 s while udev or a probe has it open.
  * DISK_BUSY when a partition is in use. Nothing for files. */
 int block_reread_table(const char *path, struct err *err);

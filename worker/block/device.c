@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -89,6 +90,25 @@ void block_close(struct block_dev *d)
 	if (d->fd >= 0)
 		close(d->fd);
 	d->fd = -1;
+}
+
+void block_identity(int fd, char ret[BLOCK_IDENTITY])
+{
+	struct loop_info64 loop;
+	struct stat st;
+
+	*ret = '\0';
+	if (fstat(fd, &st) < 0)
+		return;
+	/* Both device numbers are in the form of stat(2). */
+	if (S_ISREG(st.st_mode))
+		snprintf(ret, BLOCK_IDENTITY, "file %llx %llu", (unsigned long long)st.st_dev,
+			(unsigned long long)st.st_ino);
+	else if (S_ISBLK(st.st_mode) && !ioctl(fd, LOOP_GET_STATUS64, &loop))
+		snprintf(ret, BLOCK_IDENTITY, "file %llx %llu", (unsigned long long)loop.lo_device,
+			(unsigned long long)loop.lo_inode);
+	else if (S_ISBLK(st.st_mode))
+		snprintf(ret, BLOCK_IDENTITY, "device %llx", (unsigned long long)st.st_rdev);
 }
 
 int block_reread_table(const char *path, struct err *err)

@@ -214,6 +214,8 @@ void copy_journal_fill(const struct copy_job *job, const uint8_t *units, uint8_t
 bool copy_journal_fits(const struct copy_job *job, const uint8_t *journal);
 /* the local file; units are copy_journal_bytes here */
 int copy_journal_load(struct copy_job *job, uint8_t *units, size_t *ret_bytes, struct err *err);
+/* Whether it can be kept, before the target is touched. */
+int copy_journal_check(const struct copy_job *job, struct err *err);
 int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err);
 
 /* apply.c: what came back goes to the sink; -1 fails the job */

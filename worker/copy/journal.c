@@ -4,6 +4,7 @@
  * "TWJRNL2\n", size of the drive u64, bytes of the rest u32, XXH3-128 of the source's name and
  * generation and of the rest (16 bytes), bitmap, mark of the target. Another drive, or a damaged file, is no journal.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,18 @@ int copy_journal_load(struct copy_job *job, uint8_t *units, size_t *ret_bytes, s
 	memcpy(units, text + HEADER, copy_journal_bytes(job));
 	*ret_bytes = copy_journal_bytes(job);
 	return 0;
+}
+
+int copy_journal_check(const struct copy_job *job, struct err *err)
+{
+	const char *path = job->opt->journal, *slash = path ? strrchr(path, '/') : NULL;
+	char dir[4096] = ".";
+
+	if (slash && (size_t)snprintf(dir, sizeof(dir), "%.*s", slash > path ? (int)(slash - path) : 1,
+		path) >= sizeof(dir))
+		return err_set(err, ERR_USAGE, "journal: name too long");
+	return !path || !access(dir, W_OK) ? 0 :
+		err_sys(err, ERR_USAGE, "keep a journal in %s", dir);
 }
 
 int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err)

@@ -390,6 +390,8 @@ static int init(struct copy_job *job, struct err *err)
 		return err_set(err, ERR_DISK_SMALL,
 			"%s has %" PRIu64 " bytes, the source %" PRIu64, sink_name(job->dst),
 			sink_get_info(job->dst)->size, si->size);
+	if (*si->identity && !strcmp(si->identity, sink_get_info(job->dst)->identity))
+		return err_set(err, ERR_DISK_BUSY, "%s is the source itself", sink_name(job->dst));
 	job->size = si->size;
 	job->sector = si->sector;
 	job->head = si->size < COPY_HEAD ? si->size : COPY_HEAD;
@@ -409,6 +411,8 @@ static int init(struct copy_job *job, struct err *err)
 		if (!job->slots[i].scratch)
 			return err_set(err, ERR_NOMEM, "start the copy: out of memory");
 	}
+	if (copy_journal_check(job, err) < 0)
+		return -1;
 	job->root = copy_root_new(job->size);
 	if (job->opt->bad_ranges) {
 		job->bad_file = fopen(job->opt->bad_ranges, "we");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "block/block.h"
 #include "sink/sink-internal.h"
 
 #define BLOCK 4096 /* of most file systems; only a hint for rounding */
@@ -49,9 +50,9 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 		return err_set(err, ERR_NOMEM, "open %s: out of memory", target);
 	pthread_mutex_init(&f->writing, NULL);
 	f->fd = open(target, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+	if ((f->fd < 0 || fstat(f->fd, &st) < 0) && errno != EISDIR)
 		return err_sys(err, err_disk_code(errno), "open %s", target);
-	if (!S_ISREG(st.st_mode))
+	if (f->fd < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_DISK_NOT_FOUND,
 			"%s is neither a block device nor a file", target);
 	/* A file without any data is one hole; a file system that cannot tell says "data". */
@@ -59,6 +60,7 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 		(lseek(f->fd, 0, SEEK_DATA) < 0 && errno == ENXIO);
 	k->info.size = (uint64_t)st.st_size;
 	k->info.align = BLOCK;
+	block_identity(f->fd, k->info.identity);
 	f->zeroer = (struct sink_zeroer){ .ways = ways, .granule = BLOCK, .fd = f->fd };
 	if (k->info.size >= size)
 		return 0;

@@ -36,6 +36,7 @@ static int file_open(struct source *s, const struct source_uri *uri, struct err 
 	s->info.sector = d->sector;
 	s->info.max_channels = 4;
 	s->info.extents = !d->device;
+	block_identity(d->fd, s->info.identity);
 	return 0;
 }
 

@@ -70,6 +70,17 @@ static int check_info(struct source *s, struct err *err)
 	return 0;
 }
 
+/* Who asks for what only another transport has would believe that it was done. */
+static int check_tracker(const struct source *s, struct err *err)
+{
+	if (s->opt.bitmap && s->ops != &source_nbd_ops)
+		return err_set(err, ERR_USAGE, "source: only NBD servers have dirty bitmaps");
+	if (s->opt.since && s->ops != &source_drive_ops)
+		return err_set(err, ERR_USAGE,
+			"source: only source-server (tws://, tw://) knows what changed since a state");
+	return 0;
+}
+
 int source_open(const char *uri, const struct source_options *opt, struct source **ret,
 	struct err *err)
 {
@@ -88,7 +99,7 @@ int source_open(const char *uri, const struct source_options *opt, struct source
 		err_set(err, ERR_USAGE, "source: unknown scheme \"%.32s\"", u->scheme);
 		goto out;
 	}
-	if (s->ops->open(s, u, err) < 0 || check_info(s, err) < 0)
+	if (check_tracker(s, err) < 0 || s->ops->open(s, u, err) < 0 || check_info(s, err) < 0)
 		goto out;
 	log_debug("%s: %" PRIu64 " bytes, sector %" PRIu32 ", %u channels", s->name,
 		s->info.size, s->info.sector, s->info.max_channels);

@@ -65,6 +65,7 @@ struct source_info {
 	bool limits;                /* source_limit is kept by the server: nobody else need do so */
 	bool rotational;
 	char serial[64], model[64], generation[40], consistency[16]; /* "" = unknown */
+	char identity[48];          /* block_identity of what is on this machine, else "" */
 };
 
 struct source_options {

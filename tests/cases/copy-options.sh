@@ -72,6 +72,8 @@ for target in "$work" /dev/null "$work/fifo"; do
 	wrong DISK_NOT_FOUND 5 "$target is neither a block device nor a file" "file:$src" "$target"
 done
 wrong DISK_NOT_FOUND 5 "No such file" "file:$src" "$work/none/dst"
+wrong DISK_NOT_FOUND 5 "No such file" "file:$src" /dev/no-such-disk
+[ ! -e /dev/no-such-disk ] || { rm /dev/no-such-disk; fail "a file was made among the devices"; }
 ln "$src" "$work/hard"
 ln -s "$src" "$work/soft"
 for target in "$src" "$work/hard" "$work/soft" "file:$src"; do

@@ -40,6 +40,12 @@ static const struct sink_zero_way ways[] = {
 	{ NULL, NULL },
 };
 
+/* A disk that is not there, or misspelt: a file in its place would fill the memory. */
+static bool in_dev(const char *target)
+{
+	return !strncmp(target, "/dev/", 5) && strncmp(target, "/dev/shm/", 9);
+}
+
 static int file_open(struct sink *k, const char *target, uint64_t size, struct err *err)
 {
 	struct file *f = calloc(1, sizeof(*f));
@@ -49,7 +55,7 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 	if (!f)
 		return err_set(err, ERR_NOMEM, "open %s: out of memory", target);
 	pthread_mutex_init(&f->writing, NULL);
-	f->fd = open(target, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	f->fd = open(target, O_RDWR | O_CLOEXEC | O_NOCTTY | (in_dev(target) ? 0 : O_CREAT), 0600);
 	if ((f->fd < 0 || fstat(f->fd, &st) < 0) && errno != EISDIR)
 		return err_sys(err, err_disk_code(errno), "open %s", target);
 	if (f->fd < 0 || !S_ISREG(st.st_mode))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """make bench: every row, its sides in turns, the median of BENCH_RUNS; see rows.py.
 
-Prints a table and writes it to build/bench/table.md, and every single run to build/bench/*.json.
-Never fails on a time; a copy that is not equal, or a side of ours that fails, fails it.
+Prints a table and writes it to build/bench/table.md, and every single run to build/bench/*.json,
+after each row, so that a run that is broken off leaves what it had. Never fails on a time; a copy
+that is not equal, or a side of ours that fails, fails it, after all rows. From BENCH_MINUTES on, rows
+are run once each.
 """
 import contextlib
 import json
@@ -19,6 +21,7 @@ from lab import Failure, Lab, OUT
 from rows import ROWS
 
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
+MINUTES = float(os.environ.get("BENCH_MINUTES", "15"))
 CHANGED_BYTES = lab_module.CHANGED * lab_module.BLOCK
 MEMORY, CPU_SHARE = 96 << 20, 100000
 
@@ -101,14 +104,17 @@ def one_run(lab, r, side):
     return use
 
 
-def run_row(lab, r):
+def run_row(lab, r, hurry):
     runs = {side["name"]: [] for side in r["sides"]}
-    failures = []
-    for _ in range(min(RUNS, r.get("runs", RUNS))):
+    failures, failed = [], set()
+    for i in range(min(RUNS, r.get("runs", RUNS))):
         for side in r["sides"]:
+            if side["name"] in failed or (i and time.monotonic() > hurry):
+                continue
             try:
                 runs[side["name"]].append(one_run(lab, r, side))
-            except (Failure, OSError, ValueError, subprocess.SubprocessError) as e:
+            except (Failure, OSError, LookupError, ValueError, subprocess.SubprocessError) as e:
+                failed.add(side["name"])
                 failures.append(f"row {r['row']}, {side['name']}: {e}")
                 print(f"FAILED {failures[-1]}", flush=True)
     return {**{k: r.get(k) for k in ("row", "title", "aim")}, "runs": runs,
@@ -118,6 +124,8 @@ def run_row(lab, r):
 def medians(uses):
     m = {k: statistics.median(u[k] for u in uses)
          for k in ("wall", "cpu", "client_cpu", "wire", "rss_kib", "load")}
+    m["server_rss_kib"] = max(u.get("server_rss_kib", 0) for u in uses)
+    m["runs"] = len(uses)
     m["status"] = max(u["status"] for u in uses)
     for u in uses:
         if "share_again" in u:
@@ -148,14 +156,18 @@ def judge(r, ours, peers):
     if "rss_aim" in r:
         mib = ours["rss_kib"] / 1024
         checks.append((f"RSS {mib:.0f} of {r['rss_aim']} MiB", mib <= r["rss_aim"]))
+    if "server_rss_aim" in r:
+        mib = ours["server_rss_kib"] / 1024
+        checks.append((f"server's {mib:.0f} of {r['server_rss_aim']:.0f} MiB",
+                       mib <= r["server_rss_aim"]))
     if r["row"] == "10":
         checks.append(("completes, equal", not ours["status"]))
     return "; ".join(text + (" met" if ok else " MISSED") for text, ok in checks)
 
 
 def table(results):
-    lines = ["| row | work | side | wall s | ours/it | CPU s, both ends | wire MiB | RSS MiB "
-             "| aim |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| row | work | side | runs | wall s | ours/it | CPU s, both ends | wire MiB | RSS MiB "
+             "| aim |", "|---|---|---|---|---|---|---|---|---|---|"]
     for r, result in results:
         m = result["medians"]
         peers = {n: u for n, u in m.items() if n != "ours"}
@@ -169,11 +181,11 @@ def table(results):
             elif name != "ours" and "share_again" in u:
                 verdict = f"again {u['share_again']:.2f}"
             lines.append(
-                f"| {r['row']} | {r['title']} | {name} | {u['wall']:.2f} | {ratio} "
+                f"| {r['row']} | {r['title']} | {name} | {u['runs']} | {u['wall']:.2f} | {ratio} "
                 f"| {u['cpu']:.2f} | {u['wire'] / (1 << 20):.1f} "
                 f"| {u['rss_kib'] / 1024:.0f} | {verdict} |")
         for text in result["failures"]:
-            lines.append(f"| {r['row']} | {r['title']} | | | | | | | FAILED: {' '.join(text.split())[:150]} |")
+            lines.append(f"| {r['row']} | {r['title']} | | | | | | | | FAILED: {' '.join(text.split())[:150]} |")
     return "\n".join(lines)
 
 
@@ -204,7 +216,7 @@ def report(results, here):
     with open(os.path.join(OUT, "table.md"), "w", encoding="utf-8") as f:
         f.write(text + "\n")
     write_json("machine.json", here)
-    print(text)
+    return text
 
 
 def main():
@@ -215,18 +227,21 @@ def main():
         sys.exit(f"bench: no row {' '.join(sorted(unknown))}")
     os.makedirs(OUT, exist_ok=True)
     here = machine()
+    hurry = time.monotonic() + MINUTES * 60
     results = []
     lab = Lab()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
     try:
         lab.images()
         here["data_bytes"] = lab.data_bytes()
         for r in ROWS:
             if r["row"] in wanted:
-                results.append((r, run_row(lab, r)))
+                results.append((r, run_row(lab, r, hurry)))
                 write_json(f"row-{r['row']}.json", {"machine": here, **results[-1][1]})
+                report(results, here)
     finally:
         lab.close()
-        report(results, here)
+        print(report(results, here))
     sys.exit(1 if any(result["failures"] for _, result in results) else 0)
 
 

@@ -67,6 +67,12 @@ def row(number, title, sides, aim, fresh=SIZE, equal="src", **more):
             "equal": equal, **more}
 
 
+def server_mib(connections):
+    """What source-server may have: itself, and so much for each connection (see serve/conn.c: what
+    came in, what was read, the reply; TLS)."""
+    return 4 + 3.5 * connections
+
+
 SPARSE = nbdkit(NBDKIT, "sparse-random", "size=1T", "percent=0")
 SLOW = nbdkit(NBDKIT, "--filter=delay", "pattern", "size=512M", "rdelay=50ms")
 FAULTY = nbdkit(NBDKIT, "--filter=error", "pattern", "size=512M", "error-pread-rate=1%")
@@ -93,6 +99,10 @@ ROWS = [
          "client": ["nbdcopy", "--flush", SECURE_URI, "{dst}"]}], 0.5),
     row("4t", "full, drive protocol, TLS-PSK, LZ4", [
         ours(worker(TWS_URI, "{dst}"), drive_server("src")),
+        {"name": "nbdcopy", "server": SECURE,
+         "client": ["nbdcopy", "--flush", SECURE_URI, "{dst}"]}], 0.5),
+    row("4u", "full, drive protocol, TLS-PSK, no LZ4", [
+        ours(worker("--no-compress", TWS_URI, "{dst}"), drive_server("src")),
         {"name": "nbdcopy", "server": SECURE,
          "client": ["nbdcopy", "--flush", SECURE_URI, "{dst}"]}], 0.5),
     row("5", "full, LZ4 on the wire", [
@@ -146,4 +156,13 @@ ROWS = [
     row("12c", "row 6 in 96 MiB, one CPU, disk", [
         ours(worker("--delta", TWS_URI, "{dst}"), drive_server("changed")), RSYNC],
         None, fresh="base", equal="changed", budget=True, rss_aim=48),
+    row("13", "memory: TLS-PSK, LZ4, 8 connections", [
+        ours(worker("--connections", "8", TWS_URI, "{dst}"), drive_server("src"))],
+        None, runs=1, rss_aim=48, server_rss_aim=server_mib(8)),
+    row("13d", "memory: the same, delta", [
+        ours(worker("--connections", "8", "--delta", TWS_URI, "{dst}"), drive_server("changed"))],
+        None, fresh="base", equal="changed", runs=1, rss_aim=48, server_rss_aim=server_mib(8)),
+    row("13n", "memory: NBD, TLS-PSK, 8 connections", [
+        ours(worker("--connections", "8", SECURE_URI, "{dst}"), SECURE)],
+        None, runs=1, rss_aim=48),
 ]

@@ -110,6 +110,25 @@ static int build_initrd(struct guest *g, const struct guest_kernel *k, struct er
 	return fs_copy(&g->root, k->made, k->initrd, true, NULL, err);
 }
 
+/* A package that cannot be removed is no reason to give up the guest: what the attempt changed goes
+ * back, and its services are switched off. */
+static int purge(struct guest *g, const struct guest_op *op, struct err *err)
+{
+	int tool = op->index; /* more steps may move the plan */
+	size_t mark;
+
+	if (guest_journal_mark(g, &mark, err) < 0)
+		return -1;
+	if (g->facts.family->save(g, op->from, err) == 0 &&
+		g->facts.family->purge(g, op->from, err) == 0)
+		return 0;
+	if (err->code != ERR_PREP_TOOLS)
+		return -1;
+	guest_report_warn(g, "%s: the packages stay, their services are switched off", err->text);
+	err_clear(err);
+	return guest_journal_back_to(g, mark, err) < 0 ? -1 : guest_tool_stays(g, tool, err);
+}
+
 static int apply_one(struct guest *g, const struct guest_op *op, struct err *err)
 {
 	if (g->opt->cancel && *g->opt->cancel)
@@ -123,8 +142,7 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 	case OP_REMOVE:
 		return write_file(g, op, err);
 	case OP_PURGE:
-		return g->facts.family->save(g, op->from, err) < 0 ? -1 :
-			g->facts.family->purge(g, op->from, err);
+		return purge(g, op, err);
 	case OP_INITRD:
 		return build_initrd(g, &g->facts.kernels[op->index], err);
 	case OP_SUPPLEMENT:

@@ -323,6 +323,14 @@ int guest_plan_tools(struct guest *g, struct err *err);
 bool guest_tool_mount(const char *spec, const char *type);
 /* What is left of the tools that the plan took out goes to the report; returns how many files. */
 int guest_tools_left(struct guest *g, struct err *err);
+/* Switches off a tool that could not be removed: more steps at the end of the plan. */
+int guest_tool_stays(struct guest *g, int tool, struct err *err);
+/* tools-mask.c: services of a tool, units divided by blanks; why NULL: they are only looked for. */
+struct guest_services {
+	int there, on;
+};
+int guest_services_off(struct guest *g, const char *tool, const char *units, const char *why,
+	struct guest_services *ret, struct err *err);
 /* tools-files.c: patterns are separated by blanks; a folder means all in it. */
 int guest_tool_files(struct guest *g, const char *tool, const char *patterns, bool plan,
 	int *ret_n, struct err *err);
@@ -379,6 +387,9 @@ int guest_journal_open(struct guest *g, struct err *err);
 int guest_journal_save(struct guest *g, const char *path, struct err *err);
 /* A tool made this path: undo removes it. */
 int guest_journal_note_added(struct guest *g, const char *path, struct err *err);
+/* All that was saved behind a mark goes back to what it was; the entries stay. */
+int guest_journal_mark(struct guest *g, size_t *ret, struct err *err);
+int guest_journal_back_to(struct guest *g, size_t mark, struct err *err);
 int guest_journal_end(struct guest *g, const char *what, struct err *err);
 struct guest_journal_entry {
 	const char *path;

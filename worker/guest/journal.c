@@ -448,3 +448,21 @@ int guest_journal_rollback(struct guest *g, const char *dir, struct err *err)
 	fs_remove(&g->root, GUEST_STATE_DIR, &(struct err)ERR_INIT);
 	return 0;
 }
+
+int guest_journal_mark(struct guest *g, size_t *ret, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	*ret = 0;
+	return journal_text(g, g->journal.dir, &text, ret, err) < 0 ? -1 : 0;
+}
+
+int guest_journal_back_to(struct guest *g, size_t mark, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+
+	if (journal_text(g, g->journal.dir, &text, &len, err) < 0)
+		return -1;
+	return mark >= len ? 0 : play_back(g, g->journal.dir, text + mark, len - mark, err);
+}

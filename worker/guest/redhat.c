@@ -113,10 +113,11 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 	}
 	if (guest_contain(g, &run, &status, err) < 0)
 		return -1;
-	/* Tools that stay do no harm to a boot; the operator is told. */
+	for (int i = 2; status && i < n; i++)
+		if (installed(g, argv[i]))
+			return err_set(err, ERR_PREP_TOOLS, "rpm -e %s ended with status %d", packages, status);
 	if (status)
-		guest_report_warn(g, "rpm -e %s ended with status %d; the tools are still there",
-			packages, status);
+		guest_report_warn(g, "rpm -e ended with status %d; the packages are gone", status);
 	return 0;
 }
 

@@ -104,50 +104,35 @@ void guest_find_tools(struct guest *g)
 	}
 }
 
-static bool unit_exists(const struct guest *g, const char *unit)
-{
-	static const char *const dirs[] = {
-		"/lib/systemd/system", "/usr/lib/systemd/system", "/etc/systemd/system",
-	};
-	char path[256];
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dirs[i], unit);
-		if (fs_is_file(&g->root, path))
-			return true;
-	}
-	return false;
-}
-
-/* systemd starts nothing that is a link to /dev/null. */
+/* What has to stay is switched off. */
 static int mask(struct guest *g, size_t tool, const char *why, struct err *err)
 {
-	int n = 0;
+	struct guest_services found;
 
-	if (strcmp(g->facts.init, "systemd")) {
-		guest_report_skip(g, "tools", "%s: %s, and there is no systemd to mask it in",
-			tools[tool].name, why);
-		return 0;
-	}
-	for (const char *p = tools[tool].services; *p; p += strspn(p, " ")) {
-		size_t len = strcspn(p, " ");
-		char unit[64], path[128], target[64];
-
-		snprintf(unit, sizeof(unit), "%.*s", (int)len, p);
-		snprintf(path, sizeof(path), "/etc/systemd/system/%s", unit);
-		p += len;
-		if (!unit_exists(g, unit) ||
-			(!fs_readlink(&g->root, path, target, sizeof(target)) &&
-			!strcmp(target, "/dev/null")))
-			continue;
-		if (!guest_op_add(g, OP_LINK, path, "/dev/null", "%s: %s, so it is switched off",
-			tools[tool].name, why))
-			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
-		n++;
-	}
-	if (!n)
+	if (guest_services_off(g, tools[tool].name, tools[tool].services, why, &found, err) < 0)
+		return -1;
+	if (!found.on)
 		guest_report_skip(g, "tools", "%s: %s; nothing of it starts", tools[tool].name, why);
 	return 0;
+}
+
+int guest_tool_stays(struct guest *g, int tool, struct err *err)
+{
+	g->facts.taken_out &= ~(1u << tool);
+	return mask(g, (size_t)tool, "its removal failed", err);
+}
+
+/* An earlier preparation could not remove it, and switched it off. */
+static int was_masked(struct guest *g, size_t tool, struct err *err)
+{
+	struct guest_services found;
+	char dir[128];
+	bool complete;
+
+	if (guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0 ||
+		guest_services_off(g, tools[tool].name, tools[tool].services, NULL, &found, err) < 0)
+		return -1;
+	return *dir && complete && found.there && !found.on;
 }
 
 /* Without a package: its files go. */
@@ -181,6 +166,8 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 	CLEANUP_STRBUF struct strbuf users = STRBUF_INIT;
 	const struct guest_family *f = g->facts.family;
 	char packages[512], why[256];
+	struct guest_op *op;
+	int masked;
 
 	find_packages(g, i, packages, sizeof(packages));
 	if (tools[i].harmless) {
@@ -203,8 +190,15 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 	}
 	if (!f->purge)
 		return mask(g, i, "this package manager is not run by the worker", err);
-	if (!guest_op_add(g, OP_PURGE, NULL, packages, "%s has no use on KVM", tools[i].name))
+	masked = was_masked(g, i, err);
+	if (masked > 0)
+		guest_report_skip(g, "tools", "%s was switched off by an earlier preparation", tools[i].name);
+	if (masked)
+		return masked < 0 ? -1 : 0;
+	op = guest_op_add(g, OP_PURGE, NULL, packages, "%s has no use on KVM", tools[i].name);
+	if (!op)
 		return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+	op->index = (int)i;
 	g->facts.taken_out |= 1u << i;
 	return 0;
 }

@@ -7,6 +7,7 @@
 . "$(dirname "$0")/prepare-lib.bash"
 requires python3 cpio
 
+without=()
 esp_uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0002
 
 # unified ROOT DRIVER...: the guest, its only kernel in an image with these drivers
@@ -23,6 +24,9 @@ unified()
 		>"$work/tree/etc/fstab"
 	echo 'timeout 3' >"$work/esp/loader/loader.conf"
 	echo loader >"$work/esp/EFI/BOOT/BOOTX64.EFI"
+	for name in "${without[@]}"; do
+		rm -r "$work/esp/$name"
+	done
 	for name; do
 		echo x >"$work/initrd/lib/modules/$kernel/kernel/drivers/$name.ko"
 	done
@@ -49,13 +53,37 @@ is '.verdict != "does-not-boot" and ([.plan[] | select(.step == "initramfs")] ==
 
 unified "UUID=$uuid" vmw_pvscsi
 inspect
-is '.verdict == "does-not-boot" and any(.because[]; test("debian-1.efi lacks virtio_blk, and unified"))'
+is '.verdict == "does-not-boot" and any(.because[]; test("debian-1.efi lacks virtio_blk, and unified.*: on the source put virtio_pci virtio_blk .* into /etc/initramfs-tools/modules and run update-initramfs -u -k 6.1.0-42-amd64 and kernel-install .*copy again$"))'
 sha256sum "$work/disk" >"$work/before.sum"
 prepare
 [ "$status" = 7 ] || fail "exit status $status, not 7"
-is '.error.code == "PREP_UNSUPPORTED" and .changes == []'
+is '.error.code == "PREP_UNSUPPORTED" and .changes == [] and (.error.text | test("on the source put .*kernel-install add"))'
 sha256sum --quiet -c "$work/before.sum" || fail "a guest without hope was written to"
 
 unified /dev/sda2 "${all[@]}"
 inspect
-is '.verdict == "does-not-boot" and any(.because[]; test("names its root /dev/sda2"))'
+is '.verdict == "does-not-boot" and any(.because[]; test("names its root /dev/sda2.*write root=UUID=.* into /etc/kernel/cmdline"))'
+
+# No file of a loader: firmware starts the image itself, or systemd-boot does without loader.conf. The
+# firmware of the target has no entry for it, so it gets a fallback; the newest image is that.
+without=(loader EFI/BOOT)
+unified "UUID=$uuid" "${all[@]}"
+inspect --nic "$nic"
+is '.facts.loader.kind == "unified" and .verdict == "boots-after-preparation"'
+offset=1048576
+prepare
+[ "$status" = 0 ] || fail "no loader: exit status $status, $(jq -c .error "$work/report.json")"
+is '.verdict == "boots" and any(.plan[]; .from == "/boot/efi/EFI/Linux/debian-1.efi" and
+	.path == "/boot/efi/EFI/BOOT/BOOTX64.EFI")'
+debugfs -R "dump /EFI/BOOT/BOOTX64.EFI $work/fallback" "$work/disk?offset=$offset" 2>"$work/debugfs.log"
+cmp "$work/fallback" "$work/esp/EFI/Linux/debian-1.efi" || fail "the fallback is another image"
+prepare
+is '.plan == [] and .changes == []'
+unified "UUID=$uuid" vmw_pvscsi
+inspect
+is '.verdict == "does-not-boot" and any(.because[]; test("debian-1.efi lacks virtio_blk"))'
+without=(loader)
+unified "UUID=$uuid" "${all[@]}"
+debugfs -w -R 'mkdir /EFI/systemd' "$work/disk?offset=$offset" >"$work/debugfs.log" 2>&1
+inspect --nic "$nic"
+is '.facts.loader.kind == "systemd-boot" and .verdict != "does-not-boot"'

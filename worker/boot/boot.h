@@ -67,6 +67,7 @@ int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *c
 /* detect.c */
 enum boot_kind {
 	BOOT_NONE, BOOT_GRUB2, BOOT_GRUB1, BOOT_SYSTEMD_BOOT, BOOT_EXTLINUX,
+	BOOT_UNIFIED, /* none but the firmware: kernel, initramfs and command line are one file */
 };
 const char *boot_kind_name(enum boot_kind k);
 struct boot_config {

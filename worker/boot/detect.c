@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 
@@ -26,7 +27,8 @@ static const struct {
 
 const char *boot_kind_name(enum boot_kind k)
 {
-	static const char *const names[] = { "none", "grub2", "grub1", "systemd-boot", "extlinux" };
+	static const char *const names[] = { "none", "grub2", "grub1", "systemd-boot", "extlinux",
+		"unified" };
 
 	return names[k];
 }
@@ -84,6 +86,38 @@ static int find_on_esp(const struct fs_root *r, struct boot_config *c, struct er
 	return *c->esp && fs_list(r, dir, look_vendor, &k, err) < 0 ? -1 : 0;
 }
 
+static int look_unified(void *ctx, const char *name, const struct stat *st)
+{
+	size_t n = strlen(name);
+
+	(void)ctx;
+	return S_ISREG(st->st_mode) && n > 4 && !strcasecmp(name + n - 4, ".efi");
+}
+
+/* systemd-boot needs no loader.conf, and firmware that starts a unified image no loader. */
+static int find_without_files(const struct fs_root *r, struct boot_config *c, struct err *err)
+{
+	char entries[80], systemd[80], linux_dir[80];
+	int got;
+
+	snprintf(entries, sizeof(entries), "%s/loader/entries", c->esp);
+	snprintf(systemd, sizeof(systemd), "%s/EFI/systemd", c->esp);
+	snprintf(linux_dir, sizeof(linux_dir), "%s/EFI/Linux", c->esp);
+	if (!*c->esp)
+		return 0;
+	if (fs_is_dir(r, entries) || fs_is_dir(r, systemd)) {
+		c->kind = BOOT_SYSTEMD_BOOT;
+		snprintf(c->path, sizeof(c->path), "%s/loader/loader.conf", c->esp);
+		return 0;
+	}
+	got = fs_list(r, linux_dir, look_unified, NULL, err);
+	if (got == 1) {
+		c->kind = BOOT_UNIFIED;
+		snprintf(c->path, sizeof(c->path), "%s", linux_dir);
+	}
+	return got < 0 ? -1 : 0;
+}
+
 int boot_detect(const struct fs_root *r, struct boot_config *ret, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -98,7 +132,8 @@ int boot_detect(const struct fs_root *r, struct boot_config *ret, struct err *er
 		if (fs_real(r, places[i].path, ret->path, sizeof(ret->path), err) < 0)
 			return -1;
 	}
-	if (!ret->kind && find_on_esp(r, ret, err) < 0)
+	if ((!ret->kind && find_on_esp(r, ret, err) < 0) ||
+		(!ret->kind && find_without_files(r, ret, err) < 0))
 		return -1;
 	if (ret->kind == BOOT_SYSTEMD_BOOT) {
 		ret->bls = true;
@@ -221,7 +256,7 @@ int boot_entries(const struct fs_root *r, const struct boot_config *c, boot_entr
 		if (result && result != 1)
 			return result;
 	}
-	if (!c->kind || c->kind == BOOT_SYSTEMD_BOOT)
+	if (!c->kind || c->kind == BOOT_SYSTEMD_BOOT || c->kind == BOOT_UNIFIED)
 		return 0;
 	if (fs_read(r, c->path, BOOT_TEXT_MAX, &text, &len, err) < 0)
 		return -1;

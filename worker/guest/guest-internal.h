@@ -282,6 +282,8 @@ int guest_list_kernels(struct guest *g, struct err *err);
 bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size);
 /* unified.c: the same of images on the ESP that are kernel and initramfs in one */
 int guest_list_unified(struct guest *g, struct err *err);
+/* What an operator does on the source so that the image gets virtio drivers. */
+void guest_unified_advice(const struct guest *g, const struct guest_kernel *k, char *ret, size_t size);
 
 /* facts.c */
 int guest_inspect(struct guest *g, struct err *err);

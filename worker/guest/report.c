@@ -62,7 +62,7 @@ void guest_report_warn(struct guest *g, const char *fmt, ...)
 
 void guest_report_because(struct guest *g, const char *fmt, ...)
 {
-	char s[512];
+	char s[1024];
 	va_list ap;
 
 	va_start(ap, fmt);

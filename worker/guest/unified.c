@@ -84,6 +84,30 @@ static int look(void *ctx, const char *name, const struct stat *st)
 	return 0;
 }
 
+/* A unified image is built by the guest's tools where it runs, and often signed there. */
+void guest_unified_advice(const struct guest *g, const struct guest_kernel *k, char *ret, size_t size)
+{
+	char drivers[160];
+	size_t n;
+
+	guest_driver_list(DRIVERS_INITRD & ~k->builtin, " ", drivers, sizeof(drivers));
+	n = strlen(drivers);
+	if (n && drivers[n - 1] == ' ')
+		drivers[n - 1] = '\0';
+	if (fs_is_file(&g->root, "/usr/bin/dracut") || fs_is_file(&g->root, "/usr/sbin/dracut"))
+		snprintf(ret, size, "run dracut --uefi --force --add-drivers \"%s\" --kver %s %s", drivers,
+			k->version, k->image);
+	else if (fs_is_file(&g->root, "/usr/bin/mkinitcpio"))
+		snprintf(ret, size, "put %s into MODULES of /etc/mkinitcpio.conf and run mkinitcpio -P",
+			drivers);
+	else if (fs_is_file(&g->root, "/usr/sbin/update-initramfs"))
+		snprintf(ret, size, "put %s into /etc/initramfs-tools/modules and run update-initramfs -u -k %s "
+			"and kernel-install add %s /boot/vmlinuz-%s", drivers, k->version, k->version,
+			k->version);
+	else
+		snprintf(ret, size, "build the image anew with %s in its initramfs", drivers);
+}
+
 int guest_list_unified(struct guest *g, struct err *err)
 {
 	char dir[128];

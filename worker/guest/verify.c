@@ -67,11 +67,30 @@ static bool fixed_root(struct guest *g, const struct guest_kernel *k)
 	return k->unified && *k->root && guest_stable_name(g, k->root, stable, sizeof(stable));
 }
 
+/* Why a unified image does not start, and what is to be done. */
+static void unified_reason(struct guest *g, const struct guest_kernel *k, unsigned missing, char *ret,
+	size_t size)
+{
+	char advice[512], stable[256];
+
+	if (!missing && guest_stable_name(g, k->root, stable, sizeof(stable))) {
+		snprintf(ret, size, "the command line in %s names its root %s, which depends on the disk "
+			"controller, and the image is not edited: on the source write root=%s into "
+			"/etc/kernel/cmdline, have the image built anew, and copy again", k->image, k->root,
+			stable);
+		return;
+	}
+	guest_unified_advice(g, k, advice, sizeof(advice));
+	snprintf(ret, size, "%s lacks %s, and unified kernel images are not edited: on the source %s, and "
+		"copy again", k->image, missing & 1u << DRIVER_VIRTIO_BLK ? "virtio_blk" : "virtio_pci",
+		advice);
+}
+
 static void judge_kernels(struct judging *j)
 {
 	struct guest *g = j->g;
 	int good = 0, bootable = 0;
-	char text[512], last[512] = "";
+	char text[1024], last[1024] = "";
 
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[i];
@@ -86,13 +105,8 @@ static void judge_kernels(struct judging *j)
 			good++;
 			continue;
 		}
-		if (!missing)
-			snprintf(text, sizeof(text), "the command line in %s names its root %s, which "
-				"depends on the disk controller", k->image, k->root);
-		else if (k->unified && k->initrd_read)
-			snprintf(text, sizeof(text), "%s lacks %s, and unified kernel images are not "
-				"built anew", k->image,
-				missing & 1u << DRIVER_VIRTIO_BLK ? "virtio_blk" : "virtio_pci");
+		if (!missing || (k->unified && k->initrd_read))
+			unified_reason(g, k, missing, text, sizeof(text));
 		else if (missing & ~k->modules)
 			snprintf(text, sizeof(text), "kernel %s has no virtio drivers", k->version);
 		else if (!*k->initrd)
@@ -127,7 +141,8 @@ int guest_check_firmware(const struct guest *g, struct err *err)
 int guest_check_hope(struct guest *g, struct err *err)
 {
 	int bootable = 0, able = 0, planned = 0, ready = 0;
-	const struct guest_kernel *fixed = NULL;
+	const struct guest_kernel *fixed = NULL, *sealed = NULL;
+	char text[1024];
 
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[i];
@@ -135,6 +150,8 @@ int guest_check_hope(struct guest *g, struct err *err)
 		if (!k->bootable)
 			continue;
 		bootable++;
+		if (k->unified)
+			sealed = k;
 		able += !(DRIVERS_MUST & ~k->builtin & ~k->modules);
 		if (fixed_root(g, k))
 			fixed = k;
@@ -151,9 +168,12 @@ int guest_check_hope(struct guest *g, struct err *err)
 			bootable, bootable == 1 ? "" : "s");
 	if (!g->facts.boot.kind)
 		return err_set(err, ERR_PREP_LOADER, "no boot loader configuration was found");
-	if (!ready && !planned && fixed)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds its command line with root=%s, which "
-			"depends on the disk controller", fixed->image, fixed->root);
+	if (!ready && !planned && (fixed || sealed)) {
+		const struct guest_kernel *k = fixed ? fixed : sealed;
+
+		unified_reason(g, k, fixed ? 0 : DRIVERS_MUST & ~k->builtin & ~k->packed, text, sizeof(text));
+		return err_set(err, ERR_PREP_UNSUPPORTED, "%s", text);
+	}
 	if (!ready && !planned)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "no way to put virtio drivers into the "
 			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name : "this system");

@@ -258,6 +258,8 @@ struct job_runner {
 	char phase[16];
 };
 
+void job_runner_free(struct job_runner *r); /* run.c */
+
 /* events.c: hands what happened to the log, the machine channel and the port. */
 void job_emit(struct job_runner *r, const struct job_event *e);
 void job_set_state(struct job_runner *r, enum job_state s, const char *text);

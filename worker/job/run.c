@@ -375,7 +375,7 @@ static enum job_finish live(struct job_runner *r)
 	return then;
 }
 
-static void runner_free(struct job_runner *r)
+void job_runner_free(struct job_runner *r)
 {
 	job_close_sources(r);
 	if (r->machine_fd >= 0)
@@ -416,45 +416,13 @@ int job_run(const struct job_env *env)
 		job_warn(r, "started again after: %s", env->last_crash);
 	if (job_watch_start(r, &watcher, &err) < 0) {
 		log_error("%s", err.text);
-		runner_free(r);
+		job_runner_free(r);
 		return err_exit_status(err.code);
 	}
 	then = live(r);
 	job_watch_stop(r, watcher);
 	status = err_exit_status(r->err.code);
 	job_init_send(env->init_fd, "finish %s", job_finish_name(then));
-	runner_free(r);
+	job_runner_free(r);
 	return env->image ? 0 : status;
-}
-
-int job_report_crash(const char *cause, struct err *err)
-{
-	struct job_env env = { .image = true, .init_fd = -1 };
-	struct job_runner *r = calloc(1, sizeof(*r));
-	struct job_cmdline cmdline = { .n_pins = 0 };
-	struct err none = ERR_INIT;
-	CLEANUP_FREE char *text = NULL;
-	int rc;
-
-	if (!r)
-		return err_set(err, ERR_NOMEM, "no memory for the result");
-	r->env = &env;
-	r->started_ms = clock_now_ms();
-	r->machine_fd = -1;
-	r->touched = true; /* not known here: the careful answer */
-	pthread_mutex_init(&r->lock, NULL);
-	if (job_find(&env, &r->found, &cmdline, &none) < 0)
-		log_warn("the job is not known: %s", none.text);
-	r->job = r->found.job;
-	/* init begins with this word when it had to end the worker (initramfs/init-crash.c). */
-	if (strncmp(cause, "stalled", 7) == 0)
-		err_set(&r->err, ERR_WORKER_STALL, "the worker hung repeatedly; the last time: %s",
-			cause);
-	else
-		err_set(&r->err, ERR_WORKER_CRASH, "the worker crashed repeatedly; the last time: %s",
-			cause);
-	text = job_result(r, JOB_FAILED, NULL);
-	rc = text ? job_result_keep(r, text, err) : err_set(err, ERR_NOMEM, "no memory");
-	runner_free(r);
-	return rc;
 }

@@ -6,10 +6,10 @@
 #   qemu_new DIR                 start a new command; DIR gets logs, sockets, variables
 #   qemu_machine MEMORY_MB [CPUS] [MACHINE]
 #   qemu_firmware bios|uefi [VARS]  VARS (default DIR/vars.fd) is made from OVMF's when missing
-#   qemu_medium disk|cd|kernel|pxe IMAGE NIC NETDEV [APPEND [INITRD]]
+#   qemu_medium disk|usb|cd|kernel|pxe IMAGE NIC NETDEV [APPEND [INITRD]]
 #                                what it boots from, and its network card (one call for both: PXE
 #                                boots through the card); IMAGE is build/image; the volume of
-#                                medium disk is DIR/volume.raw, made here unless it exists
+#                                media disk and usb are DIR/volume.raw, made here unless it exists
 #   qemu_disk FILE[,bus=BUS][,serial=S][,boot=N][,ro=on]
 #                                BUS: virtio-blk (default) virtio-scsi nvme sata ide pvscsi lsi usb
 #   qemu_cd FILE [BOOTINDEX]     CD drive (SATA, or IDE on machine pc)
@@ -207,6 +207,10 @@ qemu_medium()
 		qemu_volume "$image"
 		qemu_disk "$qemu_dir/volume.raw,boot=0"
 		;;
+	usb)
+		qemu_volume "$image"
+		qemu_disk "$qemu_dir/volume.raw,bus=usb,boot=0"
+		;;
 	cd)
 		qemu_cd "$image/target-worker.iso" 0
 		;;
@@ -224,7 +228,7 @@ qemu_medium()
 		first=bootindex=0
 		;;
 	*)
-		qemu_die "medium $medium: disk, cd, kernel or pxe"
+		qemu_die "medium $medium: disk, usb, cd, kernel or pxe"
 		;;
 	esac
 	qemu_nic "$nic" "$netdev" "$first"

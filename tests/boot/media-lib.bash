@@ -44,7 +44,7 @@ media_test()
 	media_job
 	qemu_machine "$memory"
 	qemu_firmware "$firmware"
-	if [ "$medium" = disk ]; then
+	if [ "$medium" = disk ] || [ "$medium" = usb ]; then
 		qemu_volume "$image"
 		scripts/set-job "$dir/volume.raw" "$dir/job.json"
 	else
@@ -59,7 +59,7 @@ media_test()
 	[ "$(tail -n 1 "$dir/events" | jq -r .state)" = OFF ] ||
 		fail "the last event is not OFF: $(tail -n 1 "$dir/events")"
 	! grep -q '"state":"FAILED"' "$dir/events" || fail "an event says FAILED"
-	if [ "$medium" = disk ]; then
+	if [ "$medium" = disk ] || [ "$medium" = usb ]; then
 		scripts/read-result "$dir/volume.raw" >"$dir/result.json"
 		[ "$(jq -r .verdict "$dir/result.json")" = success ] ||
 			fail "the result says $(jq -c '[.verdict, .err]' "$dir/result.json")"

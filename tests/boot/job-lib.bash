@@ -3,17 +3,23 @@
 # For tests/boot/job-*.sh: a source-server on this host, the worker image with a job for it, and
 # the verdict of three witnesses; after boot_controller, of the controller too.
 
-# job_source MIB: serves $dir/source.raw as sda; the machine reaches this host at 10.0.2.2.
+# job_source MIB [NAME...]: serves $dir/source.raw as sda and under more names; the machine reaches
+# this host at 10.0.2.2.
 job_source()
 {
+	local name drives=()
+
 	[ -x build/worker/source-server ] || fail "build/worker/source-server: run make worker"
+	for name in sda "${@:2}"; do
+		drives+=(--drive "$name=$dir/source.raw")
+	done
 	truncate -s "$1M" "$dir/source.raw"
 	printf 'label: dos\nstart=2048, type=83, bootable\n' | sfdisk -q "$dir/source.raw"
 	head -c $((($1 - 2) << 20)) /dev/urandom | dd of="$dir/source.raw" bs=1M seek=1 conv=notrunc status=none
 	job_port=$(vm_port)
 	psk=tester:$(openssl rand -hex 32)
 	(umask 077; echo "$psk" >"$dir/psk")
-	build/worker/source-server --drive "sda=$dir/source.raw" --listen "127.0.0.1:$job_port" \
+	build/worker/source-server "${drives[@]}" --listen "127.0.0.1:$job_port" \
 		--psk-file "$dir/psk" >"$dir/source-server.log" 2>&1 &
 	source_pid=$!
 	trap job_end EXIT

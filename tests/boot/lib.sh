@@ -131,6 +131,21 @@ expect_no_serial()
 	! grep -aqE -- "$1" "$dir/boot/serial.log" || fail "the serial console shows: $1"
 }
 
+# boot_screen: what stands on the VGA screen of the running machine (BIOS): every second byte of the
+# adapter's text memory at b8000, in rows of 80; what has scrolled out may stand there, too.
+boot_screen()
+{
+	rm -f "$dir/vga"
+	vm_qmp boot "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":753664,\"size\":32768,
+		\"filename\":\"$dir/vga\"}}" >"$dir/qmp.out"
+	python3 - "$dir/vga" <<-'END'
+		import sys
+		text = open(sys.argv[1], "rb").read()[::2]
+		for row in range(0, len(text), 80):
+		    print("".join(chr(c) if 32 <= c < 127 else " " for c in text[row:row + 80]))
+	END
+}
+
 # Sets scale: seconds of a start to power-off with a worker that finishes at once, at least 8, which
 # is twice what an idle machine takes: it may have other work when the test runs. Measured at most
 # every half hour; the load of the machine is in it.

@@ -76,3 +76,15 @@ prepare --undo
 [ "$status" = 0 ] || fail "undo: exit status $status"
 list undone
 same before undone "undo left a difference"
+
+# What looks like a trap is not walked into: nothing is changed.
+deep=$tree/usr/lib/vmware-tools
+for _ in {1..30}; do deep+=/d; done
+mkdir -p "$deep"
+pack
+list before
+prepare
+expect PREP_TOOLS 7
+is '.error.text | test("/usr/lib/vmware-tools/d/.*: too deep$")'
+list after
+same before after "tools that cannot be listed: the guest was changed"

@@ -12,6 +12,7 @@ jq '.prepare = {"nvram": false}' "$work/job.json" >"$work/job.tmp"
 mv "$work/job.tmp" "$work/job.json"
 run_job
 expect failed PREP_NO_SYSTEM 7
+grep -Eq 'no root file system on 1 volume \(/dev/[a-z0-9]+: nothing known\)' "$work/run.log" || fail "what was found instead is not said"
 jq -e '.failed_in == "PREPARE" and (.drives[0] | .copied and (.committed | not))' \
 	"$work/result.json" >"$work/jq.log" || fail "result"
 if cmp -s -n 440 "$work/sda" "$work/target"; then

@@ -38,7 +38,7 @@ family()
 	tests/data/phony-family "$name" "$work/tree"
 	pack
 	inspect
-	[ "$status" = 0 ] || fail "$name: inspect: exit status $status"
+	[ "$status" = 0 ] || fail "$name: inspect: exit status $status, $(jq -c "{error, warnings}" "$work/report.json")"
 	facts >"$work/golden"
 	jq -r '.plan[] | "plan \(.step): \(.kind) \(.path // .from)"' "$work/report.json" >>"$work/golden"
 	list before

@@ -15,6 +15,7 @@
 
 #define BTRFS_SUBVOL_INODE 256 /* of the root of every subvolume */
 #define MAX_SUBVOLS 64
+#define VOLS_NAMED 6 /* in an error */
 
 /* A root has /etc, programs, and says what it is or what it mounts. */
 static bool is_root(const struct fs_root *r)
@@ -265,6 +266,21 @@ static int choose(struct guest *g, struct err *err)
 	return 0;
 }
 
+/* With what was found instead: a disk that is still empty looks otherwise than one of data. */
+static int no_root(const struct guest *g, struct err *err)
+{
+	CLEANUP_STRBUF struct strbuf list = STRBUF_INIT;
+
+	for (int i = 0; i < g->n_vols && i < VOLS_NAMED; i++) {
+		const struct guest_vol *v = &g->vols[i];
+
+		strbuf_fmt(&list, "%s%s: %s", i ? ", " : "", v->fs.dev, *v->fs.type ? v->fs.type :
+			v->found == FS_AMBIGUOUS ? "two signatures" : "nothing known");
+	}
+	return err_set(err, ERR_PREP_NO_SYSTEM, "no root file system on %d volume%s (%s%s)", g->n_vols,
+		g->n_vols == 1 ? "" : "s", list.s ? list.s : "", g->n_vols > VOLS_NAMED ? ", ..." : "");
+}
+
 int guest_find_roots(struct guest *g, struct err *err)
 {
 	const struct guest_vol *windows = NULL;
@@ -293,6 +309,5 @@ int guest_find_roots(struct guest *g, struct err *err)
 	if (windows)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds NTFS and no volume holds Linux: "
 			"this version does not prepare Windows yet", windows->fs.dev);
-	return err_set(err, ERR_PREP_NO_SYSTEM, "no root file system on %d volume%s", g->n_vols,
-		g->n_vols == 1 ? "" : "s");
+	return no_root(g, err);
 }

@@ -52,7 +52,6 @@ struct node {
 struct cell {
 	struct guest *g;
 	const char *at;
-	const char *mask_file;
 	struct node nodes[MAX_NODES];
 	int n_nodes;
 	bool hide_firmware, is_32bit;
@@ -145,16 +144,25 @@ static int make_tree(const struct cell *c)
 }
 
 /* A file of the guest appears with other text, for this one run; nothing is written. */
-static int mask(const struct cell *c, const char *text)
+static int mask(const char *by, const char *file, const char *text)
 {
-	int fd = open("/run/target-worker-mask", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = open(by, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	size_t len = strlen(text);
 
 	if (fd < 0 || write(fd, text, len) != (ssize_t)len || close(fd) < 0)
 		return fail("mask a file");
-	if (mount("/run/target-worker-mask", c->mask_file, NULL, MS_BIND, NULL) < 0 &&
-		errno != ENOENT)
-		return fail(c->mask_file);
+	if (mount(by, file, NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+		return fail(file);
+	return 0;
+}
+
+static int mask_files(const struct guest_run *run)
+{
+	static const char *const by[] = { "/run/target-worker-mask", "/run/target-worker-mask-1" };
+
+	for (size_t i = 0; i < sizeof(by) / sizeof(by[0]); i++)
+		if (run->masks[i].file && mask(by[i], run->masks[i].file, run->masks[i].text) < 0)
+			return -1;
 	return 0;
 }
 
@@ -206,7 +214,7 @@ static int enter(void *arg)
 	if (make_tree(&x->cell) < 0)
 		return -1;
 	umask(022);
-	if (x->run->mask_file && mask(&x->cell, x->run->mask_text) < 0)
+	if (mask_files(x->run) < 0)
 		return -1;
 	if (sethostname("localhost", 9) < 0)
 		return fail("sethostname");
@@ -328,7 +336,6 @@ int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status,
 		return err_set(err, ERR_NOMEM, "run %s: out of memory", run->argv[0]);
 	x->run = run;
 	fill_cell(&x->cell, g);
-	x->cell.mask_file = run->mask_file;
 	if (spawn_run(&sp, &result, err) < 0)
 		return -1;
 	*ret_status = result.status;

@@ -263,8 +263,8 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 {
 	const char *argv[40] = { "/usr/bin/dpkg", "--purge" };
 	/* The initramfs is built once, at the end. */
-	struct guest_run run = { .argv = argv, .mask_text = "update_initramfs=no\n", .mask_file =
-		"/etc/initramfs-tools/update-initramfs.conf" };
+	struct guest_run run = { .argv = argv, .masks = { {
+		"/etc/initramfs-tools/update-initramfs.conf", "update_initramfs=no\n" } } };
 	CLEANUP_FREE char *copy = strdup(packages);
 	int n = 2, status = 0;
 	char *next = NULL;

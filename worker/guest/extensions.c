@@ -101,8 +101,8 @@ int guest_run_mounted(struct guest *g, int i, struct err *err)
 	static const char *const argv[] = { "/bin/sh", "/run/target-worker-mask", NULL };
 	CLEANUP_STRBUF struct strbuf output = STRBUF_INIT;
 	/* in /run of its own, which no file of the guest is below */
-	struct guest_run run = { .argv = argv, .mask_file = argv[1],
-		.mask_text = g->opt->extensions[i].text, .output = &output, .output_max = OUTPUT_MAX };
+	struct guest_run run = { .argv = argv,
+		.masks = { { argv[1], g->opt->extensions[i].text } }, .output = &output, .output_max = OUTPUT_MAX };
 	int status;
 
 	if (guest_contain(g, &run, &status, err) < 0)

@@ -127,8 +127,11 @@ static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err
 struct initrd_look {
 	struct guest *g;
 	struct guest_kernel *k;
+	struct initrd_reader *r;
 	int fd;
 	uint64_t left; /* of a unified image's part */
+	char crypttab[4096];
+	size_t crypttab_len;
 };
 
 static ssize_t read_fd(void *ctx, void *buf, size_t len)
@@ -149,20 +152,54 @@ static ssize_t read_fd(void *ctx, void *buf, size_t len)
 static int see_entry(void *ctx, const struct initrd_entry *e)
 {
 	struct initrd_look *l = ctx;
+	const char *name = e->name + (strncmp(e->name, "./", 2) ? 0 : 2);
 
 	if (S_ISREG(e->mode) || S_ISLNK(e->mode))
 		l->k->packed |= guest_driver_bit(e->name);
+	l->r->want_data = S_ISREG(e->mode) &&
+		(!strcmp(name, "cryptroot/crypttab") || !strcmp(name, "conf/conf.d/cryptroot"));
 	return 0;
+}
+
+static int see_data(void *ctx, const struct initrd_entry *e, const void *buf, size_t len)
+{
+	struct initrd_look *l = ctx;
+	size_t room = sizeof(l->crypttab) - 1 - l->crypttab_len;
+
+	(void)e;
+	if (len > room)
+		len = room;
+	memcpy(l->crypttab + l->crypttab_len, buf, len);
+	l->crypttab_len += len;
+	return 0;
+}
+
+/* "NAME SOURCE KEY OPTIONS" a line, before Debian 10 "target=NAME,source=...". */
+static void name_opened(char *text, struct guest_kernel *k)
+{
+	char *save;
+
+	*k->opens = '\0';
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		size_t used = strlen(k->opens), n;
+
+		line += strncmp(line, "target=", 7) ? 0 : 7;
+		n = strcspn(line, " \t,");
+		if (n && *line != '#' && used + n + 2 <= sizeof(k->opens))
+			snprintf(k->opens + used, sizeof(k->opens) - used, "%s%.*s", used ? "," : "",
+				(int)n, line);
+	}
 }
 
 int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 {
 	struct initrd_look l = { .g = g, .k = k };
-	struct initrd_reader r = { .read = read_fd, .entry = see_entry, .ctx = &l };
+	struct initrd_reader r = { .read = read_fd, .entry = see_entry, .data = see_data, .ctx = &l };
 	struct initrd_info info;
 	enum initrd_status status;
 	struct stat st;
 
+	l.r = &r;
 	k->packed = 0;
 	k->initrd_read = false;
 	l.fd = fs_open(&g->root, k->initrd, O_RDONLY | O_NONBLOCK, 0);
@@ -175,6 +212,7 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 	}
 	status = initrd_walk(&r, &info);
 	close(l.fd);
+	name_opened(l.crypttab, k);
 	snprintf(k->initrd_format, sizeof(k->initrd_format), "%s", info.format);
 	k->initrd_unpacked = info.unpacked;
 	if (status == INITRD_NO_MEMORY)

@@ -190,3 +190,32 @@ int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, 
 	}
 	return changed;
 }
+
+int guest_crypttab_early(const char *s, size_t len, const char *names, struct strbuf *out)
+{
+	/* behind two, three and four fields */
+	static const char *const rest[] = { " none luks,initramfs", " luks,initramfs", ",initramfs" };
+	int changed = 0;
+	size_t full;
+
+	for (size_t at = 0; at < len; at += full) {
+		size_t n = line_len(s, len, at, &full), end;
+		struct field f[MAX_FIELDS];
+		char name[128], options[512];
+		int k = split(s + at, n, f);
+
+		if (k < 2 || !unescape(s + at + f[0].at, f[0].len, name, sizeof(name)) ||
+			!words_has(names, name) || !take(s + at, f, k, 3, options, sizeof(options)) ||
+			words_has(options, "initramfs")) {
+			strbuf_add(out, s + at, full);
+			continue;
+		}
+		k = k > 4 ? 4 : k;
+		end = f[k - 1].at + f[k - 1].len;
+		strbuf_add(out, s + at, end);
+		strbuf_str(out, rest[k - 2]);
+		strbuf_add(out, s + at + end, full - end);
+		changed++;
+	}
+	return changed;
+}

@@ -85,6 +85,7 @@ struct guest_kernel {
 	uint64_t initrd_off, initrd_len; /* of a unified one: where it is in that file */
 	char root[256];      /* of a unified one: root= that is part of it, "" = none */
 	bool initrd_read;    /* packed is known */
+	char opens[256];     /* encrypted volumes that Debian's initramfs opens: names, with commas between */
 	char initrd_format[48];
 	bool bootable;       /* image and modules are there */
 };
@@ -273,6 +274,9 @@ int guest_fstab_entries(const char *s, size_t len,
 int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 /* crypttab: the second word of a line is the device. */
 int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+/* Gives the volumes with these names (commas between) the option "initramfs". Appends to out; returns
+ * how many lines changed. */
+int guest_crypttab_early(const char *s, size_t len, const char *names, struct strbuf *out);
 
 /* os.c: name and version, also of systems older than os-release */
 int guest_read_os(struct guest *g, struct err *err);
@@ -413,8 +417,9 @@ int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_comp
  * within the guest. */
 struct guest_run {
 	const char *const *argv;
-	const char *mask_file; /* a file of the guest that appears with mask_text instead */
-	const char *mask_text;
+	struct {
+		const char *file, *text; /* a file of the guest appears with this text instead */
+	} masks[2];              /* file NULL = none */
 	struct strbuf *output; /* may be NULL */
 	size_t output_max;
 };

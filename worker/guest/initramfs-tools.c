@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 
 #define MODULES "/etc/initramfs-tools/modules"
+#define CRYPTTAB "/etc/crypttab"
 
 /* Whether a line of the modules file names it. */
 static bool lists(const char *text, const char *module)
@@ -49,14 +50,32 @@ static int configure(struct guest *g, unsigned wanted, struct err *err)
 		"drivers that every initramfs needs on KVM", err);
 }
 
+/* The hook of cryptsetup asks device-mapper whether the root is encrypted, which it cannot reach in its
+ * cell. In its eyes the volumes that the old image opens carry the option that says so. */
+static int early_crypttab(struct guest *g, const struct guest_kernel *k, struct strbuf *out,
+	struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+
+	if (!*k->opens)
+		return 0;
+	if (fs_read(&g->root, CRYPTTAB, GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	if (text && !guest_crypttab_early(text, len, k->opens, out))
+		strbuf_free(out);
+	return out->failed ? err_set(err, ERR_NOMEM, "read %s: out of memory", CRYPTTAB) : 0;
+}
+
 static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
+	CLEANUP_STRBUF struct strbuf crypttab = STRBUF_INIT;
 	char state[256];
 	const char *mode = "-u";
 	const char *argv[] = { "/usr/sbin/update-initramfs", "-u", "-k", k->version, NULL };
-	struct guest_run run = { .argv = argv, .mask_file =
+	struct guest_run run = { .argv = argv, .masks = { {
 		"/etc/initramfs-tools/update-initramfs.conf",
-		.mask_text = "update_initramfs=yes\nbackup_initramfs=no\n" };
+		"update_initramfs=yes\nbackup_initramfs=no\n" } } };
 	int status = 0;
 
 	/* -u only updates what it remembers to have made. */
@@ -64,6 +83,12 @@ static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
 	if (!fs_is_file(&g->root, state))
 		mode = "-c";
 	argv[1] = mode;
+	if (early_crypttab(g, k, &crypttab, err) < 0)
+		return -1;
+	if (crypttab.len) {
+		run.masks[1].file = CRYPTTAB;
+		run.masks[1].text = crypttab.s;
+	}
 	if (guest_journal_save(g, k->initrd, err) < 0 || guest_journal_save(g, state, err) < 0 ||
 		guest_contain(g, &run, &status, err) < 0)
 		return -1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/words.h"
 
 struct judging {
 	struct guest *g;
@@ -209,6 +210,18 @@ static int lost_drivers(const struct guest_kernel *k, unsigned lost, struct err 
 		"the old one had: %s", k->initrd, names);
 }
 
+/* Nobody is there at the first start to type what the root needs. */
+static int lost_volume(const struct guest_kernel *k, char *had, struct err *err)
+{
+	char *save;
+
+	for (char *name = strtok_r(had, ",", &save); name; name = strtok_r(NULL, ",", &save))
+		if (!words_has(k->opens, name))
+			return err_set(err, ERR_PREP_VERIFY, "the new %s does not open the encrypted volume %s "
+				"as the old one did", k->initrd, name);
+	return 0;
+}
+
 /* Reads what was written back: first to the disk, then anew. */
 int guest_verify(struct guest *g, struct err *err)
 {
@@ -218,6 +231,7 @@ int guest_verify(struct guest *g, struct err *err)
 		const struct guest_op *op = &g->ops[i];
 		struct guest_kernel *k = kernel_of(g, op);
 		unsigned missing, had;
+		char opened[sizeof(k->opens)];
 
 		if (op->kind == OP_WRITE) {
 			CLEANUP_FREE char *text = NULL;
@@ -234,6 +248,7 @@ int guest_verify(struct guest *g, struct err *err)
 		if (!k)
 			continue;
 		had = k->packed;
+		memcpy(opened, k->opens, sizeof(opened));
 		if (guest_read_initrd(g, k, err) < 0)
 			return -1;
 		missing = DRIVERS_MUST & k->modules & ~k->builtin & ~k->packed;
@@ -243,6 +258,8 @@ int guest_verify(struct guest *g, struct err *err)
 		missing = guest_crypt_drivers(g) & had & ~k->packed;
 		if (missing)
 			return lost_drivers(k, missing, err);
+		if (lost_volume(k, opened, err) < 0)
+			return -1;
 	}
 	if (guest_tools_left(g, err) < 0)
 		return -1;

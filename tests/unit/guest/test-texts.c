@@ -333,6 +333,25 @@ TEST(crypt_drivers)
 	cipher(FS_LAYER_MD, "xts", "");
 }
 
+TEST(early_crypttab)
+{
+	static const char text[] = "# name source key options\n"
+		"root_crypt UUID=1 none luks,discard\n"
+		"two\tUUID=2\n"
+		"three UUID=3 /etc/keys/3.key\r\n"
+		"there UUID=4 none luks,initramfs # yes\n"
+		"root UUID=5 none luks\n";
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+
+	CHECK_U64(guest_crypttab_early(text, sizeof(text) - 1, "root_crypt,two,three,there,gone", &out), 3);
+	CHECK_STR(out.s, "# name source key options\n"
+		"root_crypt UUID=1 none luks,discard,initramfs\n"
+		"two\tUUID=2 none luks,initramfs\n"
+		"three UUID=3 /etc/keys/3.key luks,initramfs\r\n"
+		"there UUID=4 none luks,initramfs # yes\n"
+		"root UUID=5 none luks\n");
+}
+
 TEST(repositories)
 {
 	static const char text[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
@@ -363,6 +382,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
+	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
 	TEST_ENTRY(repositories, "tools' paragraphs of .sources are switched off"),
 	TEST_ENTRY(shell_values, "KEY=value files"),
 };

@@ -89,6 +89,7 @@ guest_machine()
 
 # dracut speaks as "dracut" or, under systemd, as "dracut-initqueue[PID]:".
 guest_missing='ALERT! +.* does not exist|Warning: /dev/.* does not exist|Warning: Could not boot|No bootable option|BdsDxe: failed to load'
+guest_lost='ALERT! +.* does not exist|Warning: Could not boot|\(initramfs\)|emergency mode'
 
 # On overlays of its own.
 guest_before()
@@ -146,6 +147,9 @@ guest_after()
 		[ "$now" = "$size" ] || { size=$now; moved=$SECONDS; }
 		if ! vm_runs after; then
 			fail "after: the guest went off ($(vm_off_reason after)): $(tail -c 300 "$log" | tr -d '\r')"
+		elif grep -aqE "$guest_lost" "$log"; then
+			guest_after_result="no root on $bus"
+			fail "after: the guest does not find its root: $(tail -c 300 "$log" | tr -d '\r')"
 		elif [ $SECONDS -ge $end ]; then
 			# A system without its network is another thing than none.
 			if [ -n "$state" ]; then

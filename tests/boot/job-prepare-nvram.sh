@@ -4,6 +4,7 @@
 # variables afterwards, a second run finds it there and adds none (OVMF deletes entries that are not
 # in QEMU's boot order), and without the option none is written. What is wrong
 # with a command line is said before anything starts.
+# list: matrix
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 requires busybox sfdisk mke2fs mkfs.fat mmd mcopy strings

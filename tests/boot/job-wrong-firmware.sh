@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A guest that starts from BIOS only comes to a VM with UEFI: FW_MISMATCH, the target cannot start
 # and nothing was prepared. After the VM got the other firmware the same job ends well.
+# list: matrix
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/boot/job-lib.bash

@@ -106,6 +106,14 @@ static int add_address(struct request *q, char *text, struct err *err)
 	return 0;
 }
 
+static int set_console(struct request *q, const char *text, struct err *err)
+{
+	q->opt.console = !strcmp(text, "serial") ? GUEST_CONSOLE_SERIAL : GUEST_CONSOLE_KEEP;
+	if (q->opt.console == GUEST_CONSOLE_KEEP && strcmp(text, "keep"))
+		return err_set(err, ERR_USAGE, "--console %s: keep or serial", text);
+	return 0;
+}
+
 /* WHEN=FILE */
 static int add_extension(struct request *q, const char *text, struct err *err)
 {
@@ -242,7 +250,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--rehearse|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
+		" [--dry-run|--rehearse|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--console keep|serial] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -255,7 +263,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "tool-timeout", required_argument, NULL, 'T' },
 		{ "keep-tools", no_argument, NULL, 't' }, { "cloud-init-anew", no_argument, NULL, 'c' },
 		{ "relabel", no_argument, NULL, 'l' }, { "address", required_argument, NULL, 'a' },
-		{ "rehearse", no_argument, NULL, 'R' },
+		{ "rehearse", no_argument, NULL, 'R' }, { "console", required_argument, NULL, 'C' },
 		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -263,7 +271,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?' || (inspect && strchr("dutclxaR", c)) ||
+		if (c == '?' || (inspect && strchr("dutclxaRC", c)) ||
 			(strchr("duR", c) && (q->opt.action != GUEST_APPLY || q->opt.rehearse)))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
@@ -279,6 +287,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 			q->opt.root = optarg;
 		if (c == 'T' && !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
 			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds", optarg);
+		if (c == 'C' && set_console(q, optarg, err) < 0)
+			return -1;
 		if (c == 'k' && add_key(q, optarg, err) < 0)
 			return -1;
 		if (c == 'x' && add_extension(q, optarg, err) < 0)

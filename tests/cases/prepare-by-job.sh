@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What a job says of the preparation reaches the guest, and not only the parser: adapters, addresses,
-# cloud-init, labels, scripts, tools that stay, the dry run, undo, the rehearsal.
+# cloud-init, labels, consoles, scripts, tools that stay, the dry run, undo, the rehearsal.
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires dmsetup
@@ -35,7 +35,7 @@ list before
 
 wishes=$(jq -n --arg old "$old_mac" --arg new "$nic" '{nvram: false, remove_tools: false,
 	network: {($old): $new}, addresses: {ens192: "192.0.2.9/25,192.0.2.1,192.0.2.53"},
-	cloud_init_anew: true, relabel: true, tool_timeout_s: 60}')
+	cloud_init_anew: true, relabel: true, console: "serial", tool_timeout_s: 60}')
 scripts='.extensions = [{when: "mounted", run: "echo inside >/etc/by-job; echo said\n"},
 	{when: "first-boot", run: "echo later\n", fatal: false}]'
 
@@ -54,6 +54,7 @@ grep -qx '	address 192.0.2.9' "$work/interfaces" && grep -qx '	gateway 192.0.2.1
 grep -q "hwaddress $nic" "$work/interfaces" || fail "network: $(cat "$work/interfaces")"
 show /etc/systemd/network/10-target-worker-ens192.link | grep -qx "MACAddress=$nic" || fail "network: link file"
 is '.warnings | any(test("order")) | not'
+show /boot/grub/grub.cfg | grep -q ' console=tty0 console=ttyS0,115200' || fail "console"
 is --arg c "$config" '.changes | any(.path == $c and .change == "removed")'
 is '.changes | any(.path == "/.autorelabel" and .change == "added")'
 is '[.extensions[] | [.when, .status, .output]] == [["mounted", 0, "said\n"]]'

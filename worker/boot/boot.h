@@ -24,6 +24,9 @@ struct boot_map {
 	bool (*device)(void *ctx, const char *spec, char *ret, size_t size);
 	/* A device that the target has not got. NULL = not known. */
 	bool (*elsewhere)(void *ctx, const char *spec);
+	/* Instead of all that, rewrites a whole command line, appended to out; returns how many words
+	 * changed. NULL = devices are. */
+	int (*cmdline)(void *ctx, const char *s, size_t len, struct strbuf *out);
 	void *ctx;
 };
 /* Rewrites devices in root=, resume=, ... words of a kernel command line (quotes around the

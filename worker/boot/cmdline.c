@@ -37,6 +37,8 @@ int boot_cmdline_rewrite(const char *s, size_t len, const struct boot_map *m, st
 	int changed = 0;
 	size_t i = 0;
 
+	if (m->cmdline)
+		return m->cmdline(m->ctx, s, len, out);
 	while (i < len) {
 		char spec[256], name[256];
 		size_t start = i, key, n;

@@ -310,6 +310,9 @@ int guest_plan_first_boot(struct guest *g, struct err *err);
 int guest_run_pre_mount(struct guest *g, struct err *err);
 int guest_run_mounted(struct guest *g, int i, struct err *err);
 
+/* console.c */
+int guest_plan_console(struct guest *g, struct err *err);
+
 /* cloud-init.c */
 int guest_plan_cloud_init(struct guest *g, struct err *err);
 

@@ -50,6 +50,9 @@ struct guest_extension {
 	bool fatal; /* what fails ends the preparation; at the first boot, the scripts behind it */
 };
 
+/* Consoles that the target has not got are repaired in any case. */
+enum guest_console { GUEST_CONSOLE_KEEP, GUEST_CONSOLE_SERIAL /* one more, on the serial port */ };
+
 struct guest_options {
 	enum guest_action action;
 	const char *const *disks;  /* paths, boot disk first; NULL-terminated */
@@ -72,6 +75,7 @@ struct guest_options {
 	bool remove_tools;         /* default in the job: true */
 	bool cloud_init_anew;      /* it may take the target for a new instance */
 	bool relabel;              /* SELinux: all files, at the guest's first boot */
+	enum guest_console console;
 	bool rehearse;             /* GUEST_APPLY on snapshots of the disks in memory, then thrown away */
 	bool write_nvram;          /* Boot#### entry through efivarfs; only in the image */
 	const char *work_dir;      /* existing directory on a RAM file system for mounts */

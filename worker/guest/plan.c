@@ -81,10 +81,19 @@ int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_l
 }
 
 /* What was planned for the file by an earlier step was read by this one, and is in its text. */
-static int plan_again(struct guest_op *op, const char *data, size_t len, struct err *err)
+static int plan_again(struct guest_op *op, const char *data, size_t len, const char *why,
+	struct err *err)
 {
-	char *copy = malloc(len + 1);
+	char *copy = malloc(len + 1), *both;
 
+	if (copy && !strstr(op->why, why)) {
+		if (asprintf(&both, "%s; %s", op->why, why) < 0) {
+			free(copy);
+			return no_memory(err);
+		}
+		free(op->why);
+		op->why = both;
+	}
 	if (!copy)
 		return no_memory(err);
 	memcpy(copy, data, len);
@@ -104,7 +113,7 @@ int guest_op_write(struct guest *g, const char *path, const char *data, size_t l
 	int got;
 
 	if (op)
-		return plan_again(op, data, len, err);
+		return plan_again(op, data, len, why, err);
 	got = fs_read(&g->root, path, BOOT_TEXT_MAX, &old, &old_len, err);
 
 	if (got < 0)
@@ -341,6 +350,7 @@ static const struct {
 	{ "stack", guest_plan_stack },
 	{ "resume", plan_resume },
 	{ "loader", plan_loader },
+	{ "console", guest_plan_console },
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
 	{ "cloud-init", guest_plan_cloud_init },
 	{ "relabel", guest_plan_relabel },

@@ -95,6 +95,7 @@ struct job {
 		bool enabled;   /* false: copy only */
 		char guest[256]; /* "auto" or a root device */
 		bool remove_tools, dry_run, rehearse, undo, nvram, cloud_init_anew, relabel;
+		enum guest_console console;
 		unsigned tool_timeout_s; /* 0 = guest/'s default */
 		struct guest_nic nics[JOB_MAX_NETS];
 		int n_nics;

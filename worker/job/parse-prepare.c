@@ -149,6 +149,9 @@ static int read_virtio_win(struct job_reader *r, yyjson_val *v, const struct job
 	return 0;
 }
 
+/* In the order of enum guest_console. */
+static const char *const consoles[] = { "keep", "serial", NULL };
+
 static const struct job_key prepare_keys[] = {
 	{ "guest", job_read_string, JOB_FIELD(job, prepare.guest), .min = 1 },
 	{ "network", read_nic_map, JOB_FIELD(job, prepare.nics) },
@@ -159,6 +162,7 @@ static const struct job_key prepare_keys[] = {
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
 	{ "cloud_init_anew", job_read_bool, JOB_FIELD(job, prepare.cloud_init_anew) },
 	{ "relabel", job_read_bool, JOB_FIELD(job, prepare.relabel) },
+	{ "console", job_read_enum, JOB_FIELD(job, prepare.console), .names = consoles },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
 	{ "virtio_win", read_virtio_win, JOB_FIELD(job, prepare.virtio_win) },
 	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },

@@ -236,6 +236,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.remove_tools = j->prepare.remove_tools,
 		.cloud_init_anew = j->prepare.cloud_init_anew,
 		.relabel = j->prepare.relabel,
+		.console = j->prepare.console,
 		.rehearse = j->prepare.rehearse,
 		.write_nvram = j->prepare.nvram && r->env->image,
 		.work_dir = work_dir,

@@ -28,7 +28,8 @@ static const char whole[] =
 	" \"prepare\": {\"guest\": \"/dev/sda2\", \"remove_tools\": false, \"nvram\": false,"
 	"   \"network\": {\"00:50:56:00:00:01\": \"52:54:00:12:34:56\"},"
 	"   \"keys\": [\"first\", \"second\", {\"uuid\": \"1-2\", \"key_base64\": \"AAH/\"}],"
-	"   \"virtio_win\": {\"serial\": \"VW\"}, \"tool_timeout_s\": 120},"
+	"   \"virtio_win\": {\"serial\": \"VW\"}, \"tool_timeout_s\": 120,"
+	"   \"console\": \"serial\"},"
 	" \"extensions\": [{\"when\": \"mounted\", \"run\": \"#!/bin/sh\\ntrue\\n\","
 	"   \"fatal\": false}],"
 	" \"finish\": \"hold\", \"on_error\": \"reboot\", \"report_deadline_s\": 60}";
@@ -200,6 +201,8 @@ static const struct {
 		"prepare.network.f: one of the two is already" },
 	{ FULL ",\"prepare\":{\"network\":{\"52:54:00:12:34:56\":1}}}",
 		"prepare.network.52:54:00:12:34:56: must be a string" },
+	{ FULL ",\"prepare\":{\"console\":\"ttyS0\"}}",
+		"prepare.console: \"ttyS0\" is not one of: keep, serial" },
 	{ FULL ",\"prepare\":{\"keys\":[\"\"]}}", "prepare.keys[0]: must not be empty" },
 	{ FULL ",\"prepare\":{\"keys\":[{\"uuid\":\"x\"}]}}", "prepare.keys[0].key: missing" },
 	{ FULL ",\"prepare\":{\"keys\":[{\"key\":\"x\",\"key_base64\":\"eA==\"}]}}",
@@ -261,6 +264,7 @@ TEST(every_key)
 	CHECK_U64(j->bandwidth, 200ull << 20);
 	CHECK(j->prepare.enabled && !j->prepare.remove_tools && !j->prepare.nvram);
 	CHECK_STR(j->prepare.guest, "/dev/sda2");
+	CHECK(j->prepare.console == GUEST_CONSOLE_SERIAL);
 	CHECK(j->prepare.n_nics == 1 && j->prepare.tool_timeout_s == 120);
 	CHECK_STR(j->prepare.nics[0].old_mac, "00:50:56:00:00:01");
 	CHECK_STR(j->prepare.nics[0].mac, "52:54:00:12:34:56");
@@ -287,6 +291,7 @@ TEST(defaults)
 	REQUIRE(job_parse(FULL "}", strlen(FULL "}"), &j, &err) == 0);
 	CHECK(j->prepare.enabled && j->prepare.remove_tools && j->prepare.nvram);
 	CHECK_STR(j->prepare.guest, "auto");
+	CHECK(j->prepare.console == GUEST_CONSOLE_KEEP);
 	CHECK(j->verify == COPY_VERIFY_SAMPLE && j->bandwidth == 0);
 	CHECK(j->finish == JOB_POWEROFF && j->on_error == JOB_POWEROFF);
 	CHECK(j->report_deadline_s == 1800 && !j->controller.present);

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Consoles that the target has not got: those of Xen, serial ports behind the first, and on a PC the
+ * ports of boards. On kernel command lines the screen (tty0) takes their place, and logins on them are
+ * switched off, which init would start for ever. All others stay; a serial console is added where the
+ * job asks for one.
+ */
+#include "guest/guest-internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define MAX_BOOT_FILES 64
+#define WHY "consoles that the target has not got"
+#define CONSOLE "console="
+
+struct line {
+	const char *s;
+	size_t len, full; /* full: with the newline */
+};
+
+static bool next_line(const char *text, size_t len, size_t *at, struct line *ret)
+{
+	const char *nl;
+
+	if (*at >= len)
+		return false;
+	ret->s = text + *at;
+	nl = memchr(ret->s, '\n', len - *at);
+	ret->len = nl ? (size_t)(nl - ret->s) : len - *at;
+	ret->full = ret->len + (nl ? 1 : 0);
+	*at += ret->full;
+	return true;
+}
+
+static bool starts(const char *s, size_t len, const char *with)
+{
+	return len >= strlen(with) && !memcmp(s, with, strlen(with));
+}
+
+static bool is_pc(const struct guest *g)
+{
+	return !strcmp(g->facts.arch, "x86_64") || !strcmp(g->facts.arch, "i386");
+}
+
+/* The serial port of KVM's machine. */
+static const char *serial_port(const struct guest *g)
+{
+	return is_pc(g) ? "ttyS0" : "ttyAMA0";
+}
+
+static bool is_kind(const char *name, size_t len, const char *kind)
+{
+	size_t i = strlen(kind);
+
+	if (len <= i || memcmp(name, kind, i))
+		return false;
+	while (i < len && isdigit((unsigned char)name[i]))
+		i++;
+	return i == len;
+}
+
+static bool is_absent(const struct guest *g, const char *name, size_t len)
+{
+	if (is_kind(name, len, "ttyS"))
+		return len != 5 || name[4] != '0';
+	return is_kind(name, len, "hvc") || is_kind(name, len, "xvc") ||
+		(is_pc(g) && is_kind(name, len, "ttyAMA"));
+}
+
+/* The next word of a command line; before it are blanks and quotes. */
+static bool next_word(const char *s, size_t len, size_t *at, size_t *ret_start)
+{
+	static const char ends[] = " \t\r\n\"'";
+	size_t i = *at;
+
+	while (i < len && (!s[i] || strchr(ends, s[i])))
+		i++;
+	*ret_start = i;
+	while (i < len && s[i] && !strchr(ends, s[i]))
+		i++;
+	*at = i;
+	return i > *ret_start;
+}
+
+static bool all_blank(const char *s, size_t len)
+{
+	while (len && (s[len - 1] == ' ' || s[len - 1] == '\t'))
+		len--;
+	return !len;
+}
+
+/* Of two names of the screen in a row, of which one is ours, the second goes. */
+static int repair(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+{
+	enum { OTHER, SCREEN, OURS } before = OTHER, now;
+	size_t at = 0, start, end = 0;
+	int changed = 0;
+
+	for (; next_word(s, len, &at, &start); end = at) {
+		const char *name = s + start + strlen(CONSOLE), *comma;
+		size_t n = at - start;
+
+		if (!starts(s + start, n, CONSOLE)) {
+			strbuf_add(out, s + end, at - end);
+			continue;
+		}
+		n -= strlen(CONSOLE);
+		comma = memchr(name, ',', n);
+		n = comma ? (size_t)(comma - name) : n;
+		now = is_absent(g, name, n) ? OURS : n == 4 && !memcmp(name, "tty0", 4) ? SCREEN : OTHER;
+		changed += now == OURS;
+		if (now && before && (now == OURS || before == OURS) &&
+			all_blank(s + end, start - end))
+			continue;
+		strbuf_add(out, s + end, start - end);
+		if (now == OURS)
+			strbuf_str(out, CONSOLE "tty0");
+		else
+			strbuf_add(out, s + start, at - start);
+		before = now;
+	}
+	strbuf_add(out, s + end, len - end);
+	return changed;
+}
+
+/* Behind the other consoles, or behind root= with the screen before it: a kernel that is told one
+ * console has no other. A line with neither starts no system. */
+static int add_serial(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+{
+	size_t at = 0, start, root = 0, console = 0, behind;
+	char key[32], value[64];
+
+	snprintf(key, sizeof(key), CONSOLE "%s", serial_port(g));
+	if (boot_cmdline_get(s, len, key, value, sizeof(value))) {
+		strbuf_add(out, s, len);
+		return 0;
+	}
+	while (next_word(s, len, &at, &start)) {
+		if (starts(s + start, at - start, CONSOLE "tty"))
+			console = at;
+		else if (starts(s + start, at - start, "root=") && at - start > 5)
+			root = at;
+	}
+	behind = console ? console : root;
+	strbuf_add(out, s, behind);
+	if (behind)
+		strbuf_fmt(out, "%s %s,115200", console ? "" : " " CONSOLE "tty0", key);
+	strbuf_add(out, s + behind, len - behind);
+	return behind != 0;
+}
+
+/* For boot_map: one command line. */
+static int rewrite_cmdline(void *ctx, const char *s, size_t len, struct strbuf *out)
+{
+	const struct guest *g = ctx;
+	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+	int changed;
+
+	if (g->opt->console != GUEST_CONSOLE_SERIAL)
+		return repair(g, s, len, out);
+	changed = repair(g, s, len, &text);
+	if (text.len)
+		changed += add_serial(g, text.s, text.len, out);
+	out->failed |= text.failed;
+	return changed;
+}
+
+/* What the guest's next update-grub reads: a line that names no root gets the consoles as well. */
+static int serial_default(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+{
+	static const char key[] = "GRUB_CMDLINE_LINUX";
+	size_t at = 0, n = strlen(key);
+	struct line l, found = { NULL, 0, 0 };
+	char words[64];
+
+	snprintf(words, sizeof(words), CONSOLE "%s", serial_port(g));
+	while (next_line(s, len, &at, &l)) {
+		if (starts(l.s, l.len, key) && memmem(l.s, l.len, words, strlen(words)))
+			found = (struct line){ l.s, 0, 0 };
+		else if (!(found.s && !found.len) && l.len > n && starts(l.s, l.len, key) && l.s[n] == '=')
+			found = l;
+	}
+	if (found.s && !found.len) {
+		strbuf_add(out, s, len);
+		return 0;
+	}
+	snprintf(words, sizeof(words), CONSOLE "tty0 " CONSOLE "%s,115200", serial_port(g));
+	if (!found.s) {
+		strbuf_add(out, s, len);
+		strbuf_fmt(out, "%s%s=\"%s\"\n", len && s[len - 1] != '\n' ? "\n" : "", key, words);
+		return 1;
+	}
+	n++;
+	strbuf_add(out, s, (size_t)(found.s - s) + n);
+	at = (size_t)(found.s - s) + n;
+	if (n < found.len && (found.s[n] == '"' || found.s[n] == '\'')) {
+		bool empty = n + 1 < found.len && found.s[n + 1] == found.s[n];
+
+		strbuf_fmt(out, "%c%s%s", found.s[n], words, empty ? "" : " ");
+		at++;
+	} else {
+		size_t end = n;
+
+		while (end < found.len && !isspace((unsigned char)found.s[end]))
+			end++;
+		strbuf_fmt(out, "\"%s%s%.*s\"", words, end > n ? " " : "", (int)(end - n), found.s + n);
+		at += end - n;
+	}
+	strbuf_add(out, s + at, len - at);
+	return 1;
+}
+
+static int no_memory(struct err *err)
+{
+	return err_set(err, ERR_NOMEM, "make the plan: out of memory");
+}
+
+static int plan_boot_file(struct guest *g, const struct boot_file *f, struct err *err)
+{
+	const struct boot_map m = { .cmdline = rewrite_cmdline, .ctx = g };
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, more = STRBUF_INIT;
+	CLEANUP_FREE char *text = NULL;
+	bool serial = g->opt->console == GUEST_CONSOLE_SERIAL;
+	size_t len = 0;
+	int got, changed;
+
+	got = guest_plan_has(g, f->path) ? guest_plan_read(g, f->path, &text, &len, err) :
+		fs_read(&g->root, f->path, BOOT_TEXT_MAX, &text, &len, err);
+	if (got)
+		return got < 0 ? -1 : 0;
+	changed = f->rewrite(text, len, &m, &out);
+	if (serial && !strcmp(f->path, "/etc/default/grub")) {
+		changed += serial_default(g, changed ? out.s : text, changed ? out.len : len, &more);
+		strbuf_reset(&out);
+		strbuf_add(&out, more.s, more.len);
+	}
+	if (out.failed || more.failed)
+		return no_memory(err);
+	return changed ? guest_op_write(g, f->path, out.s, out.len, serial ? WHY
+		", and the serial one that the job asks for" : WHY, err) : 0;
+}
+
+static int plan_loader(struct guest *g, struct err *err)
+{
+	CLEANUP_FREE struct boot_file *files = calloc(MAX_BOOT_FILES, sizeof(*files));
+	int n, r = 0;
+
+	if (!files)
+		return no_memory(err);
+	n = boot_files(&g->root, &g->facts.boot, files, MAX_BOOT_FILES, err);
+	for (int i = 0; i < n && r >= 0; i++)
+		r = plan_boot_file(g, &files[i], err);
+	return n < 0 ? -1 : r;
+}
+
+/* inittab(5): id:runlevels:action:process. BusyBox takes the id for the device. */
+static bool respawns(const struct line *l)
+{
+	const char *action = l->s, *end = l->s + l->len;
+	size_t n = 0;
+
+	for (int i = 0; i < 2 && action; i++) {
+		action = memchr(action, ':', (size_t)(end - action));
+		action = action ? action + 1 : NULL;
+	}
+	while (action && action + n < end && action[n] != ':')
+		n++;
+	return action && l->s[0] != '#' && (starts(action, n, "respawn") ||
+		starts(action, n, "ondemand") || starts(action, n, "askfirst"));
+}
+
+/* The next name of letters and digits of a line. */
+static bool next_name(const struct line *l, size_t *at, size_t *ret_start)
+{
+	while (*at < l->len && !isalnum((unsigned char)l->s[*at]))
+		(*at)++;
+	*ret_start = *at;
+	while (*at < l->len && isalnum((unsigned char)l->s[*at]))
+		(*at)++;
+	return *at > *ret_start;
+}
+
+enum login { NO_LOGIN, ON_SCREEN, ON_SERIAL, ON_ABSENT };
+
+static enum login login_on(const struct guest *g, const struct line *l)
+{
+	enum login on = NO_LOGIN;
+	size_t at = 0, start;
+
+	while (respawns(l) && next_name(l, &at, &start)) {
+		const char *name = l->s + start;
+		size_t n = at - start;
+
+		if (is_absent(g, name, n))
+			return ON_ABSENT;
+		if (n == strlen(serial_port(g)) && !memcmp(name, serial_port(g), n))
+			on = ON_SERIAL;
+		else if (is_kind(name, n, "tty"))
+			on = ON_SCREEN;
+	}
+	return on;
+}
+
+static bool has_login(const struct guest *g, const char *s, size_t len, enum login on)
+{
+	size_t at = 0;
+	struct line l;
+
+	while (next_line(s, len, &at, &l))
+		if (login_on(g, &l) == on)
+			return true;
+	return false;
+}
+
+/* The only login that there is moves to the screen, others are commented out. */
+static int inittab_rewrite(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+{
+	bool screen = has_login(g, s, len, ON_SCREEN);
+	size_t at = 0;
+	struct line l;
+	int changed = 0;
+
+	while (next_line(s, len, &at, &l)) {
+		size_t i = 0, start, done = 0;
+
+		if (login_on(g, &l) != ON_ABSENT) {
+			strbuf_add(out, l.s, l.full);
+			continue;
+		}
+		changed++;
+		if (screen)
+			strbuf_str(out, "# target-worker: ");
+		while (!screen && next_name(&l, &i, &start)) {
+			bool absent = is_absent(g, l.s + start, i - start);
+
+			strbuf_add(out, l.s + done, (absent ? start : i) - done);
+			strbuf_str(out, absent ? "tty1" : "");
+			done = i;
+		}
+		strbuf_add(out, l.s + done, l.full - done);
+		screen = true;
+	}
+	return changed;
+}
+
+static int plan_inittab(struct guest *g, struct err *err)
+{
+	static const char path[] = "/etc/inittab";
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	CLEANUP_FREE char *text = NULL;
+	const char *getty = fs_is_file(&g->root, "/sbin/getty") ? "getty" : "agetty", *port = serial_port(g);
+	size_t len = 0;
+	int changed;
+
+	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	if (!text)
+		return 0;
+	changed = inittab_rewrite(g, text, len, &out);
+	if (g->opt->console == GUEST_CONSOLE_SERIAL && !has_login(g, text, len, ON_SERIAL)) {
+		bool busybox = g->facts.family == &guest_alpine;
+
+		strbuf_fmt(&out, "%s%s:%s:respawn:/sbin/%s -L %s 115200 vt100\n",
+			len && text[len - 1] != '\n' ? "\n" : "", busybox ? port : "tw", busybox ? "" : "2345",
+			getty, port);
+		changed++;
+	}
+	if (out.failed)
+		return no_memory(err);
+	return changed ? guest_op_write(g, path, out.s, out.len, "logins on " WHY, err) : 0;
+}
+
+struct logins {
+	struct guest *g;
+	const char *dir, *prefix, *suffix; /* prefix: up to and with this */
+	struct err *err;
+};
+
+static int see_login(void *ctx, const char *name, const struct stat *st)
+{
+	const struct logins *k = ctx;
+	const char *at = strstr(name, k->prefix), *dev = at ? at + strlen(k->prefix) : "";
+	const char *end = strstr(dev, k->suffix);
+	char path[FS_PATH_MAX];
+
+	if (S_ISDIR(st->st_mode) || !end || end[strlen(k->suffix)] ||
+		!is_absent(k->g, dev, (size_t)(end - dev)) ||
+		(size_t)snprintf(path, sizeof(path), "%s/%s", k->dir, name) >= sizeof(path))
+		return 0;
+	return guest_op_add(k->g, OP_REMOVE, path, NULL, "a login on one of the " WHY) ? 0 :
+		no_memory(k->err);
+}
+
+/* What starts logins of systemd's is a link; upstart's is the job, which older ones know no way to
+ * switch off but to take it away. */
+static int plan_units(struct guest *g, struct err *err)
+{
+	struct logins all[] = {
+		{ g, "/etc/systemd/system/getty.target.wants", "getty@", ".service", err },
+		{ g, "/etc/systemd/system/multi-user.target.wants", "getty@", ".service", err },
+		{ g, "/etc/systemd/system/default.target.wants", "getty@", ".service", err },
+		{ g, "/etc/init", "", ".conf", err },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (fs_list(&g->root, all[i].dir, see_login, &all[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int guest_plan_console(struct guest *g, struct err *err)
+{
+	const char *init = g->facts.init;
+
+	/* Elsewhere hvc0 may be the machine's own. */
+	if (!is_pc(g) && strcmp(g->facts.arch, "aarch64"))
+		return 0;
+	if (plan_loader(g, err) < 0 || plan_units(g, err) < 0)
+		return -1;
+	return !strcmp(init, "sysvinit") || !strcmp(init, "openrc") ? plan_inittab(g, err) : 0;
+}

@@ -22,6 +22,7 @@ by_job()
 done_well() { [ "$status" = 0 ] || fail "$1: exit status $status, $(jq -c .err "$work/result.json")"; }
 
 phony
+touch "$work/tree/usr/bin/apt-get"
 mkdir -p "$work"/tree/etc/cloud/cloud.cfg.d "$work"/tree/var/lib/cloud/instances/i-0a \
 	"$work"/tree/etc/selinux/targeted/contexts/files "$work/tree/usr/sbin"
 ln -s /var/lib/cloud/instances/i-0a "$work/tree/var/lib/cloud/instance"
@@ -35,7 +36,7 @@ list before
 
 wishes=$(jq -n --arg old "$old_mac" --arg new "$nic" '{nvram: false, remove_tools: false,
 	network: {($old): $new}, addresses: {ens192: "192.0.2.9/25,192.0.2.1,192.0.2.53"},
-	cloud_init_anew: true, relabel: true, console: "serial", tool_timeout_s: 60}')
+	cloud_init_anew: true, relabel: true, console: "serial", guest_agent: "install", tool_timeout_s: 60}')
 scripts='.extensions = [{when: "mounted", run: "echo inside >/etc/by-job; echo said\n"},
 	{when: "first-boot", run: "echo later\n", fatal: false}]'
 
@@ -61,6 +62,7 @@ is '[.extensions[] | [.when, .status, .output]] == [["mounted", 0, "said\n"]]'
 [ "$(show /etc/by-job)" = inside ] || fail "extensions: mounted"
 show /usr/lib/target-worker-first-boot/01 | grep -qx 'echo later' || fail "extensions: first-boot"
 is '[.plan[] | select(.step == "tools")] == []'
+show /usr/lib/target-worker-first-boot/90-agent | grep -q 'apt-get -y install qemu-guest-agent' || fail guest_agent
 
 by_job '{"nvram": false, "undo": true}'
 done_well undo

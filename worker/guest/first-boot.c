@@ -24,7 +24,7 @@ static int add_file(struct guest *g, const char *path, const char *text, unsigne
 {
 	int before = g->n_ops;
 
-	if (guest_op_write(g, path, text, strlen(text), "scripts of the job for the first boot",
+	if (guest_op_write(g, path, text, strlen(text), "scripts of the migration for the first boot",
 		err) < 0)
 		return -1;
 	if (g->n_ops > before)
@@ -120,6 +120,18 @@ static int add_scripts(struct guest *g, struct strbuf *paths, struct err *err)
 	return n;
 }
 
+/* Behind the operator's: they may set up the repositories. Returns how many there are. */
+static int add_agent(struct guest *g, struct strbuf *paths, struct err *err)
+{
+	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+	if (!g->agent_later || guest_agent_script(g, &text) < 0)
+		return 0;
+	if (text.failed)
+		return no_memory(err);
+	return add_file(g, DIR "/90-agent", text.s, 0700, paths, err) < 0 ? -1 : 1;
+}
+
 /* timeout(1) is missing on systems of before 2008: there the script has all the time it takes. The
  * shell has read the whole of the braces before it removes itself. */
 static int add_runner(struct guest *g, struct strbuf *paths, struct err *err)
@@ -144,10 +156,10 @@ int guest_plan_first_boot(struct guest *g, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf paths = STRBUF_INIT;
 	const char *init = g->facts.init;
-	int n = add_scripts(g, &paths, err), rc;
+	int n = add_scripts(g, &paths, err), agent = n < 0 ? -1 : add_agent(g, &paths, err), rc;
 
-	if (n <= 0)
-		return n;
+	if (agent < 0 || n + agent == 0)
+		return agent;
 	rc = !strcmp(init, "systemd") ? add_systemd(g, &paths, err) :
 		!strcmp(init, "openrc") ? add_openrc(g, &paths, err) : add_sysv(g, &paths, err);
 	return rc < 0 ? -1 : add_runner(g, &paths, err);

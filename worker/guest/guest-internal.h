@@ -210,6 +210,7 @@ struct guest {
 	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions, *unsaved;
+	bool agent_later;    /* the first boot installs qemu-guest-agent */
 	const char *step;    /* running */
 	double step_begin;
 	struct guest_rehearsal *rehearsal; /* NULL = the disks themselves */
@@ -303,6 +304,11 @@ int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *
 int guest_find_ifaces(struct guest *g, struct err *err);
 void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
 	void *ctx);
+
+/* agent.c */
+int guest_plan_agent(struct guest *g, struct err *err);
+/* The text of the script for the first boot; -1: no package manager that is known is there. */
+int guest_agent_script(const struct guest *g, struct strbuf *ret);
 
 /* extensions.c, first-boot.c */
 int guest_plan_extensions(struct guest *g, struct err *err);

@@ -356,6 +356,7 @@ static const struct {
 	{ "relabel", guest_plan_relabel },
 	{ "debconf", plan_debconf },
 	{ "tools", guest_plan_tools },
+	{ "guest-agent", guest_plan_agent },    /* before what plans the first boot */
 	{ "extensions", guest_plan_extensions },
 	{ "initramfs", guest_plan_initrd },      /* after everything that goes into it */
 	{ "efi-fallback", plan_efi },

@@ -27,6 +27,7 @@
 
 enum job_mode { JOB_FULL, JOB_DELTA, JOB_PREPARE };
 enum job_finish { JOB_POWEROFF, JOB_REBOOT, JOB_HOLD };
+enum job_agent { JOB_AGENT_KEEP, JOB_AGENT_INSTALL };
 enum job_target_state { JOB_PRISTINE, JOB_PREPARED, JOB_BOOTED, JOB_UNKNOWN };
 
 /* Order is the order of a run; PAUSED and the last four are side states. */
@@ -96,6 +97,7 @@ struct job {
 		char guest[256]; /* "auto" or a root device */
 		bool remove_tools, dry_run, rehearse, undo, nvram, cloud_init_anew, relabel;
 		enum guest_console console;
+		enum job_agent guest_agent;
 		unsigned tool_timeout_s; /* 0 = guest/'s default */
 		struct guest_nic nics[JOB_MAX_NETS];
 		int n_nics;

@@ -151,6 +151,7 @@ static int read_virtio_win(struct job_reader *r, yyjson_val *v, const struct job
 
 /* In the order of enum guest_console. */
 static const char *const consoles[] = { "keep", "serial", NULL };
+static const char *const agents[] = { "keep", "install", NULL };
 
 static const struct job_key prepare_keys[] = {
 	{ "guest", job_read_string, JOB_FIELD(job, prepare.guest), .min = 1 },
@@ -161,6 +162,7 @@ static const struct job_key prepare_keys[] = {
 	{ "rehearse", job_read_bool, JOB_FIELD(job, prepare.rehearse) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
 	{ "cloud_init_anew", job_read_bool, JOB_FIELD(job, prepare.cloud_init_anew) },
+	{ "guest_agent", job_read_enum, JOB_FIELD(job, prepare.guest_agent), .names = agents },
 	{ "relabel", job_read_bool, JOB_FIELD(job, prepare.relabel) },
 	{ "console", job_read_enum, JOB_FIELD(job, prepare.console), .names = consoles },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },

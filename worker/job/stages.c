@@ -235,6 +235,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.firmware_stays = r->env->image && j->mode != JOB_PREPARE,
 		.remove_tools = j->prepare.remove_tools,
 		.cloud_init_anew = j->prepare.cloud_init_anew,
+		.guest_agent = j->prepare.guest_agent == JOB_AGENT_INSTALL,
 		.relabel = j->prepare.relabel,
 		.console = j->prepare.console,
 		.rehearse = j->prepare.rehearse,

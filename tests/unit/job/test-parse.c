@@ -29,7 +29,7 @@ static const char whole[] =
 	"   \"network\": {\"00:50:56:00:00:01\": \"52:54:00:12:34:56\"},"
 	"   \"keys\": [\"first\", \"second\", {\"uuid\": \"1-2\", \"key_base64\": \"AAH/\"}],"
 	"   \"virtio_win\": {\"serial\": \"VW\"}, \"tool_timeout_s\": 120,"
-	"   \"console\": \"serial\"},"
+	"   \"console\": \"serial\", \"guest_agent\": \"install\"},"
 	" \"extensions\": [{\"when\": \"mounted\", \"run\": \"#!/bin/sh\\ntrue\\n\","
 	"   \"fatal\": false}],"
 	" \"finish\": \"hold\", \"on_error\": \"reboot\", \"report_deadline_s\": 60}";
@@ -211,6 +211,9 @@ static const struct {
 		"prepare.keys[0].key_base64: is not base64" },
 	{ FULL ",\"prepare\":{\"keys\":[{\"key\":\"x\",\"uuid\":\"u\",\"device\":\"d\"}]}}",
 		"prepare.keys[0].uuid: and device exclude" },
+	{ FULL ",\"prepare\":{\"guest_agent\":true}}", "prepare.guest_agent: must be a string" },
+	{ FULL ",\"prepare\":{\"guest_agent\":\"yes\"}}",
+		"prepare.guest_agent: \"yes\" is not one of: keep, install" },
 	{ FULL ",\"prepare\":{\"virtio_win\":{}}}", "prepare.virtio_win: needs exactly one" },
 	{ FULL ",\"prepare\":{\"virtio_win\":{\"size_exact\":true}}}",
 		"prepare.virtio_win.size_exact: says nothing" },
@@ -273,6 +276,7 @@ TEST(every_key)
 	CHECK(j->prepare.keys[1].len == 6 && !*j->prepare.keys[1].device);
 	CHECK_STR(j->prepare.keys[2].uuid, "1-2");
 	CHECK(j->prepare.keys[2].len == 3 && !memcmp(j->prepare.keys[2].secret, "\0\x01\xff", 3));
+	CHECK(j->prepare.guest_agent == JOB_AGENT_INSTALL);
 	CHECK(j->prepare.has_virtio_win);
 	CHECK_STR(j->prepare.virtio_win.serial, "VW");
 	CHECK(j->n_extensions == 1 && !j->extensions[0].fatal);

@@ -42,6 +42,7 @@ is '.changes | any(.path == "/etc/by-script" and .change == "added")'
 
 # The first boot, by the guest's own shell in the guest's own root.
 mkdir -p "$work/mnt"
+disk_is_free
 mount -o loop,offset=1048576 "$work/disk" "$work/mnt"
 cleanup_fn "if mountpoint -q '$work/mnt'; then umount -l '$work/mnt'; fi"
 link=etc/systemd/system/multi-user.target.wants/$name.service

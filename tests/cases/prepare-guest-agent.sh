@@ -25,6 +25,7 @@ manager()
 first_boot()
 {
 	mkdir -p "$work/mnt"
+	disk_is_free
 	mount -o loop,offset=1048576 "$work/disk" "$work/mnt"
 	cleanup_fn "if mountpoint -q '$work/mnt'; then umount -l '$work/mnt'; fi"
 	for name in rmdir timeout; do

@@ -9,6 +9,7 @@ requires getfattr setfattr debugfs
 on_disk()
 {
 	mkdir -p "$work/mnt"
+	disk_is_free
 	mount -o "$1,loop,offset=1048576" "$work/disk" "$work/mnt"
 }
 cleanup_fn "mountpoint -q '$work/mnt' && umount '$work/mnt'"

@@ -23,9 +23,17 @@ phony()
 }
 pack() { tests/data/phony-disk "$work/tree" "$work/disk" "${1:-64}"; }
 
+# A process elsewhere that took a copy of this mount namespace keeps the loop device of a mount that is
+# gone here: what was written by it might not be in the file yet, and it would be used again.
+disk_is_free()
+{
+	[ ! -e "$work/disk" ] || wait_for 20 eval '! losetup -j "$work/disk" | grep -q .'
+}
+
 prepare()
 {
 	status=0
+	disk_is_free
 	"$worker" prepare --json --nic "$nic" "$@" "$work/disk" >"$work/report.json" \
 		2>"$work/prepare.log" || status=$?
 }
@@ -33,6 +41,7 @@ prepare()
 inspect()
 {
 	status=0
+	disk_is_free
 	"$worker" inspect --json "$@" "$work/disk" >"$work/report.json" 2>"$work/prepare.log" ||
 		status=$?
 }

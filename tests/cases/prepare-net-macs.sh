@@ -31,6 +31,7 @@ prepare_macs
 is '.facts.network_stacks == "ifupdown ifcfg networkmanager netplan networkd connman"'
 list after
 mkdir -p "$work/mnt"
+disk_is_free
 mount -o ro,noload,loop,offset=1048576 "$work/disk" "$work/mnt"
 cleanup_fn "mountpoint -q '$work/mnt' && umount '$work/mnt'"
 for path in /etc/sysconfig/network-scripts/ifcfg-ens192 /etc/netplan/01.yaml \

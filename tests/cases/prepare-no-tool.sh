@@ -22,6 +22,7 @@ prepare
 is '[.plan[] | select(.step == "initramfs") | .kind] == ["supplement"]'
 is '.facts.initramfs_tool == "" and .verdict == "boots"'
 mkdir -p "$work/mnt"
+disk_is_free
 mount -o ro,noload,loop,offset=1048576 "$work/disk" "$work/mnt"
 cleanup_fn "mountpoint -q '$work/mnt' && umount '$work/mnt'"
 cp "$work/mnt/boot/initrd.img-$kernel" "$work/new"

@@ -33,6 +33,7 @@ diff <(sort -u "$work/differ") <(jq -r '.changes[].path' "$work/report.json" | s
 is '[.changes[] | select(.change == "changed" and (.sha256_before == null or .backup == null))] == []'
 
 mkdir -p "$work/mnt"
+disk_is_free
 mount -o ro,noload,loop,offset=1048576 "$work/disk" "$work/mnt"
 cleanup_fn "mountpoint -q '$work/mnt' && umount '$work/mnt'"
 diff "$work/mnt/etc/fstab" - <<END || fail "fstab"

@@ -10,6 +10,7 @@ label() { getfattr -h -n security.selinux --only-values "$work/mnt$1" 2>"$work/g
 on_disk()
 {
 	mkdir -p "$work/mnt"
+	disk_is_free
 	mount -o "$1,loop,offset=1048576" "$work/disk" "$work/mnt"
 }
 cleanup_fn "mountpoint -q '$work/mnt' && umount '$work/mnt'"

@@ -6,6 +6,7 @@
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires mkfs.btrfs btrfs
+uuid=$(cat /proc/sys/kernel/random/uuid) # mkfs.btrfs refuses one that is in use
 
 phony
 tree=$work/tree

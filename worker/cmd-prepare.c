@@ -250,7 +250,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
 		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--rehearse|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--console keep|serial] [--guest-agent] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
+		" [--dry-run|--rehearse|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--console keep|serial] [--guest-agent] [--packages DIR] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
 	return err_exit_status(ERR_USAGE);
 }
 
@@ -265,6 +265,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "relabel", no_argument, NULL, 'l' }, { "address", required_argument, NULL, 'a' },
 		{ "rehearse", no_argument, NULL, 'R' }, { "console", required_argument, NULL, 'C' },
 		{ "guest-agent", no_argument, NULL, 'g' },
+		{ "packages", required_argument, NULL, 'p' },
 		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -272,7 +273,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?' || (inspect && strchr("dutclxaRCg", c)) ||
+		if (c == '?' || (inspect && strchr("dutclxaRCgp", c)) ||
 			(strchr("duR", c) && (q->opt.action != GUEST_APPLY || q->opt.rehearse)))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
@@ -281,7 +282,9 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		q->quiet |= c == 'q' || c == 'j';
 		q->opt.cloud_init_anew |= c == 'c';
 		q->opt.relabel |= c == 'l';
-		q->opt.guest_agent |= c == 'g';
+		q->opt.guest_agent |= c == 'g' || c == 'p';
+		if (c == 'p')
+			q->opt.packages = optarg;
 		q->opt.rehearse |= c == 'R';
 		if (c == 't')
 			q->opt.remove_tools = false;

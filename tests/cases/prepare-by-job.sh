@@ -75,6 +75,12 @@ by_job '{"nvram": false}' '.extensions = [{when: "mounted", run: "echo x >/etc/b
 list after
 same before after "a fatal script left a difference"
 
+mkdir "$work/packages"
+touch "$work/packages/qemu-guest-agent_1_amd64.deb"
+by_job "{\"nvram\": false, \"dry_run\": true, \"guest_agent\": \"install\", \"packages\": {\"device\": \"$work/packages\"}}"
+done_well packages
+is '.plan | any(.kind == "install" and .from == "qemu-guest-agent_1_amd64.deb")'
+
 # It needs the kernel's device-mapper; boot/job-prepare-tool has that.
 by_job '{"nvram": false, "rehearse": true}'
 if dmsetup version >"$work/dmsetup.log" 2>&1; then

@@ -111,3 +111,122 @@ prepare --guest-agent
 show "$dir/90-agent" >"$work/script"
 grep -qx '	apk add --update-cache qemu-guest-agent' "$work/script" && grep -q '^rc-update add qemu-guest-agent' "$work/script" ||
 	fail "alpine: $(cat "$work/script")"
+
+# Supplied packages: the guest's own folder before the whole, by architecture and family, those that
+# the guest has left out, all others in one call of its tool.
+supply=$work/packages
+mkdir -p "$supply/debian-12" "$supply/rhel-9"
+touch "$supply"/qemu-guest-agent_1_amd64.deb "$supply/debian-12"/{qemu-guest-agent_8.2_amd64,qemu-guest-agent_8.2_arm64,libone_1_amd64,libtwo_1_all,libhad_1_amd64}.deb \
+	"$supply"/rhel-9/{qemu-guest-agent-8.2-1.el9.x86_64,qemu-guest-agent-8.2-1.el9.aarch64,libone-1-1.noarch,libhad-1-1.x86_64,qemu-guest-agent-debuginfo-8.2-1.el9.s390x}.rpm
+# tool PATH STATUS: as dpkg and rpm; a refusal comes when half of the work is done
+tool()
+{
+	cat >"$work/tree$1" <<-END
+		#!/bin/sh
+		case \$1 in
+		-q) [ "\$2" = libhad ]; exit ;;
+		-i | -U) ;;
+		*) exec /usr/bin/tool.real "\$@" ;;
+		esac
+		[ -f "\$2" ] || exit 9
+		if echo x >/run/target-worker-packages/written; then exit 9; fi
+		echo "tool \$*"
+		for db in /var/lib/dpkg/status /var/lib/rpm/Packages; do
+			[ ! -f \$db ] || printf '\nPackage: qemu-guest-agent\nStatus: install ok installed\n' >>\$db
+		done
+		mkdir -p /usr/share/agent
+		echo data >/usr/share/agent/data
+		echo agent >/usr/sbin/qemu-ga
+		[ $2 = 0 ] || rm /usr/sbin/qemu-ga
+		exit $2
+	END
+	chmod 755 "$work/tree$1"
+}
+debian_guest()
+{
+	phony
+	printf '\nPackage: libhad\nStatus: install ok installed\n' >>"$work/tree/var/lib/dpkg/status"
+	mv "$work/tree/usr/bin/dpkg" "$work/tree/usr/bin/tool.real"
+	tool /usr/bin/dpkg "$1"
+	manager /usr/bin/apt-get 1
+	pack
+	list before
+}
+installs() { is --arg names "$1" '[.plan[] | select(.kind == "install").from | split(" ") | sort | join(" ")] == [$names]'; }
+undone()
+{
+	prepare --undo
+	[ "$status" = 0 ] || fail "$1: undo: exit status $status"
+	list undone
+	same before undone "$1: undo left a difference"
+}
+
+debian_guest 0
+all='libhad_1_amd64.deb libone_1_amd64.deb libtwo_1_all.deb qemu-guest-agent_8.2_amd64.deb'
+prepare --dry-run --packages "$supply"
+installs "$all"
+is '[.plan[] | select(.path | tostring | test("first-boot"))] == []'
+list after
+same before after "a dry run changed the disk"
+prepare --packages "$supply"
+[ "$status" = 0 ] || fail "debian: exit status $status, $(jq -c .error "$work/report.json")"
+installs "$all"
+is '.verdict == "boots" and .unsaved == [] and (.warnings | any(test("guest-agent")) | not)'
+is '.changes | any(.path == "/usr/sbin/qemu-ga" and .change == "added")'
+grep -q 'tool -i' "$work/prepare.log" || fail "dpkg -i was not called"
+grep 'tool -i' "$work/prepare.log" | tr ' ' '\n' | sed -n 's|^/run/target-worker-packages/||p' | LC_ALL=C sort |
+	tr '\n' ' ' >"$work/given"
+[ "$(cat "$work/given")" = 'libone_1_amd64.deb libtwo_1_all.deb qemu-guest-agent_8.2_amd64.deb ' ] ||
+	fail "given to dpkg: $(cat "$work/given")"
+prepare --packages "$supply"
+is '.plan == [] and .changes == []'
+undone debian
+
+# dpkg refuses, after open-vm-tools went by the same database: that stays out, the rest goes back.
+debian_guest 1
+prepare --packages "$supply"
+[ "$status" = 0 ] || fail "refused: exit status $status, $(jq -c .error "$work/report.json")"
+is '.verdict == "boots" and (.warnings | any(test("^qemu-guest-agent: dpkg -i ended with status 1")))'
+show /var/lib/dpkg/status >"$work/status"
+if grep -q '^Package: qemu-guest-agent\|^Package: open-vm-tools' "$work/status"; then fail "status: $(cat "$work/status")"; fi
+list after
+if grep -q '/usr/share/agent' "$work/after"; then fail "half an installation is left"; fi
+prepare --packages "$supply"
+is '.plan == [] and .changes == []'
+undone refused
+prepare --packages "$supply"
+first_boot refused
+called refused "apt-get update
+apt-get -y install qemu-guest-agent"
+
+# No package for this guest, and two of them: the first boot.
+debian_guest 0
+for what in none two missing; do
+	mkdir -p "$work/$what"
+done
+rmdir "$work/missing"
+touch "$work"/none/qemu-guest-agent_8_arm64.deb "$work"/two/qemu-guest-agent_{7,8}_amd64.deb
+for what in none two missing; do
+	prepare --dry-run --packages "$work/$what"
+	[ "$status" = 0 ] || fail "$what: exit status $status"
+	is --arg p "$dir/90-agent" '(.plan | any(.path == $p)) and (.plan | any(.kind == "install") | not)'
+done
+
+# rpm, from an image of a disk.
+tests/data/phony-family rhel9 "$work/tree"
+mkdir -p "$work/tree/var/lib/rpm"
+echo database >"$work/tree/var/lib/rpm/Packages"
+mv "$work/tree/usr/bin/rpm" "$work/tree/usr/bin/tool.real"
+tool /usr/bin/rpm 0
+mke2fs -q -t ext4 -d "$supply" "$work/packages.img" 8M
+pack
+list before
+prepare --packages "$work/packages.img"
+[ "$status" = 0 ] || fail "rhel9: exit status $status, $(jq -c .error "$work/report.json")"
+jq -e '.warnings | any(test("packages|guest-agent")) | not' "$work/report.json" >"$work/jq.log" ||
+	fail "rhel9: $(jq -c .warnings "$work/report.json")"
+grep 'tool -U' "$work/prepare.log" | tr ' ' '\n' | sed -n 's|^/run/target-worker-packages/||p' | LC_ALL=C sort |
+	tr '\n' ' ' >"$work/given"
+[ "$(cat "$work/given")" = 'libone-1-1.noarch.rpm qemu-guest-agent-8.2-1.el9.x86_64.rpm ' ] ||
+	fail "given to rpm: $(cat "$work/given")"
+undone rhel9

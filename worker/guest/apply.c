@@ -151,6 +151,8 @@ static int apply_one(struct guest *g, const struct guest_op *op, struct err *err
 		return guest_run_mounted(g, op->index, err);
 	case OP_NVRAM:
 		return write_nvram(g, op, err);
+	case OP_INSTALL:
+		return guest_install_agent(g, op->from, op->len, err);
 	}
 	return err_set(err, ERR_INTERNAL, "unknown operation");
 }

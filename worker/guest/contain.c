@@ -166,6 +166,21 @@ static int mask_files(const struct guest_run *run)
 	return 0;
 }
 
+/* A folder of this machine; fd was opened before the guest's root became the only tree. */
+static int show_folder(int fd)
+{
+	char from[40];
+
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	if (mkdir(GUEST_RUN_FOLDER, 0755) < 0 ||
+		mount(from, GUEST_RUN_FOLDER, NULL, MS_BIND, NULL) < 0 ||
+		mount(NULL, GUEST_RUN_FOLDER, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV |
+		MS_NOEXEC, NULL) < 0)
+		return fail("show " GUEST_RUN_FOLDER);
+	close(fd);
+	return 0;
+}
+
 static int drop_rights(void)
 {
 	static const struct {
@@ -199,7 +214,7 @@ struct ctx {
 static int enter(void *arg)
 {
 	const struct ctx *x = arg;
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), folder = -1;
 
 	/* The worker's end is its end, and with it, as PID 1 of its namespace, that of all others. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
@@ -210,11 +225,18 @@ static int enter(void *arg)
 	/* When memory runs out, the guest's tool goes first. */
 	if (fd >= 0 && (write(fd, "1000", 4) != 4 || close(fd) < 0))
 		return fail("oom_score_adj");
+	if (x->run->folder) {
+		folder = open(x->run->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (folder < 0)
+			return fail(x->run->folder);
+	}
 	umask(0);
 	if (make_tree(&x->cell) < 0)
 		return -1;
 	umask(022);
 	if (mask_files(x->run) < 0)
+		return -1;
+	if (folder >= 0 && show_folder(folder) < 0)
 		return -1;
 	if (sethostname("localhost", 9) < 0)
 		return fail("sethostname");

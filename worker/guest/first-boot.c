@@ -39,6 +39,9 @@ static int add_link(struct guest *g, const char *to, const char *path, struct st
 	char now[256];
 
 	strbuf_fmt(paths, " %s", path);
+	for (int i = 0; i < g->n_ops; i++)
+		if (g->ops[i].kind == OP_LINK && !strcmp(g->ops[i].path, path))
+			return 0;
 	if (fs_readlink(&g->root, path, now, sizeof(now)) >= 0 && !strcmp(now, to))
 		return 0;
 	return guest_op_add(g, OP_LINK, path, to, "the scripts run at the first boot") ? 0 :
@@ -129,7 +132,7 @@ static int add_agent(struct guest *g, struct strbuf *paths, struct err *err)
 		return 0;
 	if (text.failed)
 		return no_memory(err);
-	return add_file(g, DIR "/90-agent", text.s, 0700, paths, err) < 0 ? -1 : 1;
+	return add_file(g, GUEST_AGENT_SCRIPT, text.s, 0700, paths, err) < 0 ? -1 : 1;
 }
 
 /* timeout(1) is missing on systems of before 2008: there the script has all the time it takes. The

@@ -167,6 +167,7 @@ enum guest_op_kind {
 	OP_SUPPLEMENT, /* path gets the drivers of kernel number index behind it */
 	OP_SCRIPT,  /* extension number index runs in the guest's root */
 	OP_NVRAM,   /* the firmware gets an entry for the loader in from */
+	OP_INSTALL, /* the packages in from, of len bytes, are installed by the guest's tool */
 };
 struct guest_op {
 	enum guest_op_kind kind;
@@ -181,6 +182,7 @@ struct guest_journal {
 	char dir[128];       /* GUEST_STATE_DIR "/ID", "" = nothing was changed */
 	unsigned n_saved;
 	bool resumed;        /* an interrupted run's is gone on with */
+	size_t since;        /* what was saved before this place is saved once more */
 	uint64_t *counted;   /* not NULL: nothing is saved, bytes that would be are added here */
 };
 
@@ -210,6 +212,11 @@ struct guest {
 	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions, *unsaved;
+	struct guest_packages {
+		char at[FS_PATH_MAX];      /* folder of the supplied ones that suit the guest */
+		char mounted[FS_PATH_MAX]; /* their medium, "" = not mounted */
+		struct block_loop loop;
+	} packages;
 	bool agent_later;    /* the first boot installs qemu-guest-agent */
 	const char *step;    /* running */
 	double step_begin;
@@ -306,7 +313,21 @@ void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, con
 	void *ctx);
 
 /* agent.c */
+#define GUEST_AGENT_SCRIPT "/usr/lib/target-worker-first-boot/90-agent"
 int guest_plan_agent(struct guest *g, struct err *err);
+/* Installs the packages, names divided by blanks. When the guest's tool refuses, what it did goes
+ * back, and steps for the first boot come to the plan. */
+int guest_install_agent(struct guest *g, const char *names, uint64_t bytes, struct err *err);
+/* packages.c: what lies beside one of a package and suits the guest, by the names of the files.
+ * g->packages.at is where. */
+struct guest_supply {
+	struct strbuf names;   /* divided by blanks */
+	int n, named;          /* all, and those of the package */
+	uint64_t bytes;
+};
+int guest_find_packages(struct guest *g, const char *package, struct guest_supply *ret,
+	struct err *err);
+void guest_close_packages(struct guest *g);
 /* The text of the script for the first boot; -1: no package manager that is known is there. */
 int guest_agent_script(const struct guest *g, struct strbuf *ret);
 
@@ -424,11 +445,13 @@ int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_comp
 
 /* contain.c: a program of the guest, in its own root, namespaces and limits. argv[0] is a path
  * within the guest. */
+#define GUEST_RUN_FOLDER "/run/target-worker-packages"
 struct guest_run {
 	const char *const *argv;
 	struct {
 		const char *file, *text; /* a file of the guest appears with this text instead */
 	} masks[2];              /* file NULL = none */
+	const char *folder;      /* of this machine, read-only at GUEST_RUN_FOLDER; NULL = none */
 	struct strbuf *output; /* may be NULL */
 	size_t output_max;
 };

@@ -151,6 +151,7 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 	g->opt = opt;
 	g->root.fd = -1;
 	g->root_vol = -1;
+	g->packages.loop = (struct block_loop)BLOCK_LOOP_INIT;
 	result = guest_report_begin(g, err);
 	if (!result)
 		result = make_mount_point(g, err);
@@ -174,6 +175,7 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 		result = -1;
 	}
 	/* The caller removes work_dir, and says so when it is not empty: a mount that stayed. */
+	guest_close_packages(g);
 	if (*g->at)
 		rmdir(g->at);
 	err_clear(&late);

@@ -74,6 +74,7 @@ struct guest_options {
 	bool firmware_stays;       /* the guest will start from it: one made for the other is refused */
 	bool remove_tools;         /* default in the job: true */
 	bool guest_agent;          /* qemu-guest-agent is wanted */
+	const char *packages;      /* its packages: folder, disk or image; NULL = only from repositories */
 	bool cloud_init_anew;      /* it may take the target for a new instance */
 	bool relabel;              /* SELinux: all files, at the guest's first boot */
 	enum guest_console console;

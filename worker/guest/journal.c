@@ -276,7 +276,8 @@ int guest_journal_save(struct guest *g, const char *any_path, struct err *err)
 	/* The first state counts; later ones are our own. */
 	if (journal_text(g, g->journal.dir, &text, &len, err) < 0)
 		return -1;
-	known = find_entry(text, len, path);
+	known = g->journal.since < len ? find_entry(text + g->journal.since, len - g->journal.since,
+		path) : NULL;
 	yyjson_doc_free(known);
 	if (known)
 		return 0;

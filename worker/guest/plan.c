@@ -17,7 +17,7 @@
 const char *guest_op_name(enum guest_op_kind k)
 {
 	static const char *const names[] = { "write", "copy", "link", "remove", "purge", "initramfs",
-		"supplement", "script", "nvram" };
+		"supplement", "script", "nvram", "install" };
 
 	return names[k];
 }

@@ -28,7 +28,7 @@ static int count_saved(struct guest *g, uint64_t *ret, struct err *err)
 
 		if (op->kind == OP_WRITE || op->kind == OP_COPY || op->kind == OP_REMOVE)
 			status = guest_journal_save(g, op->path, err);
-		else if (op->kind == OP_PURGE && g->facts.family->save)
+		else if ((op->kind == OP_PURGE || op->kind == OP_INSTALL) && g->facts.family->save)
 			status = g->facts.family->save(g, op->from, err);
 		if (op->kind == OP_WRITE)
 			*ret += op->len;

@@ -234,6 +234,7 @@ struct job_runner {
 	struct job_run_drive drives[JOB_MAX_DRIVES];
 	struct copy_control ctl;   /* cancel is for every stage, not only for the copy */
 	struct strbuf prepare;     /* guest/'s report */
+	char packages[256];        /* the same of packages for the guest */
 	char virtio_win[256];      /* device node or path of virtio-win's drivers, "" = none */
 	bool resume;               /* an earlier attempt has written to these targets */
 	bool touched;              /* a target has been written in this run */

@@ -107,6 +107,8 @@ struct job {
 		int n_keys;
 		bool has_virtio_win;
 		struct job_target virtio_win; /* disk with virtio-win's drivers; never size_exact */
+		bool has_packages;
+		struct job_target packages; /* disk with packages for the guest; likewise */
 	} prepare;
 	struct job_extension extensions[JOB_MAX_EXTENSIONS];
 	int n_extensions;

@@ -149,6 +149,18 @@ static int read_virtio_win(struct job_reader *r, yyjson_val *v, const struct job
 	return 0;
 }
 
+static int read_packages(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+{
+	struct job *j = (struct job *)((char *)field - k->offset);
+
+	if (job_read_target(r, v, k, field) < 0)
+		return -1;
+	if (j->prepare.packages.size_exact)
+		return job_read_fail_key(r, "size_exact", "says nothing about a disk of packages");
+	j->prepare.has_packages = true;
+	return 0;
+}
+
 /* In the order of enum guest_console. */
 static const char *const consoles[] = { "keep", "serial", NULL };
 static const char *const agents[] = { "keep", "install", NULL };
@@ -167,6 +179,7 @@ static const struct job_key prepare_keys[] = {
 	{ "console", job_read_enum, JOB_FIELD(job, prepare.console), .names = consoles },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
 	{ "virtio_win", read_virtio_win, JOB_FIELD(job, prepare.virtio_win) },
+	{ "packages", read_packages, JOB_FIELD(job, prepare.packages) },
 	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },
 	{ "tool_timeout_s", job_read_unsigned, JOB_FIELD(job, prepare.tool_timeout_s), .min = 10,
 		.max = 86400 },

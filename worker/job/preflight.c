@@ -168,28 +168,38 @@ static int map_all(struct job_runner *r, struct err *err)
 	}
 }
 
-/* Windows' drivers are only read: a CD drive or a write-protected disk will do. */
-static int map_virtio_win(struct job_runner *r, struct err *err)
+/* What is only read: a CD drive or a write-protected disk will do; outside the image, a file too. */
+static int map_medium(struct job_runner *r, const struct job_target *t, const char *what, char *ret,
+	size_t size, struct err *err)
 {
-	const struct job_target *t = &r->job->prepare.virtio_win;
 	const struct job_disk *disk;
 	int i;
 
-	*r->virtio_win = '\0';
-	if (!r->job->prepare.has_virtio_win)
-		return 0;
 	if (*t->device && r->env->image)
 		return err_set(err, ERR_CFG_INVALID, "device: only outside the image");
 	if (*t->device && access(t->device, R_OK) < 0)
 		return err_sys(err, ERR_DISK_NOT_FOUND, "%s", t->device);
 	if (!*t->device && job_map_find(t, 0, r->disks, r->n_disks, &disk, err) < 0)
 		return -1;
-	snprintf(r->virtio_win, sizeof(r->virtio_win), "%s", *t->device ? t->device : disk->b.node);
+	snprintf(ret, size, "%s", *t->device ? t->device : disk->b.node);
 	for (i = 0; i < r->job->n_drives; i++)
-		if (!strcmp(r->drives[i].target, r->virtio_win))
-			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d]",
-				r->virtio_win, i);
-	log_info("READY virtio-win %s", r->virtio_win);
+		if (!strcmp(r->drives[i].target, ret))
+			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d]", ret, i);
+	log_info("READY %s %s", what, ret);
+	return 0;
+}
+
+static int map_media(struct job_runner *r, struct err *err)
+{
+	const struct job *j = r->job;
+
+	*r->virtio_win = *r->packages = '\0';
+	if (j->prepare.has_virtio_win && map_medium(r, &j->prepare.virtio_win, "virtio-win",
+		r->virtio_win, sizeof(r->virtio_win), err) < 0)
+		return err_wrap(err, "prepare.virtio_win");
+	if (j->prepare.has_packages && map_medium(r, &j->prepare.packages, "packages", r->packages,
+		sizeof(r->packages), err) < 0)
+		return err_wrap(err, "prepare.packages");
 	return 0;
 }
 
@@ -219,10 +229,8 @@ int job_preflight(struct job_runner *r, struct err *err)
 			return err_wrap(err, "drives[%d].source %s", i, r->job->drives[i].source);
 		job_tick(r);
 	}
-	if (map_all(r, err) < 0)
+	if (map_all(r, err) < 0 || map_media(r, err) < 0)
 		return -1;
-	if (map_virtio_win(r, err) < 0)
-		return err_wrap(err, "prepare.virtio_win");
 	for (i = 0; i < r->job->n_drives; i++) {
 		choose_method(r, i);
 		log_info("READY drives[%d] %s -> %s%s", i,

@@ -236,6 +236,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.remove_tools = j->prepare.remove_tools,
 		.cloud_init_anew = j->prepare.cloud_init_anew,
 		.guest_agent = j->prepare.guest_agent == JOB_AGENT_INSTALL,
+		.packages = *r->packages ? r->packages : NULL,
 		.relabel = j->prepare.relabel,
 		.console = j->prepare.console,
 		.rehearse = j->prepare.rehearse,

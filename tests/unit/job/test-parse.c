@@ -29,7 +29,8 @@ static const char whole[] =
 	"   \"network\": {\"00:50:56:00:00:01\": \"52:54:00:12:34:56\"},"
 	"   \"keys\": [\"first\", \"second\", {\"uuid\": \"1-2\", \"key_base64\": \"AAH/\"}],"
 	"   \"virtio_win\": {\"serial\": \"VW\"}, \"tool_timeout_s\": 120,"
-	"   \"console\": \"serial\", \"guest_agent\": \"install\"},"
+	"   \"console\": \"serial\", \"guest_agent\": \"install\","
+	"   \"packages\": {\"serial\": \"PK\"}},"
 	" \"extensions\": [{\"when\": \"mounted\", \"run\": \"#!/bin/sh\\ntrue\\n\","
 	"   \"fatal\": false}],"
 	" \"finish\": \"hold\", \"on_error\": \"reboot\", \"report_deadline_s\": 60}";
@@ -214,6 +215,8 @@ static const struct {
 	{ FULL ",\"prepare\":{\"guest_agent\":true}}", "prepare.guest_agent: must be a string" },
 	{ FULL ",\"prepare\":{\"guest_agent\":\"yes\"}}",
 		"prepare.guest_agent: \"yes\" is not one of: keep, install" },
+	{ FULL ",\"prepare\":{\"packages\":{\"size_exact\":true}}}",
+		"prepare.packages.size_exact: says nothing" },
 	{ FULL ",\"prepare\":{\"virtio_win\":{}}}", "prepare.virtio_win: needs exactly one" },
 	{ FULL ",\"prepare\":{\"virtio_win\":{\"size_exact\":true}}}",
 		"prepare.virtio_win.size_exact: says nothing" },
@@ -277,6 +280,8 @@ TEST(every_key)
 	CHECK_STR(j->prepare.keys[2].uuid, "1-2");
 	CHECK(j->prepare.keys[2].len == 3 && !memcmp(j->prepare.keys[2].secret, "\0\x01\xff", 3));
 	CHECK(j->prepare.guest_agent == JOB_AGENT_INSTALL);
+	CHECK(j->prepare.has_packages);
+	CHECK_STR(j->prepare.packages.serial, "PK");
 	CHECK(j->prepare.has_virtio_win);
 	CHECK_STR(j->prepare.virtio_win.serial, "VW");
 	CHECK(j->n_extensions == 1 && !j->extensions[0].fatal);

@@ -477,27 +477,30 @@ TEST(keys_stay_secret)
 	CHECK(ctl.result && !strstr(ctl.result, "sesame"));
 }
 
-/* Windows' drivers are looked for before anything is written, and are no target. */
+/* Windows' drivers and packages are looked for before anything is written, and are no target. */
 TEST(virtio_win)
 {
 	static const char job[] = "{\"version\":1,\"migration\":\"m\",\"mode\":\"full\","
 		"\"source\":{\"url\":\"file:@\"},\"drives\":[{\"source\":\"a\","
-		"\"target\":{\"device\":\"@/ta\"}}],\"prepare\":{\"virtio_win\":{\"%s\":\"%s\"}}}";
+		"\"target\":{\"device\":\"@/ta\"}}],\"prepare\":{\"%s\":{\"%s\":\"%s\"}}}";
 	static const char *const cases[][3] = {
 		{ "device", "@/nothing", "DISK_NOT_FOUND" }, { "device", "@/ta", "DISK_BUSY" },
 		{ "serial", "no-such-serial", "DISK_NOT_FOUND" },
 	};
 
-	for (size_t i = 0; i < 3; i++) {
-		char text[512];
+	for (size_t n = 0; n < 6; n++) {
+		const char *key = n < 3 ? "virtio_win" : "packages";
+		char text[512], where[64];
+		size_t i = n % 3;
 
 		clean();
 		make_file("a", MIB, 1);
 		if (i == 1)
 			make_file("ta", MIB, 2);
-		snprintf(text, sizeof(text), job, cases[i][0], cases[i][1]);
+		snprintf(text, sizeof(text), job, key, cases[i][0], cases[i][1]);
 		CHECK(run(text, NULL) == 5);
-		CHECK(strstr(result(), cases[i][2]) && strstr(result(), "prepare.virtio_win: "));
+		snprintf(where, sizeof(where), "prepare.%s: ", key);
+		CHECK(strstr(result(), cases[i][2]) && strstr(result(), where));
 		CHECK(strstr(result(), "\"touched\":false"));
 	}
 }

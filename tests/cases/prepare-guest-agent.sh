@@ -230,3 +230,22 @@ grep 'tool -U' "$work/prepare.log" | tr ' ' '\n' | sed -n 's|^/run/target-worker
 [ "$(cat "$work/given")" = 'libone-1-1.noarch.rpm qemu-guest-agent-8.2-1.el9.x86_64.rpm ' ] ||
 	fail "given to rpm: $(cat "$work/given")"
 undone rhel9
+
+# apk, which enables nothing: the service gets into the run level.
+tests/data/phony-family alpine "$work/tree"
+mkdir -p "$supply/alpine" "$work/tree/usr/bin" "$work/tree/etc/apk" "$work/tree/etc/runlevels/default"
+touch "$supply"/alpine/{qemu-guest-agent-8.1.5-r0,qemu-guest-agent-openrc-8.1.5-r0}.apk
+echo busybox >"$work/tree/etc/apk/world"
+# shellcheck disable=SC2016 # for the guest's shell
+printf '%s\n' '#!/bin/sh' '[ "$1 $2 $3" = "add --allow-untrusted --no-network" ] && [ -f "$4" ] && [ -f "$5" ] && [ $# = 5 ] || exit 9' \
+	'echo qemu-guest-agent >>/etc/apk/world' 'echo agent >/usr/bin/qemu-ga' >"$work/tree/sbin/apk"
+# shellcheck disable=SC2016 # as above
+printf '#!/bin/sh\n[ "$1" = add ] && echo "$3" >"/etc/runlevels/$3/$2"\n' >"$work/tree/sbin/rc-update"
+chmod 755 "$work"/tree/sbin/{apk,rc-update}
+pack
+list before
+prepare --packages "$supply"
+[ "$status" = 0 ] || fail "alpine: exit status $status, $(jq -c .error "$work/report.json")"
+is '.unsaved == [] and (.warnings | any(test("guest-agent")) | not)'
+is '[.changes[].path] | contains(["/usr/bin/qemu-ga", "/etc/apk/world", "/etc/runlevels/default/qemu-guest-agent"])'
+undone alpine

@@ -71,7 +71,7 @@ refused 'bios or uefi' --firmware both "$dir/disk.raw"
 refused 'no such disk image' "$dir/none.raw"
 refused 'no such folder' --virtio-win "$dir/none" "$dir/disk.raw"
 refused 'no such file' --key "$dir/none" "$dir/disk.raw"
-refused 'two MAC addresses' --nic 52:54:00:12:34:56 "$dir/disk.raw"
+refused 'OLD=NEW' --nic 52:54:00:12:34:56 "$dir/disk.raw"
 refused 'prepare \[OPTION' --key
 refused 'prepare \[OPTION'
 rm -f "$dir"/*.raw "$dir/esp"

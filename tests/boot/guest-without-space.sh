@@ -13,8 +13,8 @@ root_offset=$(sed -n 's/^root_offset=//p' "$guest/guest.env")
 cp --sparse=always "$guest/disk.raw" "$dir/disk.raw"
 mkdir -p "$dir/mnt"
 mount -o "loop,offset=$root_offset" "$dir/disk.raw" "$dir/mnt"
-# Everything but 4 MiB, root's reserve included.
-free=$(($(stat -f -c '%f * %S' "$dir/mnt") - (4 << 20)))
+# Everything but 4 MiB. %a, not %f: ext4 keeps some blocks back from root, too.
+free=$(($(stat -f -c '%a * %S' "$dir/mnt") - (4 << 20)))
 fallocate -l $free "$dir/mnt/srv/fill"
 sha256sum "$dir/mnt"/boot/* >"$dir/boot.before" 2>"$dir/sha.log" || :
 umount "$dir/mnt"

@@ -11,7 +11,7 @@ int boot_bls_rewrite(const char *s, size_t len, const struct boot_map *m, struct
 	return boot_line_rewrite(s, len, words, m, out);
 }
 
-static void value(const struct line *l, size_t rest, char *ret, size_t size)
+static void value(const struct boot_line *l, size_t rest, char *ret, size_t size)
 {
 	size_t n;
 
@@ -27,7 +27,7 @@ static void value(const struct line *l, size_t rest, char *ret, size_t size)
 bool boot_bls_entry(const char *s, size_t len, struct boot_entry *ret)
 {
 	size_t at = 0, rest;
-	struct line l;
+	struct boot_line l;
 
 	memset(ret, 0, sizeof(*ret));
 	while (boot_line_next(s, len, &at, &l)) {

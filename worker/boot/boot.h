@@ -17,6 +17,14 @@
 
 #define BOOT_TEXT_MAX (4u << 20)
 
+/* line.c: texts line by line. A line is [s, s + len) without its newline. */
+struct boot_line {
+	const char *s;
+	size_t len, full; /* full: with the newline */
+};
+/* The next line at *at; false at the end. */
+bool boot_line_next(const char *text, size_t len, size_t *at, struct boot_line *ret);
+
 /* cmdline.c */
 struct boot_map {
 	/* A name that lasts for a device of the guest ("UUID=..." for "/dev/sda1"). False: leave

@@ -17,7 +17,7 @@ int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *c
 	struct boot_entry e = { .title = "" };
 	size_t at = 0, rest;
 	int result = 0;
-	struct line l;
+	struct boot_line l;
 
 	while (!result && boot_line_next(s, len, &at, &l)) {
 		char word[32], *to = NULL;

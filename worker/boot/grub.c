@@ -15,7 +15,7 @@ static const char *const initrd_words[] = {
 	"initrd", "initrd16", "initrdefi", "$initrd", NULL,
 };
 
-static bool sets_cmdline(const struct line *l)
+static bool sets_cmdline(const struct boot_line *l)
 {
 	static const char *const starts[] = { "set kernelopts=", "set default_kernelopts=",
 		"set rootpartition=" }; /* the last: Photon */
@@ -36,7 +36,7 @@ int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m, struc
 {
 	int changed = 0;
 	size_t at = 0;
-	struct line l;
+	struct boot_line l;
 
 	while (boot_line_next(s, len, &at, &l)) {
 		char word[32];
@@ -63,7 +63,7 @@ int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, st
 	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 	int changed = 0;
 	size_t at = 0, used;
-	struct line l;
+	struct boot_line l;
 
 	if (len != GRUBENV_SIZE)
 		return 0;
@@ -98,7 +98,7 @@ int boot_grub_default_rewrite(const char *s, size_t len, const struct boot_map *
 	static const char disable[] = "GRUB_DISABLE_LINUX_UUID=", cmdline[] = "GRUB_CMDLINE_LINUX";
 	int changed = 0;
 	size_t at = 0;
-	struct line l;
+	struct boot_line l;
 
 	while (boot_line_next(s, len, &at, &l)) {
 		const char *eq = memchr(l.s, '=', l.len);
@@ -162,7 +162,7 @@ static int flush(struct walk *w)
 }
 
 /* What stands behind menuentry, submenu and title. */
-static void read_head(const struct line *l, size_t rest, bool legacy, struct boot_entry *e)
+static void read_head(const struct boot_line *l, size_t rest, bool legacy, struct boot_entry *e)
 {
 	static const char *const keys[] = { "menuentry_id_option", "--id" };
 	const char *p = NULL;
@@ -178,7 +178,7 @@ static void read_head(const struct line *l, size_t rest, bool legacy, struct boo
 	}
 }
 
-static void begin_entry(struct walk *w, const struct line *l, size_t rest, bool legacy)
+static void begin_entry(struct walk *w, const struct boot_line *l, size_t rest, bool legacy)
 {
 	read_head(l, rest, legacy, &w->e);
 	if (w->menu_depth < 0) {
@@ -191,7 +191,7 @@ static void begin_entry(struct walk *w, const struct line *l, size_t rest, bool 
 	w->e.number = w->menu_next++;
 }
 
-static void begin_menu(struct walk *w, const struct line *l, size_t rest)
+static void begin_menu(struct walk *w, const struct boot_line *l, size_t rest)
 {
 	if (w->menu_depth >= 0)
 		return;
@@ -202,7 +202,7 @@ static void begin_menu(struct walk *w, const struct line *l, size_t rest)
 	w->menu_depth = w->depth;
 }
 
-static void count_braces(struct walk *w, const struct line *l, const char *word)
+static void count_braces(struct walk *w, const struct boot_line *l, const char *word)
 {
 	size_t n = l->len;
 
@@ -223,7 +223,7 @@ int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
 	struct walk w = { .menu_depth = -1, .each = each, .ctx = ctx };
 	size_t at = 0, rest;
 	int result = 0;
-	struct line l;
+	struct boot_line l;
 
 	while (!result && boot_line_next(s, len, &at, &l)) {
 		char word[32];
@@ -275,7 +275,7 @@ bool boot_grub_is(const struct boot_entry *e, const char *want)
 bool boot_grub_uses_bls(const char *s, size_t len)
 {
 	size_t at = 0, rest;
-	struct line l;
+	struct boot_line l;
 	char word[32];
 
 	while (boot_line_next(s, len, &at, &l)) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-bool boot_line_next(const char *text, size_t len, size_t *at, struct line *ret)
+bool boot_line_next(const char *text, size_t len, size_t *at, struct boot_line *ret)
 {
 	const char *nl;
 
@@ -19,7 +19,7 @@ bool boot_line_next(const char *text, size_t len, size_t *at, struct line *ret)
 	return true;
 }
 
-void boot_line_word(const struct line *l, char *word, size_t size, size_t *ret_rest)
+void boot_line_word(const struct boot_line *l, char *word, size_t size, size_t *ret_rest)
 {
 	size_t i = 0, n = 0;
 
@@ -47,7 +47,7 @@ int boot_line_rewrite(const char *s, size_t len, const char *const *words, const
 {
 	int changed = 0;
 	size_t at = 0;
-	struct line l;
+	struct boot_line l;
 
 	while (boot_line_next(s, len, &at, &l)) {
 		char word[32];

@@ -18,25 +18,6 @@
 #define WHY "consoles that the target has not got"
 #define CONSOLE "console="
 
-struct line {
-	const char *s;
-	size_t len, full; /* full: with the newline */
-};
-
-static bool next_line(const char *text, size_t len, size_t *at, struct line *ret)
-{
-	const char *nl;
-
-	if (*at >= len)
-		return false;
-	ret->s = text + *at;
-	nl = memchr(ret->s, '\n', len - *at);
-	ret->len = nl ? (size_t)(nl - ret->s) : len - *at;
-	ret->full = ret->len + (nl ? 1 : 0);
-	*at += ret->full;
-	return true;
-}
-
 static bool starts(const char *s, size_t len, const char *with)
 {
 	return len >= strlen(with) && !memcmp(s, with, strlen(with));
@@ -175,13 +156,13 @@ static int serial_default(const struct guest *g, const char *s, size_t len, stru
 {
 	static const char key[] = "GRUB_CMDLINE_LINUX";
 	size_t at = 0, n = strlen(key);
-	struct line l, found = { NULL, 0, 0 };
+	struct boot_line l, found = { NULL, 0, 0 };
 	char words[64];
 
 	snprintf(words, sizeof(words), CONSOLE "%s", serial_port(g));
-	while (next_line(s, len, &at, &l)) {
+	while (boot_line_next(s, len, &at, &l)) {
 		if (starts(l.s, l.len, key) && memmem(l.s, l.len, words, strlen(words)))
-			found = (struct line){ l.s, 0, 0 };
+			found = (struct boot_line){ l.s, 0, 0 };
 		else if (!(found.s && !found.len) && l.len > n && starts(l.s, l.len, key) && l.s[n] == '=')
 			found = l;
 	}
@@ -259,7 +240,7 @@ static int plan_loader(struct guest *g, struct err *err)
 }
 
 /* inittab(5): id:runlevels:action:process. BusyBox takes the id for the device. */
-static bool respawns(const struct line *l)
+static bool respawns(const struct boot_line *l)
 {
 	const char *action = l->s, *end = l->s + l->len;
 	size_t n = 0;
@@ -275,7 +256,7 @@ static bool respawns(const struct line *l)
 }
 
 /* The next name of letters and digits of a line. */
-static bool next_name(const struct line *l, size_t *at, size_t *ret_start)
+static bool next_name(const struct boot_line *l, size_t *at, size_t *ret_start)
 {
 	while (*at < l->len && !isalnum((unsigned char)l->s[*at]))
 		(*at)++;
@@ -287,7 +268,7 @@ static bool next_name(const struct line *l, size_t *at, size_t *ret_start)
 
 enum login { NO_LOGIN, ON_SCREEN, ON_SERIAL, ON_ABSENT };
 
-static enum login login_on(const struct guest *g, const struct line *l)
+static enum login login_on(const struct guest *g, const struct boot_line *l)
 {
 	enum login on = NO_LOGIN;
 	size_t at = 0, start;
@@ -309,9 +290,9 @@ static enum login login_on(const struct guest *g, const struct line *l)
 static bool has_login(const struct guest *g, const char *s, size_t len, enum login on)
 {
 	size_t at = 0;
-	struct line l;
+	struct boot_line l;
 
-	while (next_line(s, len, &at, &l))
+	while (boot_line_next(s, len, &at, &l))
 		if (login_on(g, &l) == on)
 			return true;
 	return false;
@@ -322,10 +303,10 @@ static int inittab_rewrite(const struct guest *g, const char *s, size_t len, str
 {
 	bool screen = has_login(g, s, len, ON_SCREEN);
 	size_t at = 0;
-	struct line l;
+	struct boot_line l;
 	int changed = 0;
 
-	while (next_line(s, len, &at, &l)) {
+	while (boot_line_next(s, len, &at, &l)) {
 		size_t i = 0, start, done = 0;
 
 		if (login_on(g, &l) != ON_ABSENT) {

@@ -153,6 +153,7 @@ asm_base()
 	[ -n "$list" ] || { echo "no Debian archive in this machine's apt configuration"; return 1; }
 	TMPDIR=$work mmdebstrap --variant=minbase --skip=cleanup/apt/lists \
 		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+		--aptopt='Acquire::Retries "5"' \
 		"${args[@]}" "$suite" "$work/base" - <<<"$list"
 	mv "$work/base/var/lib/apt/lists" "$base.new/lists"
 	mkdir "$work/base/var/lib/apt/lists"

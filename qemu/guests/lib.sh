@@ -16,6 +16,26 @@ step()
 	step_name=
 }
 
+# guest_unmount TREE: what is mounted below, the last one first.
+guest_unmount()
+{
+	awk -v tree="$1/" 'index($2, tree) == 1 { print $2 }' /proc/mounts | tac | xargs -r umount -l
+}
+
+# guest_work NAME: makes the folder to work in, and removes those of runs that were killed: the
+# caller has the lock of NAME, so they belong to nobody.
+guest_work()
+{
+	local old
+
+	for old in "$cache/.work.$1".??????; do
+		[ -d "$old" ] || continue
+		guest_unmount "$old"
+		rm -rf --one-file-system "$old"
+	done
+	mktemp -d "$cache/.work.$1.XXXXXX"
+}
+
 # The Debian archives of this machine: URI RELEASE, of the wanted suite only.
 guest_archives()
 {
@@ -88,6 +108,7 @@ guest_base()
 	[ -n "$list" ] || { echo "no Debian archive in this machine's apt configuration"; return 1; }
 	TMPDIR=$work mmdebstrap --variant=minbase --include="$(xargs <<<"$packages" | tr ' ' ,)" \
 		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+		--aptopt='Acquire::Retries "5"' \
 		"${args[@]}" "$suite" "$work/base" - <<<"$list"
 	mkdir -p "$work/base/var/cache/boot-loaders"
 	mv "$work/grub"/*.deb "$work/base/var/cache/boot-loaders/"
@@ -149,6 +170,8 @@ guest_configure()
 		-e 's/^GRUB_CMDLINE_LINUX_DEFAULT=.*/GRUB_CMDLINE_LINUX_DEFAULT=""/' "$t/etc/default/grub"
 	printf 'GRUB_DISABLE_LINUX_UUID=true\nGRUB_TERMINAL="console serial"\nGRUB_DISABLE_OS_PROBER=true\n' \
 		>>"$t/etc/default/grub"
+	# They want the network, which it has not, and would take the emulator's time.
+	chroot "$t" systemctl disable apt-daily.timer apt-daily-upgrade.timer
 	chroot "$t" useradd -m -s /bin/bash clerk
 	echo clerk:migrate | chroot "$t" chpasswd
 	ssh-keygen -q -t ed25519 -N '' -C 'target-worker test guest' -f "$work/ssh_key"

@@ -86,7 +86,7 @@ start_controller()
 	local i
 
 	mkdir -p "$demo/controller"
-	build/controller/controller serve --state "$demo/controller" \
+	vm_beside build/controller/controller serve --state "$demo/controller" \
 		--listen "127.0.0.1:$controller_port" >"$demo/controller.log" 2>&1 &
 	controller_pid=$!
 	for ((i = 0; i < 600; i++)); do

@@ -63,6 +63,13 @@ vm_unlock()
 	unset vm_lock_fd TW_QEMU_LOCKED
 }
 
+# vm_beside COMMAND... &: without the lock, which would outlive a caller that was killed.
+vm_beside()
+{
+	[ -z "${vm_lock_fd:-}" ] || exec {vm_lock_fd}>&-
+	exec "$@"
+}
+
 # vm_start NAME DEADLINE-SECONDS QEMU-ARGUMENTS...
 vm_start()
 {
@@ -77,12 +84,7 @@ vm_start()
 	printf '%q ' timeout "$deadline" "$@" >"$dir/cmdline"
 	echo >>"$dir/cmdline"
 	: >"$dir/serial.log"
-	# Not in the background group of this script's terminal, no descriptor of ours inherited:
-	# a lock held by the emulator would outlive us.
-	(
-		[ -z "${vm_lock_fd:-}" ] || exec {vm_lock_fd}>&-
-		exec timeout --kill-after=5 "$deadline" "$@" </dev/null >"$dir/qemu.log" 2>&1
-	) &
+	vm_beside timeout --kill-after=5 "$deadline" "$@" </dev/null >"$dir/qemu.log" 2>&1 &
 	vm_pid[$name]=$!
 	for ((i = 0; i < 1200; i++)); do
 		[ ! -S "$dir/qmp.sock" ] || break
@@ -96,7 +98,7 @@ vm_start()
 	mkfifo "$dir/qmp.in"
 	exec {fd}<>"$dir/qmp.in"
 	vm_fd[$name]=$fd
-	socat -t 2 STDIO "UNIX-CONNECT:$dir/qmp.sock" <"$dir/qmp.in" >"$dir/qmp.log" 2>"$dir/socat.log" &
+	vm_beside socat -t 2 STDIO "UNIX-CONNECT:$dir/qmp.sock" <"$dir/qmp.in" >"$dir/qmp.log" 2>"$dir/socat.log" &
 	vm_qmp "$name" '{"execute":"qmp_capabilities"}' >/dev/null
 }
 
@@ -253,7 +255,7 @@ vm_port()
 # "max" with 5-level paging. AMD's, as Debian's kernel protects itself from Intel's Meltdown by
 # page tables that change with each system call, which empties the emulator's TLB: a start takes a
 # fifth less without.
-vm_guest_cpu=(-cpu Westmere,vendor=AuthenticAMD -smp 2)
+vm_guest_cpu=(-cpu 'Westmere,vendor=AuthenticAMD' -smp 2)
 
 # Hardware as VMware shows it: pvscsi in slot 160 (for UEFI SATA, as OVMF has no driver for pvscsi),
 # vmxnet3 in slot 192 (so udev calls it ens192), SMBIOS strings, the backdoor port. QEMU's backdoor

@@ -19,7 +19,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj 
 pin=sha256//$(openssl x509 -in "$dir/cert.pem" -noout -pubkey | openssl pkey -pubin -outform DER |
 	openssl dgst -sha256 -binary | base64)
 web_port=$(vm_port)
-python3 - "$web" "$web_port" "$dir/cert.pem" "$dir/key.pem" >"$dir/web.log" 2>&1 <<'END' &
+vm_beside python3 - "$web" "$web_port" "$dir/cert.pem" "$dir/key.pem" >"$dir/web.log" 2>&1 <<'END' &
 import functools, http.server, ssl, sys
 folder, port, cert, key = sys.argv[1:]
 handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)

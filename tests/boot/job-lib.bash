@@ -19,7 +19,7 @@ job_source()
 	job_port=$(vm_port)
 	psk=tester:$(openssl rand -hex 32)
 	(umask 077; echo "$psk" >"$dir/psk")
-	build/worker/source-server "${drives[@]}" --listen "127.0.0.1:$job_port" \
+	vm_beside build/worker/source-server "${drives[@]}" --listen "127.0.0.1:$job_port" \
 		--psk-file "$dir/psk" >"$dir/source-server.log" 2>&1 &
 	source_pid=$!
 	trap job_end EXIT

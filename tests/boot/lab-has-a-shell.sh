@@ -19,7 +19,7 @@ typed()
 	qemu_machine 128
 	qemu+=(-kernel "$1/target-worker.efi" -append "panic_on_warn=1 tw.debug=1")
 	exec {keys}<>"$dir/keys"
-	timeout "$limit" "${qemu[@]}" -chardev stdio,id=tty,signal=off -serial chardev:tty \
+	vm_beside timeout "$limit" "${qemu[@]}" -chardev stdio,id=tty,signal=off -serial chardev:tty \
 		<"$dir/keys" >"$dir/screen" 2>"$dir/qemu.log" &
 	pid=$!
 	# Keys that are typed before anybody listens are lost, so again and again.

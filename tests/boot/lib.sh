@@ -184,7 +184,7 @@ boot_controller()
 	[ -x build/controller/controller ] || fail "build/controller/controller: run make controller"
 	: >"$dir/controller.out"
 	export TW_CONTROLLER_STATE=$dir/controller
-	build/controller/controller serve --listen "127.0.0.1:$(vm_port)" \
+	vm_beside build/controller/controller serve --listen "127.0.0.1:$(vm_port)" \
 		>"$dir/controller.out" 2>"$dir/controller.log" &
 	cleanup+=("kill $!")
 	for ((i = 0; i < 600; i++)); do

@@ -14,7 +14,7 @@ media_source()
 	head -c 16M /dev/urandom >"$dir/source.raw"
 	truncate -s 16M "$dir/target.raw"
 	port=$(vm_port)
-	nbdkit --foreground --readonly --ipaddr 127.0.0.1 --port "$port" --exportname disk \
+	vm_beside nbdkit --foreground --readonly --ipaddr 127.0.0.1 --port "$port" --exportname disk \
 		file "$dir/source.raw" >"$dir/nbdkit.log" 2>&1 &
 	nbdkit_pid=$!
 	cleanup+=("kill $nbdkit_pid")

@@ -13,7 +13,7 @@ memory_servers()
 	source_port=$(vm_port)
 	psk=tester:$(openssl rand -hex 32)
 	(umask 077; echo "$psk" >"$dir/psk")
-	build/worker/source-server --drive "sda=$dir/source.raw" \
+	vm_beside build/worker/source-server --drive "sda=$dir/source.raw" \
 		--listen "127.0.0.1:$source_port" --psk-file "$dir/psk" >"$dir/source.log" 2>&1 &
 	cleanup+=("kill $!")
 	boot_controller

@@ -136,28 +136,20 @@ static int read_disk_keys(struct job_reader *r, yyjson_val *v, const struct job_
 	return job_read_array(r, v, JOB_MAX_KEYS, read_disk_key, j);
 }
 
-static int read_virtio_win(struct job_reader *r, yyjson_val *v, const struct job_key *k,
-	void *field)
+/* virtio_win, packages: a disk or folder with something for the guest. */
+static int read_supply(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
+	struct job_target *t = field;
+	bool *has = t == &j->prepare.packages ? &j->prepare.has_packages
+					      : &j->prepare.has_virtio_win;
 
-	if (job_read_target(r, v, k, field) < 0)
+	if (job_read_target(r, v, k, t) < 0)
 		return -1;
-	if (j->prepare.virtio_win.size_exact)
-		return job_read_fail_key(r, "size_exact", "says nothing about a disk of drivers");
-	j->prepare.has_virtio_win = true;
-	return 0;
-}
-
-static int read_packages(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
-{
-	struct job *j = (struct job *)((char *)field - k->offset);
-
-	if (job_read_target(r, v, k, field) < 0)
-		return -1;
-	if (j->prepare.packages.size_exact)
-		return job_read_fail_key(r, "size_exact", "says nothing about a disk of packages");
-	j->prepare.has_packages = true;
+	if (t->size_exact)
+		return job_read_fail_key(r, "size_exact", "says nothing about a disk of %s",
+			t == &j->prepare.packages ? "packages" : "drivers");
+	*has = true;
 	return 0;
 }
 
@@ -178,8 +170,8 @@ static const struct job_key prepare_keys[] = {
 	{ "relabel", job_read_bool, JOB_FIELD(job, prepare.relabel) },
 	{ "console", job_read_enum, JOB_FIELD(job, prepare.console), .names = consoles },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
-	{ "virtio_win", read_virtio_win, JOB_FIELD(job, prepare.virtio_win) },
-	{ "packages", read_packages, JOB_FIELD(job, prepare.packages) },
+	{ "virtio_win", read_supply, JOB_FIELD(job, prepare.virtio_win) },
+	{ "packages", read_supply, JOB_FIELD(job, prepare.packages) },
 	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },
 	{ "tool_timeout_s", job_read_unsigned, JOB_FIELD(job, prepare.tool_timeout_s), .min = 10,
 		.max = 86400 },

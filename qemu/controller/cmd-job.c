@@ -13,7 +13,7 @@ void need_migration(struct store *s, const char *migration)
 }
 
 struct new_job {
-	const char *template, *migration, *url, *then;
+	const char *template, *migration, *url, *then, *next_pin;
 };
 
 static json_t *load_template(const char *path)
@@ -55,7 +55,7 @@ static void fill_controller(struct store *s, json_t *job, const struct new_job *
 	if (!*get_string(c, "url"))
 		die("no address for workers: give --url, or start `controller serve` once");
 	json_object_set_new(c, "token", json_string(token));
-	json_object_set_new(c, "pins", json_pack("[s]", pin));
+	json_object_set_new(c, "pins", json_pack("[ss*]", pin, n->next_pin));
 	free(url);
 }
 
@@ -73,6 +73,7 @@ static int job_new(const char *state, int argc, char **argv)
 			: !strcmp(argv[i], "--migration")	   ? &n.migration
 			: !strcmp(argv[i], "--url")		   ? &n.url
 			: !strcmp(argv[i], "--then")		   ? &n.then
+			: !strcmp(argv[i], "--next-pin")	   ? &n.next_pin
 								   : NULL;
 		if (!dst)
 			die("job new: what is %s?", argv[i]);
@@ -80,7 +81,7 @@ static int job_new(const char *state, int argc, char **argv)
 	}
 	if (argc % 2 || !n.template)
 		die("usage: controller job new --state DIR --template FILE [--migration ID]"
-		    " [--url URL] [--then poweroff|reboot|hold]");
+		    " [--url URL] [--then poweroff|reboot|hold] [--next-pin PIN]");
 	if (n.then && strcmp(n.then, "poweroff") && strcmp(n.then, "reboot") &&
 	    strcmp(n.then, "hold"))
 		die("--then: poweroff, reboot or hold");

@@ -42,7 +42,7 @@ $(IMAGE)/target-worker.iso $(IMAGE)/layout.json &: $(IMAGE)/target-worker.efi sc
 	$(Q)scripts/make-iso $< $(IMAGE)/target-worker.iso $(IMAGE)/layout.json
 $(IMAGE)/manifest.json: $(IMAGE)/target-worker.iso $(IMAGE)/layout.json scripts/make-image-manifest \
 		scripts/components scripts/sources.lock Makefile
-	$(Q)scripts/make-image-manifest $(IMAGE) $(VERSION)
+	$(Q)scripts/make-image-manifest $(IMAGE) $(VERSION) $(IMAGE_WORKER)/worker
 
 # PID 1 with the other compiler and in both builds; `make check` runs this through check-clang.
 build/clang/init build/clang/init-lab: $(INIT_SRC) initramfs/init-internal.h scripts/image.mk

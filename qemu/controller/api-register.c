@@ -55,6 +55,7 @@ static const struct field register_fields[] = {
 	{ "migration_id", JSON_STRING, true, 1, 127 },
 	{ "nonce", JSON_STRING, true, 32, 32 },
 	{ "facts", JSON_OBJECT, true, 0, 0 },
+	{ "commands", JSON_ARRAY, false, 0, 64 },
 	{ .name = NULL },
 };
 
@@ -82,13 +83,27 @@ static char *find_migration(struct server *s, const json_t *in, struct reply *r)
 	return NULL;
 }
 
+/* What is kept of a registration: the facts, and with them the commands that the worker knows. */
+static char *kept_facts(const json_t *in)
+{
+	json_t *facts = json_copy(json_object_get(in, "facts"));
+	json_t *commands = json_object_get(in, "commands");
+	char *text;
+
+	if (commands)
+		json_object_set(facts, "commands", commands);
+	text = json_dumps(facts, JSON_COMPACT);
+	json_decref(facts);
+	return text;
+}
+
 /* Makes a worker for a boot that was not seen before. Its row, or -1. */
 static int64_t add_worker(struct store *st, const char *migration, const json_t *in)
 {
 	int64_t boot = sql_int(st, 0, "SELECT count(*) + 1 FROM worker WHERE migration = ?", "s",
 		migration), now = now_ms();
 	unsigned char random[8];
-	char id[64], *facts = json_dumps(json_object_get(in, "facts"), JSON_COMPACT);
+	char id[64], *facts = kept_facts(in);
 	int rc;
 
 	identity_random(random, sizeof(random));

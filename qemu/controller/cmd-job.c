@@ -198,6 +198,13 @@ int cmd_command(const char *state, int argc, char **argv)
 	if (sql_int(&s, 0, "SELECT count(*) FROM migration WHERE id = ? AND state <> 'closed'", "s",
 		argv[0]) != 1)
 		die("%s: is closed, nobody would answer", argv[0]);
+	/* A worker of another version may know fewer verbs, and says so when it registers. */
+	if (sql_int(&s, 0, "SELECT count(*) FROM worker WHERE migration = ?1 AND boot ="
+		" (SELECT max(boot) FROM worker WHERE migration = ?1)"
+		" AND json_type(facts, '$.commands') = 'array' AND NOT EXISTS"
+		" (SELECT 1 FROM json_each(facts, '$.commands') WHERE value = ?2)", "ss", argv[0],
+		argv[1]) > 0)
+		die("%s: the worker of %s does not know that command", argv[1], argv[0]);
 	identity_random(random, sizeof(random));
 	memcpy(id, "c-", 2);
 	identity_hex(random, sizeof(random), id + 2);

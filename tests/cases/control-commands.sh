@@ -31,9 +31,19 @@ wait_for 5 has_status "$id" failed
 ctl show "$migration" --json | jq -e '.commands[-1].err.code == "DISK_IO"' >"$work/jq.log" ||
 	fail "the failure's code is lost"
 
+# A worker of another version has told what it knows: nothing else is sent to it.
+state_sql "UPDATE worker SET facts = json_set(facts, '\$.commands', json('[\"pause\"]'))"
+! ctl command "$migration" retry 2>"$work/refused" || fail "sent what the worker does not know"
+grep -q "retry: the worker of $migration does not know that command" "$work/refused" ||
+	fail "$(cat "$work/refused")"
+state_sql "UPDATE worker SET facts = json_remove(facts, '\$.commands')"
+id=$(ctl command "$migration" retry) # an older one does not tell
+expect "ok command * $id 0" command 20
+expect ok "done" "$id"
+
 # Not known here, but perhaps to a newer controller; and a throttle without its argument.
 for verb in dance throttle; do
-	sqlite3 "$state/state.db" "INSERT INTO command (id, migration, verb, args, created_ms)
+	state_sql "INSERT INTO command (id, migration, verb, args, created_ms)
 		VALUES ('c-$verb', '$migration', '$verb', '{}', 0)"
 	ctl wait "$migration" --for "command=c-$verb" --timeout 20
 	has_status "c-$verb" rejected || fail "$verb: $(status "c-$verb")"

@@ -34,7 +34,7 @@ for verb in pause "throttle 1G" collect_logs; do
 	expect "ok command * $id *" command 20
 	expect ok failed "$id"
 done
-sqlite3 "$state/state.db" "INSERT INTO command (id, migration, verb, args, created_ms)
+state_sql "INSERT INTO command (id, migration, verb, args, created_ms)
 	VALUES ('c-dance', '$migration', 'dance', '{\"bandwidth_bps\":5}', 0)"
 ctl wait "$migration" --for command=c-dance --timeout 20
 expect ok progress 0 1000000 1000000
@@ -70,6 +70,13 @@ if [ -x "$worker" ]; then
 		($kept[0] | del(.acknowledged, .times))' "$work/stored.json" >"$work/jq.log" ||
 		fail "the controller has another result than result.json"
 	jq -e .acknowledged "$work/result.json" >"$work/jq.log" || fail "not acknowledged"
+	# What a controller of another version has to know of this worker is kept.
+	ctl show m-worker --json | jq -c '.workers[0].facts' >"$work/facts.json"
+	jq -e --arg sum "$(sha256sum "$worker" | cut -d' ' -f1)" '.image.worker_sha256 == $sum and
+		(["pause", "collect_logs", "poweroff"] - .commands) == [] and
+		(["job:1", "mode:full", "mode:delta", "mode:prepare", "source:tws", "source:nbds",
+			"prepare:debian", "prepare:redhat"] - .capabilities) == []' "$work/facts.json" \
+		>"$work/jq.log" || fail "the controller knows of this worker: $(cat "$work/facts.json")"
 	check
 fi
 

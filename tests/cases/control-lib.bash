@@ -20,6 +20,8 @@ end() {
 	fi
 	wait "$1" 2>&- || return 0
 }
+# The controller is writing, too: its lock is waited for.
+state_sql() { sqlite3 -cmd '.timeout 30000' "$state/state.db" "$1"; }
 ctl() { "$controller" "$1" --state "$state" "${@:2}"; }
 
 # start_controller [PORT]: sets controller_pid, url and pin.

@@ -17,6 +17,8 @@ for part in image kernel initramfs; do
 	[ "$(stat -c %s "$file")" = "$(value ".$part.size")" ] || fail "$part: size"
 	sha256sum "$file" | grep -q "^$(value ".$part.sha256") " || fail "$part: sum"
 done
+# What a worker says of itself when it registers (facts.image.worker_sha256).
+sha256sum build/worker/worker | grep -q "^$(value .worker.sha256) " || fail "another worker"
 iso=$image/target-worker.iso
 [ "$(value .image.size)" -le $((16 << 20)) ] || fail "the image is larger than 16 MB"
 dd if="$iso" bs=4k iflag=skip_bytes,count_bytes skip="$(value .kernel_in_image.offset)" \

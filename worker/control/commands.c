@@ -29,6 +29,11 @@ static enum job_verb find_verb(const char *name)
 	return JOB_CMD_NONE;
 }
 
+const char *control_verb(size_t i)
+{
+	return i < sizeof(verbs) / sizeof(verbs[0]) ? verbs[i].name : NULL;
+}
+
 void control_add_ack(struct control *c, const char *id, const char *status,
 	const struct err *err)
 {

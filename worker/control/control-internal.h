@@ -220,6 +220,7 @@ enum control_outcome control_session_register(struct control *c, struct control_
 	struct control_response *ret, struct err *err);
 
 /* commands.c; all but the poller are called with the lock held. */
+const char *control_verb(size_t i); /* the i-th that is carried out, NULL behind the last; no lock */
 void control_take_commands(struct control *c, const struct control_commands *list);
 void control_take_policy(struct control *c, const struct control_registration *reg);
 /* A command that no controller has sent, because the controller has given this worker up. */

@@ -118,7 +118,8 @@ int control_encode_register(const struct control_identity *id, const char *token
 {
 	yyjson_doc *in = yyjson_read(facts, strlen(facts), 0);
 	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
-	yyjson_mut_val *o = yyjson_mut_obj(d);
+	yyjson_mut_val *o = yyjson_mut_obj(d), *commands;
+	const char *verb;
 
 	if (!in || !yyjson_is_obj(yyjson_doc_get_root(in))) {
 		yyjson_doc_free(in);
@@ -129,6 +130,9 @@ int control_encode_register(const struct control_identity *id, const char *token
 	yyjson_mut_obj_add_str(d, o, "boot_id", id->boot_id);
 	yyjson_mut_obj_add_str(d, o, "migration_id", id->migration);
 	yyjson_mut_obj_add_str(d, o, "nonce", id->nonce);
+	commands = yyjson_mut_obj_add_arr(d, o, "commands");
+	for (size_t i = 0; (verb = control_verb(i)); i++)
+		yyjson_mut_arr_add_str(d, commands, verb);
 	yyjson_mut_obj_add_val(d, o, "facts", yyjson_val_mut_copy(d, yyjson_doc_get_root(in)));
 	yyjson_doc_free(in);
 	return finish(d, o, out, err);

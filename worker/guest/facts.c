@@ -18,6 +18,14 @@ const struct guest_family *const guest_families[] = {
 	&guest_debian, &guest_redhat, &guest_alpine, &guest_arch, NULL,
 };
 
+const char *guest_family_name(size_t i)
+{
+	for (const struct guest_family *const *f = guest_families; *f; f++)
+		if (i-- == 0)
+			return (*f)->name;
+	return NULL;
+}
+
 bool guest_shell_value(const char *text, const char *key, char *ret, size_t size)
 {
 	size_t k = strlen(key);

@@ -97,5 +97,7 @@ struct guest_options {
  * cannot take it back), extensions[{index, when, status, output}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup, error}. changes
  * lists every path that differs from the copied guest, backups and journal included. */
 int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err);
+/* The i-th family of systems that can be prepared, NULL behind the last. */
+const char *guest_family_name(size_t i);
 
 #endif

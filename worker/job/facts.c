@@ -5,9 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <mbedtls/sha256.h>
+
 #include "base/cleanup.h"
 #include "base/fdio.h"
+#include "guest/guest.h"
 #include "job/job-internal.h"
+#include "source/source.h"
+
+#define PROGRAM "/proc/self/exe"
 
 #define SECURE_BOOT \
 	"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -94,16 +100,75 @@ static void add_nics(yyjson_mut_doc *doc, yyjson_mut_val *root)
 	}
 }
 
+static int sum_program(unsigned char ret[32])
+{
+	mbedtls_sha256_context sha;
+	unsigned char buf[16384];
+	FILE *f = fopen(PROGRAM, "re");
+	int failed;
+	size_t n;
+
+	if (!f)
+		return -1;
+	mbedtls_sha256_init(&sha);
+	failed = mbedtls_sha256_starts(&sha, 0);
+	while (!failed && (n = fread(buf, 1, sizeof(buf), f)) > 0)
+		failed = mbedtls_sha256_update(&sha, buf, n);
+	failed = failed || ferror(f) || mbedtls_sha256_finish(&sha, ret);
+	mbedtls_sha256_free(&sha);
+	fclose(f);
+	return failed ? -1 : 0;
+}
+
+/* Which worker this is. The image is the program's wrapping, and cannot name its own sum. */
+static void add_image(yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "image");
+	unsigned char sum[32];
+	char hex[65];
+
+	yyjson_mut_obj_add_str(doc, o, "version", TW_VERSION);
+	if (sum_program(sum) < 0)
+		return;
+	for (size_t i = 0; i < sizeof(sum); i++)
+		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+	yyjson_mut_obj_add_strcpy(doc, o, "worker_sha256", hex);
+}
+
+static void add_capability(yyjson_mut_doc *doc, yyjson_mut_val *all, const char *kind,
+	const char *name)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s:%s", kind, name);
+	yyjson_mut_arr_add_strcpy(doc, all, text);
+}
+
+/* What a job may ask of this worker, for a controller of another version. */
+static void add_capabilities(yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+	yyjson_mut_val *all = yyjson_mut_obj_add_arr(doc, root, "capabilities");
+	const char *name;
+
+	add_capability(doc, all, "job", "1");
+	for (enum job_mode m = JOB_FULL; m <= JOB_PREPARE; m++)
+		add_capability(doc, all, "mode", job_mode_name(m));
+	for (size_t i = 0; (name = source_scheme(i)); i++)
+		add_capability(doc, all, "source", name);
+	for (size_t i = 0; (name = guest_family_name(i)); i++)
+		add_capability(doc, all, "prepare", name);
+}
+
 char *job_facts(struct job_runner *r)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-	yyjson_mut_val *root = yyjson_mut_obj(doc), *image;
+	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	struct err none = ERR_INIT;
 	char *text;
 
 	yyjson_mut_doc_set_root(doc, root);
-	image = yyjson_mut_obj_add_obj(doc, root, "image");
-	yyjson_mut_obj_add_str(doc, image, "version", TW_VERSION);
+	add_image(doc, root);
+	add_capabilities(doc, root);
 	yyjson_mut_obj_add_str(doc, root, "firmware", job_firmware());
 	yyjson_mut_obj_add_bool(doc, root, "secure_boot", secure_boot());
 	add_line(doc, root, "hypervisor", "/sys/class/dmi/id/sys_vendor");

@@ -26,6 +26,15 @@ static const struct source_ops *find_transport(const char *scheme)
 	return NULL;
 }
 
+const char *source_scheme(size_t i)
+{
+	for (size_t t = 0; t < sizeof(transports) / sizeof(transports[0]); t++)
+		for (const char *const *s = transports[t]->schemes; *s; s++)
+			if (i-- == 0)
+				return *s;
+	return NULL;
+}
+
 static int copy_string(const char **field, struct err *err)
 {
 	if (!*field)

@@ -90,6 +90,8 @@ struct source_chan;
  * file:PATH, pattern:SIZE[,options]. Connects once to learn source_info. */
 int source_open(const char *uri, const struct source_options *opt, struct source **ret,
 	struct err *err);
+/* The i-th scheme of a URI that source_open takes, NULL behind the last. */
+const char *source_scheme(size_t i);
 void source_close(struct source *s);
 const struct source_info *source_get_info(const struct source *s);
 /* Names the content that is read, for source_options.since of a later copy; "" = it has no name. */

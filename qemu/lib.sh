@@ -28,6 +28,7 @@
 qemu_cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker}
 qemu_lock=${TW_QEMU_LOCK:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/qemu.lock}
 qemu_ovmf=${OVMF:-/usr/share/OVMF}
+qemu_kvm=${TW_KVM:-/dev/kvm}
 
 qemu_die()
 {
@@ -66,7 +67,7 @@ qemu_kvm_works()
 {
 	local sector=$1 status=0
 
-	[ -w /dev/kvm ] || return 1
+	[ -w "$qemu_kvm" ] || return 1
 	# mov dx,0xf4; mov al,0x2a; out dx,al; hlt; jmp to hlt; boot signature at 510
 	printf '\xba\xf4\x00\xb0\x2a\xee\xf4\xeb\xfd' >"$sector"
 	printf '\x55\xaa' | dd of="$sector" bs=1 seek=510 conv=notrunc status=none

@@ -120,7 +120,10 @@ struct route {
 /* Fills r with a problem. */
 void problem(struct reply *r, unsigned status, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-int cmd_serve(const char *state, int argc, char **argv);
+/* Answers at sa until MHD_stop_daemon. NULL with errno set: it cannot listen there. */
+struct MHD_Daemon;
+struct sockaddr_storage;
+struct MHD_Daemon *server_listen(struct server *s, const struct sockaddr_storage *sa);
 
 /* api-*.c: called with the lock held. */
 void api_register(struct server *s, struct request *q, struct reply *r);
@@ -136,6 +139,7 @@ int api_note_state(struct server *s, struct request *q, const json_t *state,
 	const json_t *step, const json_t *progress);
 
 /* cmd-*.c */
+int cmd_serve(const char *state, int argc, char **argv);
 int cmd_job(const char *state, int argc, char **argv);
 int cmd_command(const char *state, int argc, char **argv);
 int cmd_show(const char *state, int argc, char **argv);

@@ -2,8 +2,8 @@
 /*
  * Consoles that the target has not got: those of Xen, serial ports behind the first, and on a PC the
  * ports of boards. On kernel command lines the screen (tty0) takes their place, and logins on them are
- * switched off, which init would start for ever. All others stay; a serial console is added where the
- * job asks for one.
+ * switched off, which init would start for ever (logins.c). All others stay; a serial console is added
+ * where the job asks for one.
  */
 #include "guest/guest-internal.h"
 
@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 
 #define MAX_BOOT_FILES 64
-#define WHY "consoles that the target has not got"
+#define WHY GUEST_WHY_CONSOLES
 #define CONSOLE "console="
 
 static bool starts(const char *s, size_t len, const char *with)
@@ -23,18 +23,18 @@ static bool starts(const char *s, size_t len, const char *with)
 	return len >= strlen(with) && !memcmp(s, with, strlen(with));
 }
 
-static bool is_pc(const struct guest *g)
+bool guest_is_pc(const struct guest *g)
 {
 	return !strcmp(g->facts.arch, "x86_64") || !strcmp(g->facts.arch, "i386");
 }
 
 /* The serial port of KVM's machine. */
-static const char *serial_port(const struct guest *g)
+const char *guest_serial_port(const struct guest *g)
 {
-	return is_pc(g) ? "ttyS0" : "ttyAMA0";
+	return guest_is_pc(g) ? "ttyS0" : "ttyAMA0";
 }
 
-static bool is_kind(const char *name, size_t len, const char *kind)
+bool guest_console_is(const char *name, size_t len, const char *kind)
 {
 	size_t i = strlen(kind);
 
@@ -45,12 +45,12 @@ static bool is_kind(const char *name, size_t len, const char *kind)
 	return i == len;
 }
 
-static bool is_absent(const struct guest *g, const char *name, size_t len)
+bool guest_console_absent(const struct guest *g, const char *name, size_t len)
 {
-	if (is_kind(name, len, "ttyS"))
+	if (guest_console_is(name, len, "ttyS"))
 		return len != 5 || name[4] != '0';
-	return is_kind(name, len, "hvc") || is_kind(name, len, "xvc") ||
-		(is_pc(g) && is_kind(name, len, "ttyAMA"));
+	return guest_console_is(name, len, "hvc") || guest_console_is(name, len, "xvc") ||
+		(guest_is_pc(g) && guest_console_is(name, len, "ttyAMA"));
 }
 
 /* The next word of a command line; before it are blanks and quotes. */
@@ -93,7 +93,7 @@ static int repair(const struct guest *g, const char *s, size_t len, struct strbu
 		n -= strlen(CONSOLE);
 		comma = memchr(name, ',', n);
 		n = comma ? (size_t)(comma - name) : n;
-		now = is_absent(g, name, n) ? OURS : n == 4 && !memcmp(name, "tty0", 4) ? SCREEN : OTHER;
+		now = guest_console_absent(g, name, n) ? OURS : n == 4 && !memcmp(name, "tty0", 4) ? SCREEN : OTHER;
 		changed += now == OURS;
 		if (now && before && (now == OURS || before == OURS) &&
 			all_blank(s + end, start - end))
@@ -116,7 +116,7 @@ static int add_serial(const struct guest *g, const char *s, size_t len, struct s
 	size_t at = 0, start, root = 0, console = 0, behind;
 	char key[32], value[64];
 
-	snprintf(key, sizeof(key), CONSOLE "%s", serial_port(g));
+	snprintf(key, sizeof(key), CONSOLE "%s", guest_serial_port(g));
 	if (boot_cmdline_get(s, len, key, value, sizeof(value))) {
 		strbuf_add(out, s, len);
 		return 0;
@@ -159,7 +159,7 @@ static int serial_default(const struct guest *g, const char *s, size_t len, stru
 	struct boot_line l, found = { NULL, 0, 0 };
 	char words[64];
 
-	snprintf(words, sizeof(words), CONSOLE "%s", serial_port(g));
+	snprintf(words, sizeof(words), CONSOLE "%s", guest_serial_port(g));
 	while (boot_line_next(s, len, &at, &l)) {
 		if (starts(l.s, l.len, key) && memmem(l.s, l.len, words, strlen(words)))
 			found = (struct boot_line){ l.s, 0, 0 };
@@ -170,7 +170,7 @@ static int serial_default(const struct guest *g, const char *s, size_t len, stru
 		strbuf_add(out, s, len);
 		return 0;
 	}
-	snprintf(words, sizeof(words), CONSOLE "tty0 " CONSOLE "%s,115200", serial_port(g));
+	snprintf(words, sizeof(words), CONSOLE "tty0 " CONSOLE "%s,115200", guest_serial_port(g));
 	if (!found.s) {
 		strbuf_add(out, s, len);
 		strbuf_fmt(out, "%s%s=\"%s\"\n", len && s[len - 1] != '\n' ? "\n" : "", key, words);
@@ -239,169 +239,10 @@ static int plan_loader(struct guest *g, struct err *err)
 	return n < 0 ? -1 : r;
 }
 
-/* inittab(5): id:runlevels:action:process. BusyBox takes the id for the device. */
-static bool respawns(const struct boot_line *l)
-{
-	const char *action = l->s, *end = l->s + l->len;
-	size_t n = 0;
-
-	for (int i = 0; i < 2 && action; i++) {
-		action = memchr(action, ':', (size_t)(end - action));
-		action = action ? action + 1 : NULL;
-	}
-	while (action && action + n < end && action[n] != ':')
-		n++;
-	return action && l->s[0] != '#' && (starts(action, n, "respawn") ||
-		starts(action, n, "ondemand") || starts(action, n, "askfirst"));
-}
-
-/* The next name of letters and digits of a line. */
-static bool next_name(const struct boot_line *l, size_t *at, size_t *ret_start)
-{
-	while (*at < l->len && !isalnum((unsigned char)l->s[*at]))
-		(*at)++;
-	*ret_start = *at;
-	while (*at < l->len && isalnum((unsigned char)l->s[*at]))
-		(*at)++;
-	return *at > *ret_start;
-}
-
-enum login { NO_LOGIN, ON_SCREEN, ON_SERIAL, ON_ABSENT };
-
-static enum login login_on(const struct guest *g, const struct boot_line *l)
-{
-	enum login on = NO_LOGIN;
-	size_t at = 0, start;
-
-	while (respawns(l) && next_name(l, &at, &start)) {
-		const char *name = l->s + start;
-		size_t n = at - start;
-
-		if (is_absent(g, name, n))
-			return ON_ABSENT;
-		if (n == strlen(serial_port(g)) && !memcmp(name, serial_port(g), n))
-			on = ON_SERIAL;
-		else if (is_kind(name, n, "tty"))
-			on = ON_SCREEN;
-	}
-	return on;
-}
-
-static bool has_login(const struct guest *g, const char *s, size_t len, enum login on)
-{
-	size_t at = 0;
-	struct boot_line l;
-
-	while (boot_line_next(s, len, &at, &l))
-		if (login_on(g, &l) == on)
-			return true;
-	return false;
-}
-
-/* The only login that there is moves to the screen, others are commented out. */
-static int inittab_rewrite(const struct guest *g, const char *s, size_t len, struct strbuf *out)
-{
-	bool screen = has_login(g, s, len, ON_SCREEN);
-	size_t at = 0;
-	struct boot_line l;
-	int changed = 0;
-
-	while (boot_line_next(s, len, &at, &l)) {
-		size_t i = 0, start, done = 0;
-
-		if (login_on(g, &l) != ON_ABSENT) {
-			strbuf_add(out, l.s, l.full);
-			continue;
-		}
-		changed++;
-		if (screen)
-			strbuf_str(out, "# target-worker: ");
-		while (!screen && next_name(&l, &i, &start)) {
-			bool absent = is_absent(g, l.s + start, i - start);
-
-			strbuf_add(out, l.s + done, (absent ? start : i) - done);
-			strbuf_str(out, absent ? "tty1" : "");
-			done = i;
-		}
-		strbuf_add(out, l.s + done, l.full - done);
-		screen = true;
-	}
-	return changed;
-}
-
-static int plan_inittab(struct guest *g, struct err *err)
-{
-	static const char path[] = "/etc/inittab";
-	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-	CLEANUP_FREE char *text = NULL;
-	const char *getty = fs_is_file(&g->root, "/sbin/getty") ? "getty" : "agetty", *port = serial_port(g);
-	size_t len = 0;
-	int changed;
-
-	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
-		return -1;
-	if (!text)
-		return 0;
-	changed = inittab_rewrite(g, text, len, &out);
-	if (g->opt->console == GUEST_CONSOLE_SERIAL && !has_login(g, text, len, ON_SERIAL)) {
-		bool busybox = g->facts.family == &guest_alpine;
-
-		strbuf_fmt(&out, "%s%s:%s:respawn:/sbin/%s -L %s 115200 vt100\n",
-			len && text[len - 1] != '\n' ? "\n" : "", busybox ? port : "tw", busybox ? "" : "2345",
-			getty, port);
-		changed++;
-	}
-	if (out.failed)
-		return no_memory(err);
-	return changed ? guest_op_write(g, path, out.s, out.len, "logins on " WHY, err) : 0;
-}
-
-struct logins {
-	struct guest *g;
-	const char *dir, *prefix, *suffix; /* prefix: up to and with this */
-	struct err *err;
-};
-
-static int see_login(void *ctx, const char *name, const struct stat *st)
-{
-	const struct logins *k = ctx;
-	const char *at = strstr(name, k->prefix), *dev = at ? at + strlen(k->prefix) : "";
-	const char *end = strstr(dev, k->suffix);
-	char path[FS_PATH_MAX];
-
-	if (S_ISDIR(st->st_mode) || !end || end[strlen(k->suffix)] ||
-		!is_absent(k->g, dev, (size_t)(end - dev)) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", k->dir, name) >= sizeof(path))
-		return 0;
-	return guest_op_add(k->g, OP_REMOVE, path, NULL, "a login on one of the " WHY) ? 0 :
-		no_memory(k->err);
-}
-
-/* What starts logins of systemd's is a link; upstart's is the job, which older ones know no way to
- * switch off but to take it away. */
-static int plan_units(struct guest *g, struct err *err)
-{
-	struct logins all[] = {
-		{ g, "/etc/systemd/system/getty.target.wants", "getty@", ".service", err },
-		{ g, "/etc/systemd/system/multi-user.target.wants", "getty@", ".service", err },
-		{ g, "/etc/systemd/system/default.target.wants", "getty@", ".service", err },
-		{ g, "/etc/init", "", ".conf", err },
-	};
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (fs_list(&g->root, all[i].dir, see_login, &all[i], err) < 0)
-			return -1;
-	return 0;
-}
-
 int guest_plan_console(struct guest *g, struct err *err)
 {
-	const char *init = g->facts.init;
-
 	/* Elsewhere hvc0 may be the machine's own. */
-	if (!is_pc(g) && strcmp(g->facts.arch, "aarch64"))
+	if (!guest_is_pc(g) && strcmp(g->facts.arch, "aarch64"))
 		return 0;
-	if (plan_loader(g, err) < 0 || plan_units(g, err) < 0)
-		return -1;
-	return !strcmp(init, "sysvinit") || !strcmp(init, "openrc") ? plan_inittab(g, err) : 0;
+	return plan_loader(g, err) < 0 ? -1 : guest_plan_logins(g, err);
 }

@@ -338,7 +338,15 @@ int guest_run_pre_mount(struct guest *g, struct err *err);
 int guest_run_mounted(struct guest *g, int i, struct err *err);
 
 /* console.c */
+#define GUEST_WHY_CONSOLES "consoles that the target has not got"
 int guest_plan_console(struct guest *g, struct err *err);
+bool guest_is_pc(const struct guest *g);
+const char *guest_serial_port(const struct guest *g);
+/* Whether a name is the kind and a number: "tty" for tty1, not for ttyS1. */
+bool guest_console_is(const char *name, size_t len, const char *kind);
+bool guest_console_absent(const struct guest *g, const char *name, size_t len);
+/* logins.c */
+int guest_plan_logins(struct guest *g, struct err *err);
 
 /* cloud-init.c */
 int guest_plan_cloud_init(struct guest *g, struct err *err);
@@ -407,6 +415,15 @@ int guest_apply(struct guest *g, struct err *err);
  * size. */
 int guest_save_companions(struct guest *g, const struct guest_kernel *k, uint64_t *only_bytes,
 	struct err *err);
+/* changes.c */
+/* The paths there were at first, kept beside the journal until the end. */
+int guest_keep_paths(struct guest *g, struct err *err);
+int guest_drop_paths(struct guest *g, struct err *err);
+/* What differs goes to the journal and, if asked for, to the report. ret_lost: changes that undo
+ * cannot take back. */
+int guest_list_changes(struct guest *g, bool report, int *ret_lost, struct err *err);
+/* The same of what a killed run had done before. */
+int guest_list_resumed(struct guest *g, struct err *err);
 /* Whether a path is known to the running plan as one that will be written. */
 bool guest_plan_writes(const struct guest *g, const char *step);
 /* verify.c */
@@ -419,13 +436,12 @@ int guest_judge(struct guest *g, struct err *err);
 
 /* journal.c */
 int guest_journal_open(struct guest *g, struct err *err);
+/* The text of the journal in a folder; as fs_read. */
+int guest_journal_text(struct guest *g, const char *dir, char **ret, size_t *ret_len, struct err *err);
 /* Before a path is changed: saves what is there, or notes that nothing is. */
 int guest_journal_save(struct guest *g, const char *path, struct err *err);
 /* A tool made this path: undo removes it. */
 int guest_journal_note_added(struct guest *g, const char *path, struct err *err);
-/* All that was saved behind a mark goes back to what it was; the entries stay. */
-int guest_journal_mark(struct guest *g, size_t *ret, struct err *err);
-int guest_journal_back_to(struct guest *g, size_t mark, struct err *err);
 int guest_journal_end(struct guest *g, const char *what, struct err *err);
 struct guest_journal_entry {
 	const char *path;
@@ -439,8 +455,11 @@ int guest_journal_each(struct guest *g,
  * is no file; ret_sha256 may be NULL. */
 int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
 	struct err *err);
-/* Plays the newest journal backwards. */
+/* rollback.c: plays the journal of a folder backwards, which is gone then */
 int guest_journal_rollback(struct guest *g, const char *dir, struct err *err);
+/* All that was saved behind a mark goes back to what it was; the entries stay. */
+int guest_journal_mark(struct guest *g, size_t *ret, struct err *err);
+int guest_journal_back_to(struct guest *g, size_t mark, struct err *err);
 int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err);
 
 /* contain.c: a program of the guest, in its own root, namespaces and limits. argv[0] is a path

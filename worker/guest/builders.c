@@ -71,9 +71,10 @@ static bool needs_build(const struct guest_kernel *k, bool links)
 int guest_plan_initrd(struct guest *g, struct err *err)
 {
 	const struct guest_builder *b = g->facts.builder;
-	/* An initramfs with udev names adapters before the root's own files are read, and finds the
-	 * root's disks by its own copy of lvm.conf and mdadm.conf. */
-	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack");
+	/* An initramfs with udev names adapters before the root's own files are read, finds the root's
+	 * disks by its own copy of lvm.conf and mdadm.conf, and waits for the device to resume from. */
+	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack") ||
+		guest_plan_writes(g, "resume");
 	unsigned wanted = 0, crypt = guest_crypt_drivers(g);
 
 	if (!b)

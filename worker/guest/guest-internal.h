@@ -264,6 +264,8 @@ bool guest_first_of_bus(const char *node, char *ret, size_t size);
 /* Names a volume that is on none of the given disks. */
 bool guest_is_elsewhere(const struct guest *g, const char *spec);
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);
+/* The same as a path, "/dev/disk/by-uuid/...". */
+bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, size_t size);
 /* The volume that a fstab or root= value means, -1 = unknown. */
 int guest_find_vol(const struct guest *g, const char *spec);
 /* Index into disks and partition number for "/dev/sda1", "/dev/nvme0n1p2", ... */
@@ -285,6 +287,13 @@ int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, 
 /* Gives the volumes with these names (commas between) the option "initramfs". Appends to out; returns
  * how many lines changed. */
 int guest_crypttab_early(const char *s, size_t len, const char *names, struct strbuf *out);
+
+/* units.c */
+int guest_plan_units(struct guest *g, struct err *err);
+/* Devices of a .mount or .swap unit; returns how many words changed. */
+int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+/* What= and Type= of one, "" = none; both of size. False without the first. */
+bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type, size_t size);
 
 /* os.c: name and version, also of systems older than os-release */
 int guest_read_os(struct guest *g, struct err *err);
@@ -385,6 +394,9 @@ int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, str
 int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 
+/* resume.c */
+int guest_plan_resume(struct guest *g, struct err *err);
+int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 /* stack-conf.c: lvm.conf, mdadm.conf */
 int guest_plan_stack(struct guest *g, struct err *err);
 int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);

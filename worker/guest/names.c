@@ -58,11 +58,54 @@ bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part)
 	return disk >= 0 && (!spec[n] || (spec[n] == 'p' && digits(spec + n + 1, ret_part)));
 }
 
+/* Behind a map of multipath, kpartx puts the number of a partition in one of these ways. */
+static bool parse_map_part(const char *rest, int *ret_part)
+{
+	static const char *const before[] = { "-part", "_part", "p", "" };
+
+	*ret_part = 0;
+	for (size_t i = 0; *rest && i < sizeof(before) / sizeof(before[0]); i++)
+		if (!strncmp(rest, before[i], strlen(before[i])))
+			return digits(rest + strlen(before[i]), ret_part);
+	return !*rest;
+}
+
+/* A disk that the guest reached over several paths: "mpatha", or its WWID, which begins with the
+ * kind of NAA identifier (2 or 3) and has 16 or 32 digits. */
+static bool parse_map(const struct guest *g, const char *spec, int *ret_part)
+{
+	static const char *const starts[] = { "/dev/mapper/", "/dev/disk/by-id/dm-name-" };
+	const char *name = NULL;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]) && !name; i++)
+		name = strncmp(spec, starts[i], strlen(starts[i])) ? NULL : spec + strlen(starts[i]);
+	for (int i = 0; name && i < g->n_vols; i++)
+		if (!strcmp(g->vols[i].fs.dev, spec))
+			return false; /* called so, and no map of multipath */
+	if (!name)
+		return false;
+	if (!strncmp(name, "mpath", 5)) {
+		n = strspn(name + 5, "abcdefghijklmnopqrstuvwxyz");
+		/* the p before a number is no letter of the map */
+		if (n > 1 && name[5 + n - 1] == 'p' && isdigit((unsigned char)name[5 + n]))
+			n--;
+		return n && n <= 3 && parse_map_part(name + 5 + n, ret_part);
+	}
+	n = strspn(name, "0123456789abcdef");
+	if (n < 17 || (*name != '2' && *name != '3'))
+		return false;
+	n = n >= 33 ? 33 : 17;
+	return parse_map_part(name + n, ret_part);
+}
+
 /* "...-partN" of /dev/disk/by-path and by-id, when there is one disk they can mean. */
 static bool parse_link(const struct guest *g, const char *spec, int *ret_part)
 {
 	const char *part;
 
+	if (g->n_disks == 1 && parse_map(g, spec, ret_part))
+		return true;
 	if (strncmp(spec, "/dev/disk/by-path/", 18) && strncmp(spec, "/dev/disk/by-id/", 16))
 		return false;
 	if (g->n_disks != 1 || strstr(spec, "/dm-") || strstr(spec, "/lvm-") || strstr(spec, "/md-"))
@@ -161,7 +204,7 @@ int guest_find_vol(const struct guest *g, const char *spec)
 				strcmp(value, spec + n)))
 				return i;
 		}
-		return -1;
+		return tags[t].how == MAPPER ? by_order(g, spec) : -1;
 	}
 	return -1;
 }
@@ -192,6 +235,22 @@ bool guest_is_elsewhere(const struct guest *g, const char *spec)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(spec, names[i], strlen(names[i])))
 			return true;
+	return false;
+}
+
+bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, size_t size)
+{
+	static const struct {
+		const char *tag, *dir;
+	} tags[] = { { "UUID=", "/dev/disk/by-uuid/" }, { "PARTUUID=", "/dev/disk/by-partuuid/" } };
+	char name[256];
+
+	if (!m->device(m->ctx, spec, name, sizeof(name)))
+		return false;
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+		if (!strncmp(name, tags[i].tag, strlen(tags[i].tag)))
+			return (size_t)snprintf(ret, size, "%s%s", tags[i].dir,
+				name + strlen(tags[i].tag)) < size;
 	return false;
 }
 

@@ -199,34 +199,6 @@ static int plan_crypttab(struct guest *g, struct err *err)
 		"names that depend on the disk controller become UUIDs", err);
 }
 
-/* RESUME= of initramfs-tools. A device that is not there makes the boot wait for it. */
-static int resume_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
-{
-	char *line = memmem(s, len, "RESUME=", 7), spec[256], name[256];
-	size_t at, n;
-
-	if (!line || (line > s && line[-1] != '\n'))
-		return 0;
-	at = (size_t)(line - s) + 7;
-	n = strcspn(s + at, " \t\r\n#");
-	if (n >= sizeof(spec))
-		return 0;
-	memcpy(spec, s + at, n);
-	spec[n] = '\0';
-	if (!m->device(m->ctx, spec, name, sizeof(name)))
-		return 0;
-	strbuf_add(out, s, at);
-	strbuf_str(out, name);
-	strbuf_add(out, s + at + n, len - at - n);
-	return 1;
-}
-
-static int plan_resume(struct guest *g, struct err *err)
-{
-	return guest_plan_rewrite(g, "/etc/initramfs-tools/conf.d/resume", resume_rewrite,
-		"the swap device by UUID", err);
-}
-
 static int see_bare(void *ctx, const struct boot_entry *e)
 {
 	return *e->root && !*e->initrd ? *(bool *)ctx = true : 0;
@@ -346,9 +318,10 @@ static const struct {
 	int (*plan)(struct guest *g, struct err *err);
 } steps[] = {
 	{ "fstab", plan_fstab },
+	{ "units", guest_plan_units },
 	{ "crypttab", plan_crypttab },
 	{ "stack", guest_plan_stack },
-	{ "resume", plan_resume },
+	{ "resume", guest_plan_resume },
 	{ "loader", plan_loader },
 	{ "console", guest_plan_console },
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */

@@ -253,6 +253,30 @@ static int check_crypttab(void *ctx, const struct fstab_entry *e)
 	return 0;
 }
 
+/* What multipath-tools wrote down of the disks that it met: WWIDs, and the names it gave them. */
+static int check_multipath(struct guest *g, struct err *err)
+{
+	static const char *const files[] = { "/etc/multipath/wwids", "/etc/multipath/bindings",
+		"/var/lib/multipath/bindings" };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		CLEANUP_FREE char *text = NULL;
+		struct boot_line l;
+		size_t len = 0, at = 0;
+
+		if (fs_read(&g->root, files[i], GUEST_TEXT_MAX, &text, &len, err) < 0)
+			return -1;
+		while (text && boot_line_next(text, len, &at, &l))
+			if (l.len && !isspace((unsigned char)l.s[0]) && l.s[0] != '#') {
+				guest_report_warn(g, "%s: multipath was set up for disks of a storage network. "
+					"Nothing here needs it: remove it from the guest (device-mapper-multipath, "
+					"multipath-tools) and build the initramfs anew", files[i]);
+				return 0;
+			}
+	}
+	return 0;
+}
+
 int guest_plan_stack(struct guest *g, struct err *err)
 {
 	static const char devices_file[] = "/etc/lvm/devices/system.devices";
@@ -265,7 +289,8 @@ int guest_plan_stack(struct guest *g, struct err *err)
 			"arrays are found by UUID on any disk", err) < 0 ||
 		guest_plan_rewrite(g, "/etc/mdadm.conf", guest_mdadm_rewrite,
 			"arrays are found by UUID on any disk", err) < 0 ||
-		fs_read(&g->root, "/etc/crypttab", GUEST_TEXT_MAX, &text, &len, err) < 0)
+		fs_read(&g->root, "/etc/crypttab", GUEST_TEXT_MAX, &text, &len, err) < 0 ||
+		check_multipath(g, err) < 0)
 		return -1;
 	if (text)
 		guest_fstab_entries(text, len, check_crypttab, g);

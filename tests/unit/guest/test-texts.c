@@ -57,6 +57,62 @@ TEST(fstab)
 		"UUID=u-0-3 /x\\040y ext3", 5);
 }
 
+TEST(units)
+{
+	char what[64], type[64];
+	static const char folder[] = "[Unit]\nWhat=no\n[Mount]\nWhat = .host:/ \nWhere=/h\n"
+		"Type=fuse.vmhgfs-fuse\n";
+
+	GOLDEN(guest_unit_rewrite,
+		"# What=/dev/sda1\n"
+		"[Unit]\n"
+		"Requires=dev-sda2.device network.target dev-sdb1.device\n"
+		"What=/dev/sda1\n"
+		"After = dev-sda2.device\r\n"
+		"[Mount]\n"
+		"What= /dev/sda3 \n"
+		"Where=/srv/x\\x2dy\n"
+		"Options=defaults",
+		"# What=/dev/sda1\n"
+		"[Unit]\n"
+		"Requires=dev-disk-by\\x2duuid-u\\x2d0\\x2d2.device network.target dev-sdb1.device\n"
+		"What=/dev/sda1\n"
+		"After = dev-disk-by\\x2duuid-u\\x2d0\\x2d2.device\r\n"
+		"[Mount]\n"
+		"What= /dev/disk/by-uuid/u-0-3 \n"
+		"Where=/srv/x\\x2dy\n"
+		"Options=defaults", 3);
+	GOLDEN(guest_unit_rewrite, "[Swap]\nWhat=\n=\nWhat=/dev/sda\n[Install]\nWhat=/dev/sda1",
+		"[Swap]\nWhat=\n=\nWhat=/dev/disk/by-uuid/u-0-0\n[Install]\nWhat=/dev/sda1", 1);
+	GOLDEN(guest_unit_rewrite, "[Unit]\nAfter=dev-sda\\x.device \\.swap .device dev\\x00-sda1.device",
+		"[Unit]\nAfter=dev-sda\\x.device \\.swap .device dev\\x00-sda1.device", 0);
+	CHECK(guest_unit_mount(folder, strlen(folder), what, type, sizeof(what)));
+	CHECK_STR(what, ".host:/");
+	CHECK_STR(type, "fuse.vmhgfs-fuse");
+	CHECK(!guest_unit_mount("[Mount]\nType=ext4", 17, what, type, sizeof(what)));
+}
+
+TEST(dracut_conf)
+{
+	GOLDEN(guest_dracut_rewrite,
+		"# add_device+=\" /dev/sda2 \"\n"
+		"add_device+=\" /dev/sda2 /dev/sdb1 \"\n"
+		"  add_device=/dev/sda3 # swap\n"
+		"add_devices=/dev/sda3\n"
+		"kernel_cmdline+=\"resume=/dev/sda2 quiet\"\n"
+		"fstab_lines+=\" /dev/sda4 /data ext4 defaults \"\n"
+		"install_items+=\" /dev/sda4 \"\n"
+		"add_device+",
+		"# add_device+=\" /dev/sda2 \"\n"
+		"add_device+=\" /dev/disk/by-uuid/u-0-2 /dev/sdb1 \"\n"
+		"  add_device=/dev/disk/by-uuid/u-0-3 # swap\n"
+		"add_devices=/dev/sda3\n"
+		"kernel_cmdline+=\"resume=UUID=u-0-2 quiet\"\n"
+		"fstab_lines+=\" /dev/disk/by-uuid/u-0-4 /data ext4 defaults \"\n"
+		"install_items+=\" /dev/sda4 \"\n"
+		"add_device+", 4);
+}
+
 TEST(mdadm_conf)
 {
 	GOLDEN(guest_mdadm_rewrite,
@@ -132,6 +188,36 @@ TEST(volumes)
 		snprintf(got, sizeof(got), "%s: %d", names[i].spec, guest_find_vol(&g, names[i].spec));
 		CHECK_STR(got, want);
 	}
+}
+
+TEST(multipath)
+{
+	static const struct { const char *spec; int vol; } names[] = {
+		{ "/dev/mapper/mpatha1", 0 }, { "/dev/mapper/mpathap1", 0 }, { "/dev/mapper/mpatha-part1", 0 },
+		{ "/dev/mapper/mpathab_part1", 0 }, { "/dev/mapper/mpathp1", 0 }, { "/dev/mapper/mpatha", -1 },
+		{ "/dev/mapper/mpatha2", -1 }, { "/dev/mapper/mpathdata1", -1 }, { "/dev/mapper/mpath1", -1 },
+		{ "/dev/mapper/mpathb-lv", -1 }, { "/dev/mapper/mpathc1", 1 },
+		{ "/dev/mapper/360000000000000000e00000000010001-part1", 0 },
+		{ "/dev/mapper/360000000000000000e00000000010001p1", 0 },
+		{ "/dev/mapper/20000000000000001-part1", 0 }, { "/dev/mapper/60000000000000001-part1", -1 },
+		{ "/dev/disk/by-id/dm-name-mpatha-part1", 0 },
+	};
+	static const struct guest_options opt = { .in_target = true };
+	static struct guest g = { .opt = &opt, .n_disks = 1, .n_vols = 2, .vols = {
+		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vda1", .uuid = "u-1" } },
+		{ .disk = -1, .fs = { .dev = "/dev/mapper/mpathc1", .uuid = "u-2" } } } };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char want[96], got[96];
+
+		snprintf(want, sizeof(want), "%s: %d", names[i].spec, names[i].vol);
+		snprintf(got, sizeof(got), "%s: %d", names[i].spec, guest_find_vol(&g, names[i].spec));
+		CHECK_STR(got, want);
+	}
+	/* which of two disks it is cannot be told */
+	g.n_disks = 2;
+	CHECK(guest_find_vol(&g, "/dev/mapper/mpatha1") == -1);
+	CHECK(guest_is_elsewhere(&g, "/dev/mapper/mpatha1"));
 }
 
 /* sda and sdc of a source were copied, sdb was not: the guest's sdb is no disk of ours. */
@@ -371,11 +457,14 @@ TEST(repositories)
 static const struct test tests[] = {
 	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
 	TEST_ENTRY(volumes, "what a name of a device means"),
+	TEST_ENTRY(multipath, "names of multipath's maps, with one disk"),
 	TEST_ENTRY(source_names, "disks by the names that the source gave them"),
 	TEST_ENTRY(first_of_bus, "the boot disk without the volume"),
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),
+	TEST_ENTRY(units, "devices of systemd's mount and swap units become paths by UUID"),
+	TEST_ENTRY(dracut_conf, "devices in dracut's own configuration"),
 	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
 	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
 	TEST_ENTRY(devices, "names that depend on the order of disks"),

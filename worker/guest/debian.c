@@ -3,6 +3,7 @@
 #include "guest/guest-internal.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,39 @@ static bool installed(const struct guest *g, const char *package)
 
 	snprintf(name, sizeof(name), "%s", package);
 	return !read_status(g, &text, &len, &ignored) && each_installed(text, len, is_named, name);
+}
+
+struct match {
+	const char *pattern;
+	char *ret;
+	size_t size;
+};
+
+static int add_match(void *ctx, const char *par, size_t len)
+{
+	struct match *m = ctx;
+	size_t used = strlen(m->ret), n;
+	const char *name;
+	char one[128];
+
+	if (!field(par, len, "Package", &name, &n) || n >= sizeof(one))
+		return 0;
+	memcpy(one, name, n);
+	one[n] = '\0';
+	if (!fnmatch(m->pattern, one, 0) && used + n + 2 < m->size)
+		snprintf(m->ret + used, m->size - used, "%s%s", used ? " " : "", one);
+	return 0;
+}
+
+static void matching(const struct guest *g, const char *pattern, char *ret, size_t size)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err ignored = ERR_INIT; /* an unreadable database names no package */
+	struct match m = { pattern, ret, size };
+	size_t len;
+
+	if (!read_status(g, &text, &len, &ignored))
+		each_installed(text, len, add_match, &m);
 }
 
 /* Whether a space- or comma-separated list has the word. */
@@ -288,6 +322,7 @@ const struct guest_family guest_debian = {
 	.name = "debian",
 	.detect = detect,
 	.installed = installed,
+	.matching = matching,
 	.needed_by = needed_by,
 	.save = save,
 	.purge = purge,

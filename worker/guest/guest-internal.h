@@ -102,6 +102,8 @@ struct guest_family {
 	/* Whether the mounted guest belongs to it: by what is there, not by its name. */
 	bool (*detect)(const struct guest *g);
 	bool (*installed)(const struct guest *g, const char *package);
+	/* Adds the installed ones that fit a pattern, blanks between. NULL = none is looked for. */
+	void (*matching)(const struct guest *g, const char *pattern, char *ret, size_t size);
 	/* Packages (space-separated) that need one of these and are not among them. */
 	int (*needed_by)(struct guest *g, const char *packages, struct strbuf *ret, struct err *err);
 	/* Saves what removing the packages will touch, as far as no program of the guest has to be

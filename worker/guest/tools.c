@@ -7,11 +7,11 @@
 
 #include "base/cleanup.h"
 
-#define MAX_PACKAGES 32
+#define PACKAGES_MAX 2048 /* names, blanks between */
 
 static const struct {
 	const char *name;
-	const char *packages; /* of all families */
+	const char *packages; /* of all families; * at the end of a name: all that begin so */
 	const char *services; /* masked when the packages have to stay */
 	const char *evidence; /* a file that says it is there without a package; NULL = none */
 	const char *files;    /* what no package owns or leaves behind, patterns; NULL = none */
@@ -24,8 +24,8 @@ static const struct {
 		"open-vm-tools.service vgauth.service vmtoolsd.service vgauthd.service "
 		"run-vmblock\\x2dfuse.mount vmware-vmblock-fuse.service",
 		NULL, "/etc/vmware-tools", false },
-	{ "vmware-tools", "vmware-tools-esx-nox vmware-tools-esx vmware-tools-core VMwareTools",
-		"vmware-tools.service", "/etc/vmware-tools/locations",
+	{ "vmware-tools", "VMwareTools vmware-tools-* kmod-vmware-tools-*",
+		"vmware-tools.service vmware-tools-services.service", "/etc/vmware-tools/locations",
 		"/etc/vmware-tools /usr/lib/vmware-tools /etc/init.d/vmware-tools* "
 		"/etc/rc?.d/[SK]??vmware-tools* /etc/rc.d/rc?.d/[SK]??vmware-tools* "
 		"/etc/init/vmware-tools*.conf /etc/modprobe.d/vmware-tools.conf "
@@ -34,13 +34,14 @@ static const struct {
 		"/etc/xdg/autostart/vmware-user.desktop /lib/modules/*/misc/vm[cbhmwx]*.ko "
 		"/etc/udev/rules.d/99-vmware-scsi-udev.rules", false },
 	{ "virtualbox", "virtualbox-guest-x11 virtualbox-guest-dkms virtualbox-guest-utils "
-		"virtualbox-guest-additions",
+		"virtualbox-guest-additions virtualbox-guest-tools",
 		"vboxadd.service vboxadd-service.service vboxadd-x11.service "
 		"virtualbox-guest-utils.service vboxservice.service",
 		"/var/lib/VBoxGuestAdditions/config",
 		"/opt/VBoxGuestAdditions-* /var/lib/VBoxGuestAdditions "
 		"/etc/virtualbox-guest-additions.conf /etc/udev/rules.d/60-vboxadd.rules "
-		"/sbin/mount.vboxsf /etc/kernel/postinst.d/vboxadd /etc/kernel/prerm.d/vboxadd "
+		"/sbin/mount.vboxsf /sbin/rcvboxadd* /usr/sbin/VBoxService /usr/bin/VBoxClient* "
+		"/usr/bin/VBoxControl /etc/kernel/postinst.d/vboxadd /etc/kernel/prerm.d/vboxadd "
 		"/etc/ld.so.conf.d/00vboxvideo.conf /lib/modules/*/misc/vbox*.ko /usr/src/vbox*-* "
 		"/etc/init.d/vboxadd* /etc/rc?.d/[SK]??vboxadd* "
 		"/etc/systemd/system/*.wants/vboxadd*.service "
@@ -55,6 +56,8 @@ static const struct {
 	{ "xen", "xe-guest-utilities xe-guest-utilities-latest xen-guest-agent",
 		"xe-linux-distribution.service xe-daemon.service", NULL,
 		"/etc/udev/rules.d/z10*xen*", false },
+	{ "ovirt", "ovirt-guest-agent ovirt-guest-agent-common", "ovirt-guest-agent.service", NULL, NULL,
+		false },
 	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, NULL, true },
 	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service", NULL,
 		"/etc/udev/rules.d/66-azure-storage.rules /etc/udev/rules.d/99-azure-product-uuid.rules",
@@ -85,9 +88,13 @@ static void find_packages(const struct guest *g, size_t tool, char *ret, size_t 
 		char name[64];
 
 		snprintf(name, sizeof(name), "%.*s", (int)n, p);
-		if (f->installed(g, name))
-			snprintf(ret + used, size - used, "%s%s", used ? " " : "", name);
 		p += n;
+		if (strchr(name, '*')) {
+			if (f->matching)
+				f->matching(g, name, ret, size);
+		} else if (f->installed(g, name)) {
+			snprintf(ret + used, size - used, "%s%s", used ? " " : "", name);
+		}
 	}
 }
 
@@ -95,7 +102,7 @@ void guest_find_tools(struct guest *g)
 {
 	for (size_t i = 0; i < N_TOOLS; i++) {
 		size_t used = strlen(g->facts.tools);
-		char packages[512];
+		char packages[PACKAGES_MAX];
 
 		find_packages(g, i, packages, sizeof(packages));
 		if (*packages || (tools[i].evidence && fs_is_file(&g->root, tools[i].evidence)))
@@ -161,11 +168,31 @@ int guest_tools_left(struct guest *g, struct err *err)
 	return all;
 }
 
+/* Libraries that came with the tools may be what other programs run with now: they do nothing by
+ * themselves, and stay. */
+static bool keep_libraries(struct guest *g, char *packages, const char *users)
+{
+	char kept[PACKAGES_MAX] = "", rest[PACKAGES_MAX] = "";
+
+	for (const char *p = packages; *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+		char *to = memmem(p, n, "-libraries-", 11) ? kept : rest;
+		size_t used = strlen(to);
+
+		snprintf(to + used, PACKAGES_MAX - used, "%s%.*s", used ? " " : "", (int)n, p);
+		p += n;
+	}
+	if (*kept)
+		guest_report_skip(g, "tools", "%s: %.200s depends on it, so it stays", kept, users);
+	strcpy(packages, rest);
+	return *kept;
+}
+
 static int plan_one(struct guest *g, size_t i, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf users = STRBUF_INIT;
 	const struct guest_family *f = g->facts.family;
-	char packages[512], why[256];
+	char packages[PACKAGES_MAX], why[256];
 	struct guest_op *op;
 	int masked;
 
@@ -184,6 +211,13 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 	}
 	if (f->needed_by && f->needed_by(g, packages, &users, err) < 0)
 		return -1;
+	if (users.len && keep_libraries(g, packages, users.s)) {
+		strbuf_reset(&users);
+		if (*packages && f->needed_by(g, packages, &users, err) < 0)
+			return -1;
+	}
+	if (!*packages)
+		return 0;
 	if (users.len) {
 		snprintf(why, sizeof(why), "%.200s depends on it", users.s);
 		return mask(g, i, why, err);

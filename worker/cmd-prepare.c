@@ -117,14 +117,16 @@ static int set_console(struct request *q, const char *text, struct err *err)
 /* WHEN=FILE */
 static int add_extension(struct request *q, const char *text, struct err *err)
 {
-	static const char *const whens[] = { "pre-mount=", "mounted=", "first-boot=" };
+	static const char *const whens[] = GUEST_WHENS;
 	struct guest_extension *x = &q->extensions[q->opt.n_extensions];
 	size_t len;
 
-	for (unsigned i = 0; i < 3 && q->opt.n_extensions < MAX_EXTENSIONS; i++) {
-		if (strncmp(text, whens[i], strlen(whens[i])))
+	for (unsigned i = 0; whens[i] && q->opt.n_extensions < MAX_EXTENSIONS; i++) {
+		size_t n = strlen(whens[i]);
+
+		if (strncmp(text, whens[i], n) || text[n] != '=')
 			continue;
-		if (fdio_read_file(text + strlen(whens[i]), SCRIPT_MAX,
+		if (fdio_read_file(text + n + 1, SCRIPT_MAX,
 			&q->scripts[q->opt.n_extensions], &len, err) < 0)
 			return err_wrap(err, "--extension");
 		*x = (struct guest_extension){ (enum guest_when)i, q->scripts[q->opt.n_extensions],
@@ -132,8 +134,8 @@ static int add_extension(struct request *q, const char *text, struct err *err)
 		q->opt.n_extensions++;
 		return 0;
 	}
-	return err_set(err, ERR_USAGE, "--extension %s: pre-mount=FILE, mounted=FILE or "
-		"first-boot=FILE, at most %d", text, MAX_EXTENSIONS);
+	return err_set(err, ERR_USAGE, "--extension %s: pre-mount=FILE, mounted=FILE, "
+		"mounted-worker=FILE or first-boot=FILE, at most %d", text, MAX_EXTENSIONS);
 }
 
 static void show_step(void *ctx, const char *step, bool done, const char *detail)

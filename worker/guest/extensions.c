@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators' scripts: before the disks are opened, as a program of the worker; in the mounted guest,
- * contained like the guest's own tools, before its initramfs is built; and, by first-boot.c, when
+ * Operators' scripts: before the disks are opened, as a program of the worker; with the guest mounted,
+ * before its initramfs is built, contained like the guest's own tools or in the worker; and, by first-boot.c, when
  * the guest starts. In the order of the job; each has its exit status in the report.
  */
 #include "guest/guest-internal.h"
@@ -18,7 +18,7 @@
 
 #define OUTPUT_MAX 8192 /* of one script, in the report */
 
-static const char *const whens[] = { "pre-mount", "mounted", "first-boot" };
+static const char *const whens[] = GUEST_WHENS;
 
 /* What a script did, and whether that ends the preparation. */
 static int finish(struct guest *g, int i, int status, const struct strbuf *output, struct err *err)
@@ -61,7 +61,8 @@ static int write_script(const char *path, const char *text, struct err *err)
 	return 0;
 }
 
-static int run_outside(struct guest *g, int i, struct err *err)
+/* As a program of the worker; args end with NULL. */
+static int run_outside(struct guest *g, int i, const char *const *args, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf output = STRBUF_INIT;
 	char path[FS_PATH_MAX];
@@ -72,8 +73,8 @@ static int run_outside(struct guest *g, int i, struct err *err)
 	struct spawn_result result;
 	int rc;
 
-	for (int k = 0; k < GUEST_MAX_DISKS && g->opt->disks[k]; k++)
-		argv[k + 2] = g->opt->disks[k];
+	for (int k = 0; k < GUEST_MAX_DISKS && args[k]; k++)
+		argv[k + 2] = args[k];
 	if ((size_t)snprintf(path, sizeof(path), "%s/extension", g->opt->work_dir) >= sizeof(path))
 		return err_set(err, ERR_INTERNAL, "%s: name too long", g->opt->work_dir);
 	if (write_script(path, g->opt->extensions[i].text, err) < 0)
@@ -90,7 +91,7 @@ int guest_run_pre_mount(struct guest *g, struct err *err)
 		if (g->opt->extensions[i].when != GUEST_PRE_MOUNT)
 			continue;
 		guest_report_step(g, "extension", whens[GUEST_PRE_MOUNT]);
-		if (run_outside(g, i, err) < 0)
+		if (run_outside(g, i, g->opt->disks, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -103,8 +104,11 @@ int guest_run_mounted(struct guest *g, int i, struct err *err)
 	/* in /run of its own, which no file of the guest is below */
 	struct guest_run run = { .argv = argv,
 		.masks = { { argv[1], g->opt->extensions[i].text } }, .output = &output, .output_max = OUTPUT_MAX };
+	const char *const at[] = { g->at, NULL };
 	int status;
 
+	if (g->opt->extensions[i].when == GUEST_MOUNTED_WORKER)
+		return run_outside(g, i, at, err);
 	if (guest_contain(g, &run, &status, err) < 0)
 		return err_wrap(err, "extensions[%d]", i);
 	return finish(g, i, status, &output, err);
@@ -113,11 +117,13 @@ int guest_run_mounted(struct guest *g, int i, struct err *err)
 int guest_plan_extensions(struct guest *g, struct err *err)
 {
 	for (int i = 0; i < g->opt->n_extensions; i++) {
+		bool worker = g->opt->extensions[i].when == GUEST_MOUNTED_WORKER;
 		struct guest_op *op;
 
-		if (g->opt->extensions[i].when != GUEST_MOUNTED)
+		if (g->opt->extensions[i].when != GUEST_MOUNTED && !worker)
 			continue;
-		op = guest_op_add(g, OP_SCRIPT, NULL, NULL, "extensions[%d] runs in the guest", i);
+		op = guest_op_add(g, OP_SCRIPT, NULL, NULL, worker ? "extensions[%d] runs over the guest" :
+			"extensions[%d] runs in the guest", i);
 		if (!op)
 			return err_set(err, ERR_NOMEM, "plan extensions[%d]: out of memory", i);
 		op->index = i;

@@ -42,8 +42,10 @@ struct guest_key {
 };
 
 /* A script of the operator. In the worker it gets the disks as its arguments; in the mounted guest it
- * is contained as the guest's own programs are; at the first boot the guest runs it. */
-enum guest_when { GUEST_PRE_MOUNT, GUEST_MOUNTED, GUEST_FIRST_BOOT };
+ * is contained as the guest's own programs are, or runs in the worker with the folder of the guest's root
+ * as its argument; at the first boot the guest runs it. */
+enum guest_when { GUEST_PRE_MOUNT, GUEST_MOUNTED, GUEST_FIRST_BOOT, GUEST_MOUNTED_WORKER };
+#define GUEST_WHENS { "pre-mount", "mounted", "first-boot", "mounted-worker", NULL }
 struct guest_extension {
 	enum guest_when when;
 	const char *text;

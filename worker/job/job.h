@@ -55,7 +55,7 @@ struct job_drive {
 	char bitmap[256]; /* NBD: the dirty bitmap since the target's state, "" = none */
 };
 struct job_extension {
-	char when[16]; /* "pre-mount", "mounted", "first-boot" */
+	char when[16]; /* "pre-mount", "mounted", "mounted-worker", "first-boot" */
 	char *run;
 	bool fatal;
 };

@@ -202,7 +202,7 @@ int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *
 
 /* extensions */
 
-static const char *const whens[] = { "pre-mount", "mounted", "first-boot", NULL };
+static const char *const whens[] = { "pre-mount", "mounted", "first-boot", "mounted-worker", NULL };
 
 static int read_when(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
 {

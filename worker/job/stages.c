@@ -207,6 +207,16 @@ static int release_heads(struct job_runner *r, struct err *err)
 	return 0;
 }
 
+static enum guest_when when_of(const char *name)
+{
+	static const char *const whens[] = GUEST_WHENS;
+	int i = 0;
+
+	while (whens[i + 1] && strcmp(whens[i], name))
+		i++;
+	return (enum guest_when)i;
+}
+
 static int run_guest(struct job_runner *r, struct err *err)
 {
 	const struct job *j = r->job;
@@ -259,9 +269,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 			j->prepare.keys[i].secret, j->prepare.keys[i].len };
 	for (i = 0; i < j->n_extensions; i++)
 		extensions[i] = (struct guest_extension){
-			.when = !strcmp(j->extensions[i].when, "pre-mount") ? GUEST_PRE_MOUNT :
-				!strcmp(j->extensions[i].when, "mounted") ? GUEST_MOUNTED :
-				GUEST_FIRST_BOOT,
+			.when = when_of(j->extensions[i].when),
 			.text = j->extensions[i].run, .fatal = j->extensions[i].fatal };
 	strcpy(work_dir, r->env->image ? WORK_DIR : WORK_DIR_HOST);
 	if (!mkdtemp(work_dir))

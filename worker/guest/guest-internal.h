@@ -396,6 +396,10 @@ int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, str
 int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 
+/* debconf.c */
+int guest_plan_debconf(struct guest *g, struct err *err);
+/* The answer becomes disk; 1 when it changed, appended to out. */
+int guest_debconf_rewrite(const char *s, size_t len, const char *disk, struct strbuf *out);
 /* resume.c */
 int guest_plan_resume(struct guest *g, struct err *err);
 int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);

@@ -279,40 +279,6 @@ static int plan_nvram(struct guest *g, struct err *err)
 	return 0;
 }
 
-/* grub-pc asks for its disks at the next update when those of its debconf answer are gone; with
- * nobody there to answer the update fails. An empty answer plus "do not install" is not asked
- * again, and the installed loader stays as it is. */
-static int plan_debconf(struct guest *g, struct err *err)
-{
-	static const char file[] = "/var/cache/debconf/config.dat", name[] =
-		"Name: grub-pc/install_devices\n", value[] = "Value: ";
-	CLEANUP_FREE char *text = NULL;
-	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-	char *entry, *line, *end, name_there[32];
-	size_t len = 0;
-
-	if (fs_read(&g->root, file, 16u << 20, &text, &len, err) < 0)
-		return -1;
-	entry = text ? strstr(text, name) : NULL;
-	end = entry ? strstr(entry, "\n\n") : NULL;
-	line = entry ? strstr(entry, value) : NULL;
-	if (!line || (end && line > end) || !strncmp(line + strlen(value), "/dev/vd", 7))
-		return 0;
-	end = strchr(line, '\n');
-	if (!end || end == line + strlen(value))
-		return 0;
-	if (!g->opt->in_target || !guest_first_of_bus(g->disks[0].node, name_there, sizeof(name_there))) {
-		guest_report_skip(g, g->step, "grub-pc's list of disks is left as it is: the target's disk "
-			"names are not known here");
-		return 0;
-	}
-	strbuf_add(&out, text, (size_t)(line - text) + strlen(value));
-	strbuf_str(&out, name_there);
-	strbuf_str(&out, end);
-	return out.failed ? no_memory(err) :
-		guest_op_write(g, file, out.s, out.len, "the disk that grub-pc updates itself on", err);
-}
-
 static const struct {
 	const char *name;
 	int (*plan)(struct guest *g, struct err *err);
@@ -327,7 +293,7 @@ static const struct {
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
 	{ "cloud-init", guest_plan_cloud_init },
 	{ "relabel", guest_plan_relabel },
-	{ "debconf", plan_debconf },
+	{ "debconf", guest_plan_debconf },
 	{ "tools", guest_plan_tools },
 	{ "guest-agent", guest_plan_agent },    /* before what plans the first boot */
 	{ "extensions", guest_plan_extensions },

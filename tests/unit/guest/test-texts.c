@@ -438,6 +438,28 @@ TEST(early_crypttab)
 		"root UUID=5 none luks\n");
 }
 
+TEST(debconf)
+{
+	static const char text[] = "Name: grub-pc/hidden_timeout\nValue: true\n\n"
+		"Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\n"
+		"Value: /dev/disk/by-id/scsi-36000c29f, /dev/sdb\nOwners: grub-pc\n\n"
+		"Name: grub-pc/install_devices_empty\nValue: false\n";
+	static const char after[] = "Name: grub-pc/hidden_timeout\nValue: true\n\n"
+		"Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\n"
+		"Value: /dev/sda\nOwners: grub-pc\n\n"
+		"Name: grub-pc/install_devices_empty\nValue: false\n";
+	static const char *const same[] = { "",
+		"Name: grub-pc/install_devices\nOwners: grub-pc\n\nName: other\nValue: /dev/sda\n",
+		"Name: grub-pc/install_devices\nValue: \n", "Name: grub-pc/install_devices\nValue:",
+		"Name: grub-pc/install_devices\nValue: /dev/vda", "Value: /dev/sda\n" };
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+
+	CHECK_U64(guest_debconf_rewrite(text, sizeof(text) - 1, "/dev/sda", &out), 1);
+	CHECK_STR(out.s, after);
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		CHECK_U64(guest_debconf_rewrite(same[i], strlen(same[i]), "/dev/sda", &out), 0);
+}
+
 TEST(repositories)
 {
 	static const char text[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
@@ -472,6 +494,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
+	TEST_ENTRY(debconf, "the disks of grub-pc's answer"),
 	TEST_ENTRY(repositories, "tools' paragraphs of .sources are switched off"),
 	TEST_ENTRY(shell_values, "KEY=value files"),
 };

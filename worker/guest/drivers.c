@@ -38,6 +38,28 @@ unsigned guest_driver_bit(const char *path)
 	return 0;
 }
 
+unsigned guest_config_drivers(const char *text, size_t len)
+{
+	static const struct {
+		const char *line;
+		enum guest_driver driver;
+	} lines[] = {
+		{ "CONFIG_VIRTIO_PCI=y", DRIVER_VIRTIO_PCI }, { "CONFIG_VIRTIO_BLK=y", DRIVER_VIRTIO_BLK },
+		{ "CONFIG_SCSI_VIRTIO=y", DRIVER_VIRTIO_SCSI }, { "CONFIG_VIRTIO_NET=y", DRIVER_VIRTIO_NET },
+		{ "CONFIG_BLK_DEV_SD=y", DRIVER_SD_MOD }, { "CONFIG_BLK_DEV_NVME=y", DRIVER_NVME },
+		{ "CONFIG_SATA_AHCI=y", DRIVER_AHCI },
+	};
+	unsigned mask = 0;
+	size_t at = 0;
+	struct boot_line l;
+
+	while (boot_line_next(text, len, &at, &l))
+		for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+			if (l.len == strlen(lines[i].line) && !memcmp(l.s, lines[i].line, l.len))
+				mask |= 1u << lines[i].driver;
+	return mask;
+}
+
 void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size)
 {
 	size_t used = 0;

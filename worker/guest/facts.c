@@ -103,6 +103,25 @@ static int find_modules(const struct fs_root *r, const char *dir, int depth, uns
 	return fs_list(r, dir, look_module, &w, err) < 0 ? -1 : 0;
 }
 
+/* Kernels before 2.6.33 have no modules.builtin. */
+static int read_config(struct guest *g, struct guest_kernel *k, struct err *err)
+{
+	static const char *const names[] = { "/boot/config-%s", "/lib/modules/%s/config" };
+	int got = 1;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && got > 0; i++) {
+		CLEANUP_FREE char *text = NULL;
+		char path[FS_PATH_MAX];
+		size_t len = 0;
+
+		snprintf(path, sizeof(path), names[i], k->version);
+		got = fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err);
+		if (!got)
+			k->builtin |= guest_config_drivers(text, len);
+	}
+	return got < 0 ? -1 : 0;
+}
+
 /* Where the drivers of our table lie; anywhere else would take a walk over thousands. */
 static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err)
 {
@@ -129,7 +148,7 @@ static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err
 			*next++ = '\0';
 		k->builtin |= guest_driver_bit(line);
 	}
-	return 0;
+	return text ? 0 : read_config(g, k, err);
 }
 
 struct initrd_look {

@@ -40,6 +40,8 @@ struct guest;
 unsigned guest_crypt_drivers(const struct guest *g);
 /* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
 unsigned guest_driver_bit(const char *path);
+/* What a kernel's configuration (CONFIG_...=y) says is built in. */
+unsigned guest_config_drivers(const char *text, size_t len);
 /* The names of a mask, each followed by sep. */
 void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size);
 

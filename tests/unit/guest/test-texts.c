@@ -438,6 +438,15 @@ TEST(early_crypttab)
 		"root UUID=5 none luks\n");
 }
 
+TEST(kernel_config)
+{
+	static const char text[] = "# CONFIG_VIRTIO_NET=y\nCONFIG_VIRTIO_BLK=y\nCONFIG_VIRTIO_PCI=m\n"
+		"CONFIG_VIRTIO_PCI=yes\nCONFIG_SATA_AHCI=y";
+
+	CHECK_U64(guest_config_drivers(text, sizeof(text) - 1), 1u << DRIVER_VIRTIO_BLK | 1u << DRIVER_AHCI);
+	CHECK_U64(guest_config_drivers("", 0), 0);
+}
+
 TEST(debconf)
 {
 	static const char text[] = "Name: grub-pc/hidden_timeout\nValue: true\n\n"
@@ -494,6 +503,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
+	TEST_ENTRY(kernel_config, "drivers that an old kernel's configuration says are built in"),
 	TEST_ENTRY(debconf, "the disks of grub-pc's answer"),
 	TEST_ENTRY(repositories, "tools' paragraphs of .sources are switched off"),
 	TEST_ENTRY(shell_values, "KEY=value files"),

@@ -157,7 +157,9 @@ S0:12345:respawn:/sbin/agetty -L 9600 ttyS0 vt102
 # target-worker: h1:2345:respawn:/sbin/agetty -L 9600 hvc1
 TEXT
 sysv ''
+printf 'hvc0\n# tty1' >"$work/tree/etc/securetty"
 console sles11-alone --console=serial
+printf 'hvc0\n# tty1\ntty1\nttyS0\n' | cmp - "$work/made/etc/securetty" || fail "securetty: $(cat "$work/made/etc/securetty")"
 diff - "$work/made$inittab" >"$work/diff" <<'TEXT' || fail "sles11-alone: $inittab: $(cat "$work/diff")"
 id:3:initdefault:
 si::bootwait:/etc/init.d/boot
@@ -166,6 +168,16 @@ co:2345:respawn:/sbin/agetty -L 9600 tty1 xterm
 # target-worker: h1:2345:respawn:/sbin/agetty -L 9600 hvc1
 tw:2345:respawn:/sbin/agetty -L ttyS0 115200 vt100
 TEXT
+
+# What allows root what it needs is left.
+sysv ''
+printf 'tty1\nttyS0\nhvc0\n' >"$work/tree/etc/securetty"
+console securetty --console=serial
+printf 'tty1\nttyS0\nhvc0\n' | cmp - "$work/made/etc/securetty" || fail "securetty was changed without need"
+sysv ''
+printf 'tty2\n' >"$work/tree/etc/securetty"
+console securetty-keep
+echo tty2 | cmp - "$work/made/etc/securetty" || fail "a console was allowed to root that nobody asked for"
 
 # extlinux and BusyBox's init, whose lines begin with the device.
 family alpine

@@ -51,6 +51,17 @@ is --arg version "$kernel" '[.facts.kernels[] | select(.unified)] | length == 1 
 	(.in_initrd | index("virtio_blk")))'
 is '.verdict != "does-not-boot" and ([.plan[] | select(.step == "initramfs")] == [])'
 
+# Consoles in the image are told of, with the line that has the right ones.
+unified "UUID=$uuid console=hvc0" "${all[@]}"
+inspect
+is --arg line "root=UUID=$uuid console=tty0 quiet" '.warnings |
+	any(test("debian-1.efi: the consoles of its command line are not edited.*\"\($line)\" into /etc/kernel/cmdline"))'
+unified "UUID=$uuid" "${all[@]}"
+inspect --console=serial
+is --arg line "root=UUID=$uuid console=tty0 console=ttyS0,115200 quiet" '.warnings | any(contains($line))'
+inspect
+is '[.warnings[] | select(test("consoles"))] == []'
+
 unified "UUID=$uuid" vmw_pvscsi
 inspect
 is '.verdict == "does-not-boot" and any(.because[]; test("debian-1.efi lacks virtio_blk, and unified.*: on the source put virtio_pci virtio_blk .* into /etc/initramfs-tools/modules and run update-initramfs -u -k 6.1.0-42-amd64 and kernel-install .*copy again$"))'

@@ -239,10 +239,34 @@ static int plan_loader(struct guest *g, struct err *err)
 	return n < 0 ? -1 : r;
 }
 
+/* The command line of a unified image is sealed: what to write on the source is all there is to say. */
+static int tell_unified(struct guest *g, const struct guest_kernel *k, struct err *err)
+{
+	CLEANUP_FREE struct boot_uki *u = calloc(1, sizeof(*u));
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	int found, changed;
+
+	if (!u)
+		return no_memory(err);
+	found = boot_uki_read(&g->root, k->image, u, err);
+	if (found)
+		return found < 0 ? -1 : 0;
+	changed = rewrite_cmdline(g, u->cmdline, strcspn(u->cmdline, "\r\n"), &out);
+	if (out.failed)
+		return no_memory(err);
+	if (changed)
+		guest_report_warn(g, "%s: the consoles of its command line are not edited. On the source write "
+			"\"%.300s\" into /etc/kernel/cmdline and have the image built anew", k->image, out.s);
+	return 0;
+}
+
 int guest_plan_console(struct guest *g, struct err *err)
 {
 	/* Elsewhere hvc0 may be the machine's own. */
 	if (!guest_is_pc(g) && strcmp(g->facts.arch, "aarch64"))
 		return 0;
+	for (int i = 0; i < g->facts.n_kernels; i++)
+		if (g->facts.kernels[i].unified && tell_unified(g, &g->facts.kernels[i], err) < 0)
+			return -1;
 	return plan_loader(g, err) < 0 ? -1 : guest_plan_logins(g, err);
 }

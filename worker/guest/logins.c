@@ -174,11 +174,54 @@ static int plan_units(struct guest *g, struct err *err)
 	return 0;
 }
 
+/* securetty(5): where root may log in, a name a line; without the file it is everywhere. Returns whether
+ * it has the name, or one of Xen's consoles when there is no name. */
+static bool allows(const char *s, size_t len, const char *name)
+{
+	size_t at = 0;
+	struct boot_line l;
+
+	while (boot_line_next(s, len, &at, &l)) {
+		while (l.len && isspace((unsigned char)l.s[l.len - 1]))
+			l.len--;
+		if (name ? l.len == strlen(name) && !memcmp(l.s, name, l.len) :
+			guest_console_is(l.s, l.len, "hvc") || guest_console_is(l.s, l.len, "xvc"))
+			return true;
+	}
+	return false;
+}
+
+/* Root gets in on what takes the place of a console, and on the one that is asked for. */
+static int plan_securetty(struct guest *g, struct err *err)
+{
+	static const char path[] = "/etc/securetty";
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+	CLEANUP_FREE char *text = NULL;
+	const char *port = guest_serial_port(g);
+	size_t len = 0, before;
+
+	if (fs_read(&g->root, path, GUEST_TEXT_MAX, &text, &len, err) < 0)
+		return -1;
+	if (!text)
+		return 0;
+	strbuf_add(&out, text, len);
+	strbuf_str(&out, len && text[len - 1] != '\n' ? "\n" : "");
+	before = out.len;
+	if (allows(text, len, NULL) && !allows(text, len, "tty1"))
+		strbuf_str(&out, "tty1\n");
+	if (g->opt->console == GUEST_CONSOLE_SERIAL && !allows(text, len, port))
+		strbuf_fmt(&out, "%s\n", port);
+	if (out.failed)
+		return no_memory(err);
+	return out.len > before ? guest_op_write(g, path, out.s, out.len, "root may log in on the consoles that "
+		"the target has", err) : 0;
+}
+
 int guest_plan_logins(struct guest *g, struct err *err)
 {
 	const char *init = g->facts.init;
 
-	if (plan_units(g, err) < 0)
+	if (plan_units(g, err) < 0 || plan_securetty(g, err) < 0)
 		return -1;
 	return !strcmp(init, "sysvinit") || !strcmp(init, "openrc") ? plan_inittab(g, err) : 0;
 }

@@ -37,8 +37,7 @@ job_end()
 	if kill -0 "$source_pid" 2>&-; then
 		kill "$source_pid"
 	fi
-	(exit $status)
-	boot_end
+	boot_end $status
 }
 
 # job_volume FILTER: a machine with the worker's volume, the job changed by a jq filter.

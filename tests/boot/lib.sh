@@ -42,9 +42,10 @@ requires()
 
 cleanup=() # commands for the end of the test, whatever its end
 
+# boot_end [STATUS]
 boot_end()
 {
-	local status=$? command
+	local status=${1:-$?} command
 
 	trap - EXIT
 	vm_kill_all
@@ -52,6 +53,13 @@ boot_end()
 		$command || echo "clean-up failed: $command" >&2
 	done
 	exit $status
+}
+
+# vm_beside COMMAND... &: without the emulator's lock, which would live as long as the command.
+unlocked()
+{
+	[ -z "${vm_lock_fd:-}" ] || exec {vm_lock_fd}>&-
+	exec "$@"
 }
 
 boot_begin()

@@ -34,6 +34,7 @@ enum message_kind {
 	MESSAGE_ALLOW,
 	MESSAGE_STATUS,
 	MESSAGE_WRITTEN,
+	MESSAGE_SETTLE,
 	MESSAGE_FINISH,
 };
 
@@ -131,6 +132,11 @@ unsigned stack_round(bool last);
 /* shutdown.c */
 void shutdown_written(const char *path); /* remembers a disk to flush */
 void shutdown_flush(void);
+/* Before the worker reports: the tear-down of shutdown_run but for the processes, and what stays
+ * told to this socket (message.c). */
+void shutdown_settle(int socket);
+/* Something stays as it is: a line, and a message to a worker that waits in shutdown_settle. */
+void shutdown_stays(const char *code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* After a crash: ends what the worker left running, mounted and mapped, so that the next one
  * starts as the first did. */
 void shutdown_leftovers(void);

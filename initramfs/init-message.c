@@ -6,7 +6,11 @@
  *   allow SECONDS               the next tick may take this long
  *   status TEXT                 one line for the screen
  *   written /dev/NAME           flush this disk before power-off
+ *   settle                      the job is over, nothing is reported yet: flush, unmount and take
+ *                               down what is left, and answer what stays
  *   finish poweroff|reboot|hold the job is over and reported; the worker exits next
+ *
+ * and back, after settle only: "left CODE TEXT" for each thing that stays, then "settled".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +87,10 @@ bool message_parse(struct message *ret, const char *buf, size_t len)
 
 	if (strcmp(text, "tick") == 0)
 		return true;
+	if (strcmp(text, "settle") == 0) {
+		ret->kind = MESSAGE_SETTLE;
+		return true;
+	}
 	if ((arg = after(text, "allow"))) {
 		ret->kind = MESSAGE_ALLOW;
 		return parse_seconds(&ret->seconds, arg);

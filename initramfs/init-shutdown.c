@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,12 +38,33 @@ enum {
 
 static char disks[DISKS][64];
 static size_t n_disks;
+static int asker = -1; /* socket of the worker that wants to know what stays */
 
 static void nap_ms(unsigned ms)
 {
 	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
 
 	nanosleep(&ts, NULL);
+}
+
+static void answer(const char *text)
+{
+	/* A worker that does not listen any more loses nothing that the consoles have not shown. */
+	if (asker >= 0 && send(asker, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		say("init: the worker cannot be told: %s", strerror(errno));
+}
+
+void shutdown_stays(const char *code, const char *fmt, ...)
+{
+	char text[320], packet[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	say("power-off: %s", text);
+	snprintf(packet, sizeof(packet), "left %s %s", code, text);
+	answer(packet);
 }
 
 void shutdown_written(const char *path)
@@ -129,7 +152,7 @@ void shutdown_flush(void)
 		int r = bounded(FLUSH_SECONDS, flush_one, disks[i]);
 
 		if (r != 0)
-			say("power-off: flush %s: %s", disks[i],
+			shutdown_stays("OFF_SYNC", "flush %s: %s", disks[i],
 				r < 0 ? "no answer in time" : strerror(r));
 	}
 }
@@ -146,11 +169,11 @@ static int remount_ro(const char *path)
 
 static void give_up_on(const char *point, int r)
 {
-	say("power-off: unmount %s: %s; making it read-only", point,
+	shutdown_stays("OFF_UMOUNT", "unmount %s: %s; making it read-only", point,
 		r < 0 ? "no answer in time" : strerror(r));
 	r = bounded(UMOUNT_SECONDS, remount_ro, point);
 	if (r != 0)
-		say("power-off: %s stays writable: %s", point,
+		shutdown_stays("OFF_UMOUNT", "%s stays writable: %s", point,
 			r < 0 ? "no answer in time" : strerror(r));
 }
 
@@ -164,7 +187,7 @@ static unsigned umount_round(bool last)
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 
 	if (!f) {
-		say("power-off: read mounts: %s", strerror(errno));
+		shutdown_stays("OFF_UMOUNT", "read mounts: %s", strerror(errno));
 		return 0;
 	}
 	while (n < MOUNTS && fgets(line, sizeof(line), f))
@@ -208,6 +231,22 @@ static int sync_all(const char *unused)
 	return 0;
 }
 
+static void take_down(void)
+{
+	shutdown_flush();
+	unwind();
+	if (bounded(SYNC_SECONDS, sync_all, NULL) != 0)
+		shutdown_stays("OFF_SYNC", "sync did not end in %d s", SYNC_SECONDS);
+}
+
+void shutdown_settle(int socket)
+{
+	asker = socket;
+	take_down();
+	answer("settled");
+	asker = -1;
+}
+
 #ifdef TW_LAB
 /* QEMU's isa-debug-exit ends the emulator with (code << 1) | 1. */
 static void debug_exit(unsigned port, unsigned code)
@@ -223,10 +262,7 @@ void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 
 	console_status(verb == VERB_REBOOT ? "restarting" : "powering off");
 	end_processes();
-	shutdown_flush();
-	unwind();
-	if (bounded(SYNC_SECONDS, sync_all, NULL) != 0)
-		say("power-off: sync did not end in %d s", SYNC_SECONDS);
+	take_down();
 	say("power-off: ready after %.1f s", now_s() - start);
 	console_drain(500);
 	watchdog_close();

@@ -118,14 +118,15 @@ unsigned stack_round(bool last)
 				continue;
 			if (held(e->d_name)) {
 				if (last)
-					say("power-off: %s stays: another device holds it", e->d_name);
+					shutdown_stays("OFF_DM", "%s stays: another device holds it",
+						e->d_name);
 				continue;
 			}
 			r = bounded(STEP_SECONDS, k->stop, e->d_name);
 			if (r == 0)
 				gone++;
 			else if (last)
-				say("power-off: %s stays: %s", e->d_name,
+				shutdown_stays("OFF_DM", "%s stays: %s", e->d_name,
 					r < 0 ? "no answer in time" : strerror(r));
 		}
 	}

@@ -162,6 +162,16 @@ static void crashed(struct init *in, int status, const struct rusage *usage)
 	console_status("the worker failed and will be started again");
 }
 
+/* The worker waits for it: none of its time passes meanwhile. */
+static void settle(struct init *in)
+{
+	double start = now_s();
+
+	shutdown_settle(in->worker.socket);
+	in->deadline += now_s() - start;
+	in->worker.deadline += now_s() - start;
+}
+
 static void take_message(struct init *in, const struct message *m)
 {
 	struct worker *w = &in->worker;
@@ -178,6 +188,9 @@ static void take_message(struct init *in, const struct message *m)
 		break;
 	case MESSAGE_WRITTEN:
 		shutdown_written(m->text);
+		break;
+	case MESSAGE_SETTLE:
+		settle(in);
 		break;
 	case MESSAGE_FINISH:
 		decide(in, m->verb, 1, "the worker finished");

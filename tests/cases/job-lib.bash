@@ -67,6 +67,8 @@ as_init() {
 		with open(sys.argv[1], "wb") as told:
 		    while message := ours.recv(4096):
 		        told.write(message + b"\n")
+		        if message == b"settle":
+		            ours.send(b"settled")
 		sys.exit(child.wait())
 	END
 }

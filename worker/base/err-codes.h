@@ -84,3 +84,7 @@ X(PREP_UNDO, 7, 0, "the changes could not be taken back; copy the guest again")
 
 X(WORKER_CRASH, 9, 1, "the worker crashed; start the job again and send the log")
 X(WORKER_STALL, 9, 1, "the worker made no progress and was ended; start the job again")
+
+X(OFF_UMOUNT, 9, 0, "a file system was still in use at the end; check it before the clone is started")
+X(OFF_DM, 9, 0, "a device stayed mapped at the end; send the log to the worker's developers")
+X(OFF_SYNC, 5, 1, "the storage did not confirm the last writes; check it, then run the job again")

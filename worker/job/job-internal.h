@@ -186,7 +186,11 @@ int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 	struct job_found *ret, struct err *err);
 
 /* initlink.c: messages to init; nothing when fd is -1 */
+struct job_runner;
 void job_init_send(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Before the report, while the network is there: init flushes, unmounts and takes down what the job
+ * may have left. What stays becomes a warning each, and is in r->left for the result. */
+void job_init_settle(struct job_runner *r);
 
 /* early.c: events from before there was a port. Not locked here. */
 #define JOB_MAX_EARLY 64
@@ -205,6 +209,7 @@ void job_early_send(struct job_early *q, const struct job_port *port); /* and fo
 void job_early_free(struct job_early *q);
 
 #define JOB_N_STATES (JOB_HELD + 1)
+#define JOB_MAX_LEFT 16
 
 /* What a run knows. The job's thread owns it; what other threads touch is atomic or under lock. */
 struct job_run_drive {
@@ -242,6 +247,8 @@ struct job_runner {
 	unsigned attempt;
 	uint64_t started_ms;
 	struct err err;            /* why it failed */
+	struct err left[JOB_MAX_LEFT]; /* what init could not take down, OFF_* */
+	int n_left;
 	enum job_state failed_in;
 	uint64_t state_since_ms, state_ms[JOB_N_STATES]; /* time spent in each state */
 	_Atomic int state;         /* enum job_state */

@@ -40,6 +40,23 @@ static void add_err(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct err 
 	yyjson_mut_obj_add_strcpy(doc, o, "site", site);
 }
 
+static void add_left(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
+{
+	yyjson_mut_val *all;
+	int i;
+
+	if (!r->n_left)
+		return;
+	all = yyjson_mut_obj_add_arr(doc, root, "left_behind");
+	for (i = 0; i < r->n_left; i++) {
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, all);
+
+		yyjson_mut_obj_add_str(doc, o, "code", err_name(r->left[i].code));
+		yyjson_mut_obj_add_strcpy(doc, o, "text", r->left[i].text);
+		yyjson_mut_obj_add_str(doc, o, "hint", err_hint(r->left[i].code));
+	}
+}
+
 static void add_drives(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
 {
 	yyjson_mut_val *all = yyjson_mut_obj_add_arr(doc, root, "drives");
@@ -112,6 +129,7 @@ char *job_result(struct job_runner *r, enum job_state state, const bool *acknowl
 	yyjson_mut_obj_add_bool(doc, root, "touched", r->touched);
 	yyjson_mut_obj_add_uint(doc, root, "attempt", r->attempt);
 	add_drives(doc, root, r);
+	add_left(doc, root, r);
 	add_prepare(doc, root, r);
 	add_times(doc, root, r);
 	yyjson_mut_obj_add_str(doc, root, "firmware", job_firmware());

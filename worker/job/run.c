@@ -282,7 +282,8 @@ static enum job_finish report(struct job_runner *r, enum job_state end)
 	bool done;
 
 	job_set_state(r, JOB_REPORT, NULL);
-	job_quiet(r, deadline + 120);
+	job_quiet(r, deadline + 420);
+	job_init_settle(r);
 	if (r->done)
 		return report_done(r);
 	text = job_result(r, end, NULL);

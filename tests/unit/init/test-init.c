@@ -27,6 +27,7 @@ TEST(messages)
 	CHECK(parse(&m, "tick\n") && m.kind == MESSAGE_TICK);
 	CHECK(parse(&m, "allow 90") && m.kind == MESSAGE_ALLOW && m.seconds == 90);
 	CHECK(parse(&m, "allow 999999") && m.seconds == ALLOW_MAX);
+	CHECK(parse(&m, "settle") && m.kind == MESSAGE_SETTLE);
 	CHECK(parse(&m, "finish hold") && m.kind == MESSAGE_FINISH && m.verb == VERB_HOLD);
 	CHECK(parse(&m, "written /dev/vda") && m.kind == MESSAGE_WRITTEN);
 	CHECK_STR(m.text, "/dev/vda");
@@ -38,7 +39,7 @@ TEST(bad_messages)
 {
 	static const char *const bad[] = { "", "tic", "ticks", "tick tock", "allow", "allow 0",
 		"allow -1", "allow 1x", "allow 9999999", "finish", "finish shell", "finish none",
-		"finish now", "written vda", "written /dev/", "written /dev/../etc/passwd",
+		"finish now", "settle x", "settled", "written vda", "written /dev/", "written /dev/../etc/passwd",
 		"written /proc/self/mem", "STATUS x" };
 	char longest[2000];
 	struct message m;

@@ -304,6 +304,13 @@ int job_stage_copy(struct job_runner *r, struct err *err);
 int job_stage_prepare(struct job_runner *r, struct err *err);
 int job_stage_commit(struct job_runner *r, struct err *err);
 
+/* report.c: who is told. Opening the way to the controller sends no packet yet: what has happened
+ * until now waits there, too. 0 without a controller. */
+int job_open_port(struct job_runner *r, struct err *err);
+int job_announce(struct job_runner *r, unsigned window_s, struct err *err);
+/* Tells everybody how it ended. What cannot be told does not change how it ended. */
+enum job_finish job_report(struct job_runner *r, enum job_state end);
+
 /* result.c: the document; state is how the run ended (OFF, FAILED, CANCELLED). acknowledged is
  * left out when NULL. NULL when out of memory. */
 char *job_result(struct job_runner *r, enum job_state state, const bool *acknowledged);

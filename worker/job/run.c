@@ -68,47 +68,12 @@ static int stage_config(struct job_runner *r, struct job_cmdline *cmdline, struc
 	return job_find_url(r->env, cmdline, &r->found, err);
 }
 
-/* Opens the way to the controller, without a packet yet: what has happened until now waits there,
- * too. */
-static int open_port(struct job_runner *r, struct err *err)
-{
-	struct job_port port = { .ctx = NULL };
-	unsigned lost;
-
-	if (!r->job->controller.present || !r->env->open_port)
-		return 0;
-	if (r->env->open_port(r->env->ctx, r->job, &port, err) < 0)
-		return -1;
-	pthread_mutex_lock(&r->lock);
-	lost = r->early.lost;
-	job_early_send(&r->early, &port);
-	r->port = port;
-	r->has_port = true;
-	pthread_mutex_unlock(&r->lock);
-	if (lost)
-		job_warn(r, "%u events of the start were not kept for the controller", lost);
-	return 0;
-}
-
-static int announce(struct job_runner *r, unsigned window_s, struct err *err)
-{
-	CLEANUP_FREE char *facts = job_facts(r);
-
-	if (!facts)
-		return err_set(err, ERR_NOMEM, "no memory to describe this machine");
-	job_quiet(r, window_s + 60);
-	if (r->port.announce(r->port.ctx, facts, window_s, err) < 0)
-		return -1;
-	atomic_store(&r->registered, true);
-	return 0;
-}
-
 static int stage_register(struct job_runner *r, struct err *err)
 {
 	if (!r->port.announce)
 		return 0;
 	job_set_state(r, JOB_REGISTER, r->job->controller.url);
-	return announce(r, r->job->controller.register_window_s, err);
+	return job_announce(r, r->job->controller.register_window_s, err);
 }
 
 /* What is done once per worker process. */
@@ -121,7 +86,7 @@ static int begin(struct job_runner *r, struct err *err)
 	if (stage_config(r, &cmdline, err) < 0)
 		return -1;
 	r->job = r->found.job;
-	if (open_port(r, err) < 0)
+	if (job_open_port(r, err) < 0)
 		return -1;
 	atomic_store(&r->ctl.bandwidth, r->job->bandwidth);
 	snprintf(text, sizeof(text), "migration %s, mode %s, %d drives, job from %s",
@@ -228,90 +193,6 @@ static void fail(struct job_runner *r, const struct err *err)
 		: NULL);
 }
 
-static enum job_finish planned_finish(const struct job_runner *r, enum job_state end)
-{
-	if (!r->job || end == JOB_CANCELLED)
-		return JOB_POWEROFF;
-	return end == JOB_OFF ? r->job->finish : r->job->on_error;
-}
-
-/* Offers the result until the deadline, also when the registration failed before. */
-static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
-	enum job_finish *ret_then, struct err *err)
-{
-	uint64_t now = clock_now_ms(), end = now + deadline_s * 1000ull;
-
-	if (!atomic_load(&r->registered)) {
-		/* A refused document has not come to its network, nor has a job that is done. */
-		if (!r->linked && (r->found.contact || r->done) && job_stage_net(r, err) < 0)
-			return -1;
-		if (!r->linked)
-			return err_set(err, ERR_CTL_UNREACHABLE, "no network adapter is up");
-		if (!deadline_s)
-			return err_set(err, ERR_CTL_UNREACHABLE, "not registered");
-		if (announce(r, deadline_s, err) < 0)
-			return -1;
-		now = clock_now_ms();
-		deadline_s = now < end ? (unsigned)((end - now + 999) / 1000) : 1;
-	}
-	return r->port.report(r->port.ctx, text, deadline_s, ret_then, err);
-}
-
-/* What the volume says stays: the migration is a success. A controller that had not taken that yet
- * is told now. The machine goes off, so that it cannot start the same volume for ever. */
-static enum job_finish report_done(struct job_runner *r)
-{
-	struct err err = ERR_INIT;
-	enum job_finish then;
-
-	if (r->port.announce && r->port.report &&
-		!job_result_acknowledged(r->done, strlen(r->done)) &&
-		offer(r, r->done, r->job->report_deadline_s, &then, &err) < 0)
-		job_warn(r, "the controller has not taken the result: %s", err.text);
-	return atomic_load(&r->ending) >= 0 ? (enum job_finish)atomic_load(&r->ending)
-					    : JOB_POWEROFF;
-}
-
-/* Tells everybody how it ended. What cannot be told does not change how it ended. */
-static enum job_finish report(struct job_runner *r, enum job_state end)
-{
-	enum job_finish then = planned_finish(r, end);
-	unsigned deadline = r->job ? r->job->report_deadline_s : 0;
-	struct err err = ERR_INIT;
-	char *text;
-	bool done;
-
-	job_set_state(r, JOB_REPORT, NULL);
-	job_quiet(r, deadline + 420);
-	job_init_settle(r);
-	if (r->done)
-		return report_done(r);
-	text = job_result(r, end, NULL);
-	if (!text) {
-		log_error("REPORT no memory for the result");
-		return then;
-	}
-	if (job_result_keep(r, text, &err) < 0)
-		job_warn(r, "the result cannot be kept here: %s", err.text);
-	if (!r->env->image && !r->env->result_file)
-		fputs(text, stdout);
-	if (r->port.announce && r->port.report) {
-		err_clear(&err);
-		done = offer(r, text, deadline, &then, &err) == 0;
-		if (!done)
-			job_warn(r, "the controller has not taken the result: %s", err.text);
-		free(text);
-		text = job_result(r, end, &done);
-		err_clear(&err);
-		if (text && job_result_keep(r, text, &err) < 0)
-			job_warn(r, "the result cannot be kept here: %s", err.text);
-	}
-	free(text);
-	if (atomic_load(&r->ending) >= 0)
-		then = (enum job_finish)atomic_load(&r->ending);
-	return then;
-}
-
 /* Stays for a command. True when it was to try again. */
 static bool hold(struct job_runner *r)
 {
@@ -338,7 +219,7 @@ static void take_contact(struct job_runner *r)
 	struct err err = ERR_INIT;
 
 	r->job = r->found.contact;
-	if (open_port(r, &err) < 0)
+	if (job_open_port(r, &err) < 0)
 		log_warn("REPORT %s", err.text);
 }
 
@@ -361,7 +242,7 @@ static enum job_finish live(struct job_runner *r)
 		if (!r->job && r->found.contact)
 			take_contact(r);
 		end = rc == 0 ? JOB_OFF : err.code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
-		then = report(r, end);
+		then = job_report(r, end);
 		if (then != JOB_HOLD || !atomic_load(&r->registered) || !r->found.job)
 			break;
 		if (!hold(r)) {

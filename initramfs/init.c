@@ -25,7 +25,7 @@
 enum {
 	BUTTONS = 8,
 	FORGIVE_SECONDS = 1800, /* a worker that ran so long starts with a full crash budget */
-	REPORT_SECONDS = 120,   /* for `worker report-crash` */
+	REPORT_SECONDS = 300,   /* for `worker report-crash` */
 	KILLED_SECONDS = 30,    /* a killed process that still lives is stuck in the kernel */
 };
 

@@ -101,7 +101,17 @@ int cmd_run(int argc, char **argv)
 int cmd_report_crash(int argc, char **argv)
 {
 	const char *cause = getenv("TW_LAST_CRASH");
+	struct control *control = NULL;
+	struct job_env env = {
+		.image = true,
+		.network = init_socket() >= 0,
+		.init_fd = init_socket(),
+		.ctx = &control,
+		.open_port = open_port,
+		.fetch = fetch,
+	};
 	struct err err = ERR_INIT;
+	int rc;
 
 	(void)argv;
 	if (argc != 1) {
@@ -109,7 +119,10 @@ int cmd_report_crash(int argc, char **argv)
 			stderr);
 		return err_exit_status(ERR_USAGE);
 	}
-	if (job_report_crash(cause && *cause ? cause : "unknown", &err) < 0) {
+	catch_signals();
+	rc = job_report_crash(&env, cause && *cause ? cause : "unknown", &err);
+	control_close(control);
+	if (rc < 0) {
 		log_error("report-crash: %s: %s", err_name(err.code), err.text);
 		return err_exit_status(err.code);
 	}

@@ -233,6 +233,7 @@ struct job_runner {
 	struct job_early early;    /* under lock */
 	_Atomic bool registered;
 	bool online;               /* network and registration have worked */
+	bool crashed;              /* this process only tells how the others have ended */
 	bool linked;               /* an adapter came up, or the network is not ours */
 	struct job_disk *disks;
 	int n_disks;
@@ -310,6 +311,9 @@ int job_open_port(struct job_runner *r, struct err *err);
 int job_announce(struct job_runner *r, unsigned window_s, struct err *err);
 /* Tells everybody how it ended. What cannot be told does not change how it ended. */
 enum job_finish job_report(struct job_runner *r, enum job_state end);
+
+/* crash.c: the failure that init's words for an end of the worker mean. */
+void job_crash_err(const char *cause, struct err *ret);
 
 /* result.c: the document; state is how the run ended (OFF, FAILED, CANCELLED). acknowledged is
  * left out when NULL. NULL when out of memory. */

@@ -189,7 +189,8 @@ struct job_env {
 /* Does a whole job, from CONFIG to OFF. Failures are reported as the job says; returns the exit
  * status of the process and, for init, leaves the final verb there. */
 int job_run(const struct job_env *env);
-/* Leaves WORKER_CRASH, or WORKER_STALL when it hung, with the cause as the result on TWCONFIG. */
-int job_report_crash(const char *cause, struct err *err);
+/* Reports for runs that crashed: WORKER_CRASH, WORKER_STALL when they hung, NOMEM. NOMEM is the only
+ * failure; what cannot be told is a line of the log. */
+int job_report_crash(const struct job_env *env, const char *cause, struct err *err);
 
 #endif

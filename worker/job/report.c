@@ -56,8 +56,10 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 	uint64_t now = clock_now_ms(), end = now + deadline_s * 1000ull;
 
 	if (!atomic_load(&r->registered)) {
-		/* A refused document has not come to its network, nor has a job that is done. */
-		if (!r->linked && (r->found.contact || r->done) && job_stage_net(r, err) < 0)
+		/* A refused document has not come to its network, nor has a job that is done, nor
+		 * this process after others that crashed. */
+		if (!r->linked && (r->found.contact || r->done || r->crashed) &&
+			job_stage_net(r, err) < 0)
 			return -1;
 		if (!r->linked)
 			return err_set(err, ERR_CTL_UNREACHABLE, "no network adapter is up");

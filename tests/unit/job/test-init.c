@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The question that init answers before the report: what stays when all is taken down. */
+/* What init says to a worker: what stays when all is taken down, and why the last one ended. */
 #include "tests/unit/test.h"
 
 #include <sys/socket.h>
@@ -110,10 +110,34 @@ TEST(init_goes)
 	done(r);
 }
 
+/* The first words are those of initramfs/init-crash.c. */
+TEST(why_it_ended)
+{
+	static const struct {
+		const char *cause;
+		enum err_code code;
+	} cases[] = {
+		{ "stalled: no progress in the time it had asked for; ran 9 s", ERR_WORKER_STALL },
+		{ "killed: out of memory; ran 3 s; maxrss 99 kB; last: x", ERR_NOMEM },
+		{ "signal 11 (Segmentation fault); ran 1 s", ERR_WORKER_CRASH },
+		{ "signal 9 (Killed); ran 1 s; last: stalled: no", ERR_WORKER_CRASH },
+		{ "exit without a verdict; ran 0 s", ERR_WORKER_CRASH },
+		{ "unknown", ERR_WORKER_CRASH },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct err err = ERR_INIT;
+
+		job_crash_err(cases[i].cause, &err);
+		CHECK(err.code == cases[i].code && strstr(err.text, cases[i].cause));
+	}
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(nothing_stays, "init has taken everything down: nothing is said"),
 	TEST_ENTRY(things_stay, "what stays is a warning and in the result"),
 	TEST_ENTRY(more_than_there_is_room_for, "all are warnings, the result has the first"),
+	TEST_ENTRY(why_it_ended, "each way to end has its code"),
 	TEST_ENTRY(init_goes, "an init that ends in the middle is not waited for"),
 };
 

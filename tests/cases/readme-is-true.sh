@@ -63,6 +63,10 @@ while read -r code; do
 	grep -q "^X($code," worker/base/err-codes.h || fail "there is no code $code"
 done < <(sed -n '/^## When something is wrong/,/^## /p' README.md | grep '^| `[A-Z]*_' |
 	cut -d'|' -f2 | grep -oE '[A-Z]+_[A-Z_]+')
+while read -r code; do
+	sed -n '/^## When something is wrong/,/^## /p' README.md | cut -d'|' -f2 | has "\`$code\`" ||
+		fail "the README has no row for the code $code"
+done < <(sed -n 's/^X(\([A-Z_]*\),.*/\1/p' worker/base/err-codes.h)
 
 sed -n '/^    { "version"/,/}$/p' README.md |
 	sed 's|"sha256//\.\.\."|"sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="|; s|"user:hex"|"u:00112233445566778899aabbccddeeff"|' \

@@ -55,13 +55,6 @@ boot_end()
 	exit $status
 }
 
-# vm_beside COMMAND... &: without the emulator's lock, which would live as long as the command.
-unlocked()
-{
-	[ -z "${vm_lock_fd:-}" ] || exec {vm_lock_fd}>&-
-	exec "$@"
-}
-
 boot_begin()
 {
 	requires qemu-system-x86_64 socat jq mcopy

@@ -13,10 +13,10 @@
 
 #define FLUSH_BYTES (1ull << 30)
 #define FLUSH_MS 5000
-/* A whole unit is worth a barrier sooner: then it is not sent again. How much sooner depends on what
- * a barrier costs. */
-#define FLUSH_UNIT_MS 500 /* the journal is written to the disk of the source, too */
-#define FLUSH_UNIT_SHARE 10
+/* What a journal can tell is worth a barrier sooner: then it is not sent again. How much sooner depends
+ * on what a barrier costs. */
+#define FLUSH_SOON_MS 500 /* the journal is written to the disk of the source, too */
+#define FLUSH_SOON_SHARE 10
 
 int copy_account_init(struct copy_job *job, struct err *err)
 {
@@ -42,6 +42,7 @@ void copy_account_reset(struct copy_job *job)
 	memset(job->done_units, 0, job->bitmap_bytes);
 	memset(job->durable_units, 0, job->bitmap_bytes);
 	memset(job->bad_units, 0, job->bitmap_bytes);
+	job->leaves_done.n = job->leaves_durable.n = 0;
 	job->done = job->flushed = job->unflushed = 0;
 	job->data = job->zero = job->equal = job->bad = 0;
 	for (size_t u = 0; u < job->n_units; u++) {
@@ -86,6 +87,8 @@ void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_ki
 	 * lists them again when it fails. */
 	if (kind == COPY_BAD)
 		job->bad_units[unit / 8] |= (uint8_t)(1u << unit % 8);
+	if (!job->left[unit])
+		copy_leaves_forget(&job->leaves_done, unit);
 	if (!job->left[unit] && !(job->bad_units[unit / 8] >> unit % 8 & 1)) {
 		job->done_units[unit / 8] |= (uint8_t)(1u << unit % 8);
 		job->unit_done = true;
@@ -105,20 +108,23 @@ bool copy_unit_durable(const struct copy_job *job, uint64_t off)
 	return job->durable_units[unit / 8] >> (unit % 8) & 1;
 }
 
-void copy_set_durable(struct copy_job *job, const uint8_t *units)
+void copy_set_durable(struct copy_job *job, const uint8_t *units,
+	const struct copy_leaves *leaves)
 {
 	memcpy(job->durable_units, units, job->bitmap_bytes);
+	job->leaves_done = job->leaves_durable = *leaves;
 }
 
-static int journals(struct copy_job *job, const uint8_t *units, struct err *err)
+static int journals(struct copy_job *job, const uint8_t *units, bool more, struct err *err)
 {
 	uint8_t *all = malloc(copy_journal_bytes(job));
 	int r;
 
 	if (!all)
 		return err_set(err, ERR_NOMEM, "journal: out of memory");
-	/* The source is told by a thread that owns a channel. */
-	job->commit_pending = true;
+	/* The source is told by a thread that owns a channel, and of whole units only. */
+	if (more)
+		job->commit_pending = true;
 	copy_journal_fill(job, units, all);
 	r = copy_journal_save(job, all, err);
 	free(all);
@@ -128,6 +134,7 @@ static int journals(struct copy_job *job, const uint8_t *units, struct err *err)
 int copy_barrier(struct copy_job *job, struct err *err)
 {
 	uint8_t *units = malloc(job->bitmap_bytes + 1);
+	bool more = false;
 	uint64_t done;
 	int r;
 
@@ -142,6 +149,7 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	}
 	job->in_barrier = true;
 	memcpy(units, job->done_units, job->bitmap_bytes);
+	job->leaves_flushing = job->leaves_done;
 	done = job->done;
 	job->unflushed = 0;
 	job->unit_done = false;
@@ -153,15 +161,19 @@ int copy_barrier(struct copy_job *job, struct err *err)
 		pthread_mutex_unlock(&job->lock);
 	} else {
 		pthread_mutex_lock(&job->lock);
-		for (size_t i = 0; i < job->bitmap_bytes; i++)
+		for (size_t i = 0; i < job->bitmap_bytes; i++) {
+			more |= (units[i] & ~job->durable_units[i]) != 0;
 			job->durable_units[i] |= units[i];
+		}
 		memcpy(units, job->durable_units, job->bitmap_bytes);
-		if (done > job->flushed)
-			job->flushed = done;
+		job->leaves_durable = job->leaves_flushing;
 		pthread_mutex_unlock(&job->lock);
-		r = journals(job, units, err);
+		r = journals(job, units, more, err);
 	}
 	pthread_mutex_lock(&job->lock);
+	/* What a local journal could not keep would be sent again. */
+	if (!r && done > job->flushed)
+		job->flushed = done;
 	job->in_barrier = false;
 	pthread_cond_broadcast(&job->watch);
 	pthread_mutex_unlock(&job->lock);
@@ -169,11 +181,17 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	return r;
 }
 
-/* Makes durable every GiB, every 5 seconds, or when a unit is whole, beside the copying threads. */
+/* Whether a journal could tell more than it does: the local one of leaves, the source's of units. */
+static bool journal_waits(const struct copy_job *job, uint64_t seen)
+{
+	return job->opt->journal ? job->done != seen : job->journals && job->unit_done;
+}
+
+/* Makes durable every GiB, every 5 seconds, or when a journal waits, beside the copying threads. */
 void *copy_flusher(void *arg)
 {
 	struct copy_job *job = arg;
-	uint64_t last = clock_now_ms(), seen = 0, unit_ms = FLUSH_UNIT_MS;
+	uint64_t last = clock_now_ms(), seen = 0, soon_ms = FLUSH_SOON_MS;
 	struct err err = ERR_INIT;
 	struct timespec t;
 
@@ -181,7 +199,7 @@ void *copy_flusher(void *arg)
 	while (!job->flusher_stop && !job->failed) {
 		uint64_t past = clock_now_ms() - last;
 		bool due = job->unflushed >= FLUSH_BYTES ||
-			(past >= unit_ms && job->unit_done) ||
+			(past >= soon_ms && journal_waits(job, seen)) ||
 			(past >= FLUSH_MS && job->done != seen);
 
 		if (due) {
@@ -191,7 +209,7 @@ void *copy_flusher(void *arg)
 			if (copy_barrier(job, &err) < 0)
 				copy_fail(job, &err);
 			pthread_mutex_lock(&job->lock);
-			unit_ms = FLUSH_UNIT_MS + (clock_now_ms() - last) * FLUSH_UNIT_SHARE;
+			soon_ms = FLUSH_SOON_MS + (clock_now_ms() - last) * FLUSH_SOON_SHARE;
 			last = clock_now_ms();
 			continue;
 		}

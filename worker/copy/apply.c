@@ -76,6 +76,7 @@ static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
 		return -1;
 	copy_root_leaves(job->root, q->r.off, len, hashes);
 	pthread_mutex_lock(&job->lock);
+	copy_leaves_done(job, q->r.off, len);
 	for (unsigned kind = 0; kind < COPY_BAD; kind++)
 		if (sums[kind])
 			copy_account(job, q->r.off, sums[kind], (enum copy_kind)kind);

@@ -189,6 +189,7 @@ static void do_locally(struct copy_slot *slot, const struct copy_piece *p)
 	if (r < 0) {
 		copy_fail_locked(job, &err);
 	} else {
+		copy_leaves_done(job, p->off, p->len);
 		copy_account(job, p->off, p->len,
 			p->act == COPY_ACT_ZERO ? COPY_ZERO : COPY_EQUAL);
 		job->last_byte_ms = clock_now_ms();

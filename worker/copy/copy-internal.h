@@ -76,6 +76,16 @@ struct copy_slot {
 #define COPY_SCRATCH (256u << 10)
 #define COPY_MARK 16               /* bytes of the number that ties journals to a target */
 
+/* Leaves of units that are not whole; in no order. */
+#define COPY_UNFINISHED 64
+struct copy_leaves {
+	unsigned n;
+	struct copy_unit_leaves {
+		uint64_t unit;
+		uint64_t bits[COPY_UNIT / SOURCE_LEAF / 64];
+	} list[COPY_UNFINISHED];
+};
+
 struct copy_root;
 
 struct copy_job {
@@ -100,6 +110,7 @@ struct copy_job {
 	enum copy_mode mode;
 	bool everything;          /* VERIFY: full */
 	uint64_t cursor;          /* planned up to here */
+	uint64_t probe_near;      /* PROBE: looks closer from here on */
 	struct copy_piece *again; /* ranges to be asked anew */
 	unsigned n_again;
 	uint64_t salt;
@@ -132,9 +143,12 @@ struct copy_job {
 	uint32_t *left;           /* per unit: bytes not handled yet */
 	uint8_t *done_units, *durable_units, *bad_units; /* bitmaps */
 	size_t n_units, bitmap_bytes;
+	/* while a barrier is under way: what it makes durable */
+	struct copy_leaves leaves_done, leaves_flushing, leaves_durable;
 	bool flush_failed;        /* the kernel tells of lost writes once: nothing counts after */
 	bool in_barrier;
 	bool unit_done;           /* since the last barrier began */
+	bool journals;            /* somebody keeps one */
 	uint64_t done, flushed, unflushed;
 	uint64_t data, zero, equal, bad;
 	uint64_t last_byte_ms;
@@ -195,16 +209,26 @@ void copy_account_reset(struct copy_job *job);
 bool copy_account_complete(const struct copy_job *job);
 void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_kind kind);
 bool copy_unit_durable(const struct copy_job *job, uint64_t off);
-void copy_set_durable(struct copy_job *job, const uint8_t *units);
+void copy_set_durable(struct copy_job *job, const uint8_t *units,
+	const struct copy_leaves *leaves);
 /* Flushes the sink and marks what was done before as durable; then the journals. */
 int copy_barrier(struct copy_job *job, struct err *err);
 void *copy_flusher(void *job);
+
+/* leaves.c: with the lock held */
+/* The whole leaves of a range of one unit are done; before copy_account. */
+void copy_leaves_done(struct copy_job *job, uint64_t off, uint64_t len);
+struct copy_unit_leaves *copy_leaves_find(struct copy_leaves *l, uint64_t unit);
+void copy_leaves_forget(struct copy_leaves *l, uint64_t unit);
+/* How far from off on, at most to the end of its unit, all leaves are durable, or none is. */
+uint64_t copy_durable_run(struct copy_job *job, uint64_t off, bool *ret_durable);
 
 /* mark.c: read before the head is cleared, written after */
 int copy_mark_read(struct copy_job *job, struct err *err);
 int copy_mark_write(struct copy_job *job, struct err *err);
 
-/* journal.c: what a journal holds is the bitmap of units and the target's mark */
+/* journal.c: what a journal holds is the bitmap of units and the target's mark; a local one also
+ * the leaves of unfinished units */
 static inline size_t copy_journal_bytes(const struct copy_job *job)
 {
 	return job->bitmap_bytes + COPY_MARK;
@@ -213,9 +237,14 @@ void copy_journal_fill(const struct copy_job *job, const uint8_t *units, uint8_t
 /* Whether a journal of copy_journal_bytes is of this target. */
 bool copy_journal_fits(const struct copy_job *job, const uint8_t *journal);
 /* the local file; units are copy_journal_bytes here */
-int copy_journal_load(struct copy_job *job, uint8_t *units, size_t *ret_bytes, struct err *err);
+int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *leaves,
+	size_t *ret_bytes, struct err *err);
+/* What follows the units in the file: whatever is accepted is of this drive. */
+int copy_journal_leaves(const struct copy_job *job, const uint8_t *in, size_t len,
+	struct copy_leaves *ret);
 /* Whether it can be kept, before the target is touched. */
 int copy_journal_check(const struct copy_job *job, struct err *err);
+/* With job->leaves_durable. */
 int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err);
 
 /* apply.c: what came back goes to the sink; -1 fails the job */

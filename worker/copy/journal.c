@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local journal: which units are durable, for sources that keep none. All little-endian:
- * "TWJRNL2\n", size of the drive u64, bytes of the rest u32, XXH3-128 of the source's name and
- * generation and of the rest (16 bytes), bitmap, mark of the target. Another drive, or a damaged file, is no journal.
+ * The local journal: what is durable, for sources that keep no journal. All little-endian: "TWJRNL3\n",
+ * size of the drive u64, bytes of the rest u32, XXH3-128 of the source's name and generation and of
+ * the rest (16 bytes); the rest is the bitmap of units, the mark of the target, and of each unfinished unit
+ * with durable leaves its number u64 and a bitmap of its 1024 leaves. "TWJRNL2\n" ends with
+ * the mark. Another drive, or a damaged file, is no journal.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,23 +17,27 @@
 #include "base/log.h"
 #include "copy/copy-internal.h"
 
-#define MAGIC "TWJRNL2\n"
+#define MAGIC "TWJRNL3\n"
+#define MAGIC_BEFORE "TWJRNL2\n"
 #define HEADER (8 + 8 + 4 + 16)
+#define WORDS (COPY_UNIT / SOURCE_LEAF / 64)
+#define ENTRY (8 + 8 * WORDS)
+#define UNFINISHED_BYTES (COPY_UNFINISHED * ENTRY)
 
-static int digest(const struct copy_job *job, const uint8_t *units, struct source_hash *ret,
+static int digest(const struct copy_job *job, const void *rest, size_t len, struct source_hash *ret,
 	struct err *err)
 {
 	const char *name = source_name(job->src);
 	const char *gen = source_get_info(job->src)->generation;
 	size_t n = strlen(name) + 1, g = strlen(gen) + 1;
-	CLEANUP_FREE uint8_t *all = malloc(n + g + copy_journal_bytes(job));
+	CLEANUP_FREE uint8_t *all = malloc(n + g + len);
 
 	if (!all)
 		return err_set(err, ERR_NOMEM, "journal: out of memory");
 	memcpy(all, name, n);
 	memcpy(all + n, gen, g);
-	memcpy(all + n + g, units, copy_journal_bytes(job));
-	copy_leaf_hash(all, n + g + copy_journal_bytes(job), ret);
+	memcpy(all + n + g, rest, len);
+	copy_leaf_hash(all, n + g + len, ret);
 	return 0;
 }
 
@@ -46,34 +52,74 @@ bool copy_journal_fits(const struct copy_job *job, const uint8_t *journal)
 	return job->mark_found && !memcmp(journal + job->bitmap_bytes, job->mark, COPY_MARK);
 }
 
-int copy_journal_load(struct copy_job *job, uint8_t *units, size_t *ret_bytes, struct err *err)
+int copy_journal_leaves(const struct copy_job *job, const uint8_t *in, size_t len,
+	struct copy_leaves *ret)
 {
-	CLEANUP_FREE char *text = NULL;
+	ret->n = 0;
+	if (len % ENTRY || len > UNFINISHED_BYTES)
+		return -1;
+	for (; len; len -= ENTRY, in += ENTRY) {
+		struct copy_unit_leaves *u = &ret->list[ret->n];
+
+		u->unit = bytes_le64(in);
+		if (u->unit >= job->n_units || copy_leaves_find(ret, u->unit)) {
+			ret->n = 0;
+			return -1;
+		}
+		for (unsigned i = 0; i < WORDS; i++)
+			u->bits[i] = bytes_le64(in + 8 + i * 8);
+		ret->n++;
+	}
+	return 0;
+}
+
+/* Whether the file is a journal of this source, and then what it says. -1 only without memory. */
+static int decode(const struct copy_job *job, const char *text, size_t len, uint8_t *units,
+	struct copy_leaves *leaves, bool *ret_ours, struct err *err)
+{
+	size_t head = copy_journal_bytes(job), n;
 	struct source_hash h;
+	const uint8_t *rest;
+
+	*ret_ours = false;
+	if (len < HEADER + head)
+		return 0;
+	rest = (const uint8_t *)text + HEADER;
+	n = len - HEADER;
+	if (bytes_le64(text + 8) != job->size || bytes_le32(text + 16) != n ||
+		(memcmp(text, MAGIC, 8) && (memcmp(text, MAGIC_BEFORE, 8) || n != head)))
+		return 0;
+	if (digest(job, rest, n, &h, err) < 0)
+		return -1;
+	if (memcmp(h.b, text + 20, 16) || copy_journal_leaves(job, rest + head, n - head, leaves) < 0)
+		return 0;
+	memcpy(units, rest, head);
+	*ret_ours = true;
+	return 0;
+}
+
+int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *leaves,
+	size_t *ret_bytes, struct err *err)
+{
+	size_t most = HEADER + copy_journal_bytes(job) + UNFINISHED_BYTES, len;
+	CLEANUP_FREE char *text = NULL;
 	struct err why = ERR_INIT;
-	size_t len;
+	bool ours;
 
 	*ret_bytes = 0;
+	leaves->n = 0;
 	if (!job->opt->journal)
 		return 0;
-	if (fdio_read_file(job->opt->journal, HEADER + copy_journal_bytes(job), &text, &len, &why) < 0) {
+	if (fdio_read_file(job->opt->journal, most, &text, &len, &why) < 0) {
 		log_info("no journal: %s", why.text);
 		return 0;
 	}
-	if (len != HEADER + copy_journal_bytes(job) || strncmp(text, MAGIC, 8) ||
-		bytes_le64(text + 8) != job->size || bytes_le32(text + 16) != copy_journal_bytes(job)) {
-		log_warn("%s is no journal of this drive", job->opt->journal);
-		return 0;
-	}
-	if (digest(job, (uint8_t *)text + HEADER, &h, err) < 0)
+	if (decode(job, text, len, units, leaves, &ours, err) < 0)
 		return -1;
-	if (bytes_le64(h.b) != bytes_le64(text + 20) ||
-		bytes_le64(h.b + 8) != bytes_le64(text + 28)) {
-		log_warn("%s belongs to another drive, or is damaged", job->opt->journal);
-		return 0;
-	}
-	memcpy(units, text + HEADER, copy_journal_bytes(job));
-	*ret_bytes = copy_journal_bytes(job);
+	if (ours)
+		*ret_bytes = copy_journal_bytes(job);
+	else
+		log_warn("%s is no journal of this drive, or is damaged", job->opt->journal);
 	return 0;
 }
 
@@ -89,22 +135,34 @@ int copy_journal_check(const struct copy_job *job, struct err *err)
 		err_sys(err, ERR_USAGE, "keep a journal in %s", dir);
 }
 
+static uint8_t *put_leaves(const struct copy_leaves *l, uint8_t *out)
+{
+	for (unsigned i = 0; i < l->n; i++, out += ENTRY) {
+		bytes_put_le64(out, l->list[i].unit);
+		for (unsigned w = 0; w < WORDS; w++)
+			bytes_put_le64(out + 8 + w * 8, l->list[i].bits[w]);
+	}
+	return out;
+}
+
 int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err)
 {
+	size_t head = copy_journal_bytes(job), n;
 	CLEANUP_FREE uint8_t *out = NULL;
 	struct source_hash h;
 
 	if (!job->opt->journal)
 		return 0;
-	out = malloc(HEADER + copy_journal_bytes(job));
+	out = malloc(HEADER + head + UNFINISHED_BYTES);
 	if (!out)
 		return err_set(err, ERR_NOMEM, "journal: out of memory");
-	if (digest(job, units, &h, err) < 0)
+	memcpy(out + HEADER, units, head);
+	n = (size_t)(put_leaves(&job->leaves_durable, out + HEADER + head) - out) - HEADER;
+	if (digest(job, out + HEADER, n, &h, err) < 0)
 		return -1;
 	memcpy(out, MAGIC, 8);
 	bytes_put_le64(out + 8, job->size);
-	bytes_put_le32(out + 16, (uint32_t)copy_journal_bytes(job));
+	bytes_put_le32(out + 16, (uint32_t)n);
 	memcpy(out + 20, h.b, 16);
-	memcpy(out + HEADER, units, copy_journal_bytes(job));
-	return fdio_replace_file(job->opt->journal, out, HEADER + copy_journal_bytes(job), 0600, err);
+	return fdio_replace_file(job->opt->journal, out, HEADER + n, 0600, err);
 }

@@ -13,10 +13,23 @@
 #define MAX_AGAIN 8192
 #define PROBE_SAMPLES 64
 #define PROBE_LAST_UNITS 4
+#define PROBE_LAST 8       /* one MiB of so many */
+#define PROBE_UNFINISHED 4
 #define SAMPLE_EVERY 100 /* 1 % */
+
+/* Where the last units begin that the journal has: a lost flush would show there. */
+static uint64_t journal_end(const struct copy_job *job)
+{
+	size_t u = job->n_units;
+
+	for (unsigned seen = 0; u && seen < PROBE_LAST_UNITS; u--)
+		seen += copy_unit_durable(job, (u - 1) * (uint64_t)COPY_UNIT);
+	return u * (uint64_t)COPY_UNIT;
+}
 
 void copy_plan_start(struct copy_job *job, enum copy_mode mode)
 {
+	job->probe_near = mode == COPY_MODE_PROBE ? journal_end(job) : 0;
 	job->mode = mode;
 	job->cursor = job->head;
 	copy_map_start(job);
@@ -92,49 +105,34 @@ static bool take_again(struct copy_job *job, struct copy_piece *ret)
 	return false;
 }
 
-/* The last units that the journal has, where a lost flush would show. */
-static bool near_journal_end(const struct copy_job *job, uint64_t off)
-{
-	size_t unit = (size_t)(off / COPY_UNIT), seen = 0;
-
-	for (size_t u = job->n_units; u-- > unit;)
-		if (job->durable_units[u / 8] >> (u % 8) & 1)
-			seen++;
-	return seen <= PROBE_LAST_UNITS;
-}
-
-/* What a range of the drive that is no extent's business is good for in this pass. */
-static enum copy_act act_for(const struct copy_job *job, uint64_t off, uint64_t len)
+static enum copy_act act_for_probe(struct copy_job *job, uint64_t base, uint64_t leaf)
 {
 	uint64_t pieces = job->size / SOURCE_MAX_REQUEST + 1;
+	bool durable;
 
-	switch (job->mode) {
-	case COPY_MODE_PROBE:
-		if (!copy_unit_durable(job, off))
-			return COPY_ACT_SKIP;
-		if (one_in(job, off, pieces / PROBE_SAMPLES + 1))
-			return COPY_ACT_DIFF;
-		return near_journal_end(job, off) && one_in(job, off, 8) ? COPY_ACT_DIFF :
-									   COPY_ACT_SKIP;
-	case COPY_MODE_VERIFY:
-		if (job->everything || off < 2 * SOURCE_MAX_REQUEST ||
-			off + len > job->size - SOURCE_MAX_REQUEST ||
-			one_in(job, off, SAMPLE_EVERY))
-			return COPY_ACT_DIFF;
+	copy_durable_run(job, leaf, &durable);
+	if (!durable)
 		return COPY_ACT_SKIP;
-	case COPY_MODE_COPY:
-		break;
-	}
-	return copy_unit_durable(job, off) ? COPY_ACT_SKIP :
-		job->delta		   ? COPY_ACT_DIFF :
-					     COPY_ACT_READ;
+	if (one_in(job, base, pieces / PROBE_SAMPLES + 1))
+		return COPY_ACT_DIFF;
+	if (!copy_unit_durable(job, leaf))
+		return one_in(job, base, PROBE_UNFINISHED) ? COPY_ACT_DIFF : COPY_ACT_SKIP;
+	return leaf >= job->probe_near && one_in(job, base, PROBE_LAST) ? COPY_ACT_DIFF :
+									  COPY_ACT_SKIP;
+}
+
+static enum copy_act act_for_verify(const struct copy_job *job, uint64_t off, uint64_t len)
+{
+	return job->everything || off < 2 * SOURCE_MAX_REQUEST ||
+			off + len > job->size - SOURCE_MAX_REQUEST ||
+			one_in(job, off, SAMPLE_EVERY) ?
+		COPY_ACT_DIFF :
+		COPY_ACT_SKIP;
 }
 
 static enum copy_act act_for_extent(const struct copy_job *job, const struct source_extent *e,
 	uint64_t off, bool *sample)
 {
-	if (copy_unit_durable(job, off))
-		return COPY_ACT_SKIP;
 	if (e->kind == SOURCE_ZERO)
 		return COPY_ACT_ZERO;
 	if (e->kind == SOURCE_DATA || job->distrust)
@@ -157,18 +155,21 @@ static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *r
 {
 	const struct source_extent *e = copy_map_at(job, off);
 	uint64_t end = e->off + e->len;
-	uint64_t whole = end == job->size ? end : end / SOURCE_LEAF * SOURCE_LEAF;
+	uint64_t whole = end == job->size ? end : end / SOURCE_LEAF * SOURCE_LEAF, run;
+	bool durable;
 
-	ret->act = act_for_extent(job, e, off, &ret->sample);
+	run = copy_durable_run(job, off, &durable);
+	ret->act = durable ? COPY_ACT_SKIP : act_for_extent(job, e, off, &ret->sample);
 	if ((ret->act == COPY_ACT_ZERO || ret->act == COPY_ACT_SKIP) && whole > off) {
 		ret->len = whole - off;
 	} else if (ret->act == COPY_ACT_ZERO || ret->act == COPY_ACT_SKIP) {
-		if (!copy_unit_durable(job, off))
+		if (!durable)
 			ret->act = job->delta ? COPY_ACT_DIFF : COPY_ACT_READ;
 		ret->len = SOURCE_LEAF;
 	} else {
 		ret->len = (end + SOURCE_LEAF - 1) / SOURCE_LEAF * SOURCE_LEAF - off;
 	}
+	ret->len = smaller(ret->len, run);
 	/* Samples of what is unchanged are chosen by the MiB, whatever the extent. */
 	if (e->kind == SOURCE_UNCHANGED && !job->distrust)
 		ret->len = smaller(ret->len, SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST);
@@ -178,14 +179,14 @@ static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *r
  * A probe looks at one leaf of each MiB that it has chosen: a flush that was lost shows at many
  * places, and over NBD what is looked at comes over the link.
  */
-static void plan_probe(const struct copy_job *job, uint64_t off, struct copy_piece *ret)
+static void plan_probe(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
 	uint64_t base = off / SOURCE_MAX_REQUEST * SOURCE_MAX_REQUEST;
 	uint64_t end = smaller(base + SOURCE_MAX_REQUEST, job->size), n, leaf;
 
 	n = (end - base + SOURCE_LEAF - 1) / SOURCE_LEAF;
 	leaf = base + mix(~(base ^ job->salt)) % n * SOURCE_LEAF;
-	ret->act = off <= leaf ? act_for(job, base, end - base) : COPY_ACT_SKIP;
+	ret->act = off <= leaf ? act_for_probe(job, base, leaf) : COPY_ACT_SKIP;
 	ret->len = end - off;
 	if (ret->act == COPY_ACT_SKIP)
 		return;
@@ -210,7 +211,7 @@ static void plan_at(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 		plan_probe(job, off, ret);
 	} else {
 		ret->len = SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST;
-		ret->act = act_for(job, off, smaller(ret->len, job->size - off));
+		ret->act = act_for_verify(job, off, smaller(ret->len, job->size - off));
 	}
 	if (ret->act == COPY_ACT_READ || ret->act == COPY_ACT_DIFF) {
 		/* Requests end on multiples of their size, so that all but edges are aligned. */

@@ -171,12 +171,12 @@ int copy_drop_durable(struct copy_job *job, struct err *err)
 	return copy_mark_write(job, err) < 0 ? -1 : sink_flush(job->dst, err);
 }
 
-static int read_journal(struct copy_job *job, uint8_t *units, size_t *ret_bytes,
-	struct err *err)
+static int read_journal(struct copy_job *job, uint8_t *units, struct copy_leaves *leaves,
+	size_t *ret_bytes, struct err *err)
 {
 	struct copy_slot *slot = &job->slots[0];
 
-	if (copy_journal_load(job, units, ret_bytes, err) < 0 || *ret_bytes)
+	if (copy_journal_load(job, units, leaves, ret_bytes, err) < 0 || *ret_bytes)
 		return *ret_bytes ? 0 : -1;
 	/* A source that is away now is not the end: the hashes of the target say the same. */
 	if (source_chan_open(job->src, &slot->chan, err) < 0 ||
@@ -194,21 +194,23 @@ static int read_journal(struct copy_job *job, uint8_t *units, size_t *ret_bytes,
 static int resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 {
 	uint8_t *units = calloc(1, copy_journal_bytes(job));
+	struct copy_leaves *leaves = calloc(1, sizeof(*leaves));
 	size_t bytes = 0, n = 0;
 	int r = 0;
 
-	if (!units)
-		return err_set(err, ERR_NOMEM, "resume: out of memory");
-	r = read_journal(job, units, &bytes, err);
+	if (!units || !leaves)
+		r = err_set(err, ERR_NOMEM, "resume: out of memory");
+	else
+		r = read_journal(job, units, leaves, &bytes, err);
 	if (!r && bytes == copy_journal_bytes(job) && !copy_journal_fits(job, units))
 		log_info("%s: the journal is of another target; everything is compared",
 			sink_name(job->dst));
 	else if (!r && bytes == copy_journal_bytes(job)) {
-		copy_set_durable(job, units);
+		copy_set_durable(job, units, leaves);
 		for (size_t u = 0; u < job->n_units; u++)
 			n += units[u / 8] >> (u % 8) & 1;
-		log_info("%s: the journal has %zu of %zu units", sink_name(job->dst), n,
-			job->n_units);
+		log_info("%s: the journal has %zu of %zu units and parts of %u", sink_name(job->dst),
+			n, job->n_units, leaves->n);
 		r = copy_pass(job, COPY_MODE_PROBE, "probe", pace, err);
 		if (!r && job->differences) {
 			log_warn("%s: is not what the journal says (byte %" PRIu64
@@ -218,6 +220,7 @@ static int resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 		}
 	}
 	free(units);
+	free(leaves);
 	return r;
 }
 
@@ -399,6 +402,7 @@ static int init(struct copy_job *job, struct err *err)
 	job->known_zero = !job->delta &&
 		(job->opt->target_zero || sink_get_info(job->dst)->reads_zero);
 	job->salt = clock_now_ns();
+	job->journals = si->journals;
 	if (job->opt->bandwidth && !job->ctl->bandwidth)
 		job->ctl->bandwidth = job->opt->bandwidth;
 	n = n < si->max_channels ? n : si->max_channels;

@@ -67,6 +67,7 @@ static int check_info(struct source *s, struct err *err)
 		return err_set(err, ERR_SRC_SIZE, "%s: size %" PRIu64 " is impossible", s->name,
 			i->size);
 	i->limits = s->ops->limit;
+	i->journals = s->ops->commit;
 	if (!i->sector)
 		i->sector = 512;
 	if (i->sector & (i->sector - 1) || i->sector > SOURCE_MAX_REQUEST)

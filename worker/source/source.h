@@ -63,6 +63,7 @@ struct source_info {
 	uint32_t channel_memory;    /* bytes that one takes, beside the buffers of requests */
 	bool extents;               /* the transport knows extents */
 	bool limits;                /* source_limit is kept by the server: nobody else need do so */
+	bool journals;              /* source_commit is kept: source_resume may find it */
 	bool rotational;
 	char serial[64], model[64], generation[40], consistency[16]; /* "" = unknown */
 	char identity[48];          /* block_identity of what is on this machine, else "" */

@@ -49,13 +49,12 @@ static uint8_t expected(uint64_t at, unsigned zero_every)
 	return (uint8_t)((at & ~7ull) >> (56 - at % 8 * 8));
 }
 
-static void check_pattern(const char *path, uint64_t size, unsigned zero_every)
+static void check_pattern_from(const char *path, uint64_t at, uint64_t size, unsigned zero_every)
 {
 	FILE *f = fopen(path, "re");
-	uint64_t at = 0;
 	int c;
 
-	REQUIRE(f);
+	REQUIRE(f && !fseek(f, (long)at, SEEK_SET));
 	while ((c = getc(f)) != EOF) {
 		if (at < size && c != expected(at, zero_every)) {
 			test_failures++;
@@ -66,6 +65,11 @@ static void check_pattern(const char *path, uint64_t size, unsigned zero_every)
 	}
 	fclose(f);
 	CHECK_U64(at, size);
+}
+
+static void check_pattern(const char *path, uint64_t size, unsigned zero_every)
+{
+	check_pattern_from(path, 0, size, zero_every);
 }
 
 TEST(retries)
@@ -94,6 +98,15 @@ TEST(delta)
 	check_pattern(in_dir("b"), 8000000, 2);
 	/* the leaf that differed and the first MiB; the other byte lay in zeroes */
 	CHECK_U64(result.bytes_written, SOURCE_LEAF + COPY_HEAD + 4096 /* the mark */);
+}
+
+static void poke(const char *path, long at, int c)
+{
+	FILE *f = fopen(path, "r+e");
+
+	CHECK(f && !fseek(f, at, SEEK_SET) && putc(c, f) == c);
+	if (f)
+		fclose(f);
 }
 
 #define PROBED "pattern:73400320"
@@ -128,6 +141,76 @@ TEST(probe)
 	CHECK_U64(result.bytes_data, 60 << 20);
 	REQUIRE(run(PROBED, in_dir("p"), &opt) == 0);
 	CHECK_U64(result.bytes_data, COPY_HEAD);
+}
+
+/* What a killed run may leave: unit 0 durable but for its last MiB, unit 1 only in its first MiB, and
+ * a target that holds everything, so that each byte that comes again was asked for. */
+static void write_journal(const char *path, bool before, bool damaged)
+{
+	static struct copy_job job;
+	struct copy_options opt = { .journal = path };
+	struct source *src;
+	struct sink *dst;
+	uint8_t *units;
+
+	REQUIRE(source_open(PROBED, NULL, &src, &err) == 0);
+	REQUIRE(sink_open(in_dir("p"), 73400320, &dst, &err) == 0);
+	memset(&job, 0, sizeof(job));
+	job.src = src;
+	job.dst = dst;
+	job.opt = &(struct copy_options){ .resume = true };
+	job.size = 73400320;
+	job.head = COPY_HEAD;
+	REQUIRE(copy_account_init(&job, &err) == 0 && copy_mark_read(&job, &err) == 0);
+	CHECK(job.mark_found);
+	job.opt = &opt;
+	units = calloc(1, copy_journal_bytes(&job));
+	REQUIRE(units);
+	job.leaves_durable.n = before ? 0 : 2;
+	job.leaves_durable.list[0].unit = 1;
+	job.leaves_durable.list[0].bits[0] = 0xffff;
+	job.leaves_durable.list[1].unit = damaged ? 2 : 0;
+	memset(job.leaves_durable.list[1].bits, 0xff, 1008 / 8);
+	if (before)
+		units[0] = 1;
+	memcpy(units + job.bitmap_bytes, job.mark, COPY_MARK);
+	CHECK(copy_journal_save(&job, units, &err) == 0);
+	if (before)
+		poke(path, 6, '2');
+	free(units);
+	copy_account_free(&job);
+	sink_close(dst);
+	source_close(src);
+}
+
+/* Bytes that came when the target was complete and the journal said so much. */
+static uint64_t resume_from(bool before, bool damaged)
+{
+	char journal[64];
+	struct copy_options opt = { .journal = journal, .keep_head_back = true };
+
+	snprintf(journal, sizeof(journal), "%s", in_dir("j"));
+	unlink(in_dir("p"));
+	if (run(PROBED, in_dir("p"), &opt) < 0)
+		return 0;
+	write_journal(journal, before, damaged);
+	opt.resume = true;
+	CHECK(run(PROBED, in_dir("p"), &opt) == 0);
+	check_pattern_from(in_dir("p"), COPY_HEAD, 73400320, 0);
+	return result.bytes_wire;
+}
+
+TEST(unfinished)
+{
+	uint64_t all = 69 << 20, probes = 70 * SOURCE_LEAF;
+	uint64_t n = resume_from(false, false);
+
+	/* 1 MiB of unit 0, 5 of unit 1, and probes. */
+	CHECK(n >= 6 << 20 && n <= (6 << 20) + probes);
+	n = resume_from(true, false);
+	CHECK(n >= 6 << 20 && n <= (6 << 20) + probes);
+	/* A unit that the drive does not have: nothing of it is believed. */
+	CHECK_U64(resume_from(false, true), all);
 }
 
 TEST(head_kept)
@@ -215,15 +298,6 @@ static int peek(const char *path, long at)
 	return c;
 }
 
-static void poke(const char *path, long at, int c)
-{
-	FILE *f = fopen(path, "r+e");
-
-	CHECK(f && !fseek(f, at, SEEK_SET) && putc(c, f) == c);
-	if (f)
-		fclose(f);
-}
-
 TEST(commit)
 {
 	struct copy_options opt = { .keep_head_back = true };
@@ -257,6 +331,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(retries, "errors and breaks are mended, the account is complete"),
 	TEST_ENTRY(delta, "only what differs is written, zeroes too"),
 	TEST_ENTRY(probe, "a journal is believed after a few leaves, and not when they differ"),
+	TEST_ENTRY(unfinished, "leaves of unfinished units are not read again; older journals count"),
 	TEST_ENTRY(head_kept, "the first MiB stays zero until it is released"),
 	TEST_ENTRY(too_small, "a target that is too small is refused"),
 	TEST_ENTRY(root, "the root hash does not depend on the order of leaves"),

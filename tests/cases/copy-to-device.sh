@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Block devices: an odd number of sectors, old content under zeroes, a device that is larger and
-# keeps its end; write-protected, mounted and held devices are refused before a byte is written.
+# keeps its end; write-protected, mounted and held devices, and a file that a mounted one stands on, are
+# refused before a byte is written.
 # shellcheck source=tests/cases/copy-lib.bash
 . "$(dirname "$0")/copy-lib.bash"
 [ "$(id -u)" = 0 ] || skip "needs root for loop devices"
@@ -53,6 +54,7 @@ mkdir "$work/mnt"
 if mount -o ro,noload "$loop" "$work/mnt" 2>"$work/mount.log"; then
 	cleanup_fn "umount $work/mnt"
 	bad DISK_BUSY "$uri" "$loop"
+	bad DISK_BUSY "$uri" "$work/fs" # the file below it
 	cmp "$work/fs" "$work/fs.before" || fail "a mounted device was written to"
 else
 	echo "mount is not possible here: $(cat "$work/mount.log")"

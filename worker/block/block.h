@@ -35,7 +35,8 @@ int block_disks(const char *sys_root, const char *dev_root, struct block_disk *r
 /* device.c */
 enum block_open_flags {
 	BLOCK_WRITE = 1,     /* DISK_RO when it is write protected */
-	BLOCK_EXCLUSIVE = 2, /* devices: O_EXCL, refuses mounted or held ones (DISK_BUSY) */
+	BLOCK_EXCLUSIVE = 2, /* refuses what is mounted or held: devices by O_EXCL, files by
+			      * block_check_loops (DISK_BUSY) */
 	BLOCK_DIRECT = 4,    /* past the page cache, if the file system can */
 };
 struct block_dev {
@@ -63,6 +64,9 @@ struct block_loop {
 	int fd;              /* keeps it; -1 = not attached */
 };
 #define BLOCK_LOOP_INIT { .fd = -1 }
+/* DISK_BUSY when the file behind fd is what a loop device in use stands on: a mounted image, say. A
+ * user who may not open loop devices is not told. */
+int block_check_loops(int fd, const char *name, struct err *err);
 /* Attaches a file with partition scanning. With ro nothing can be written through it. */
 int block_loop_attach(const char *path, bool ro, struct block_loop *ret, struct err *err);
 /* Flushes and detaches; DISK_BUSY when something is still mounted. Fine on BLOCK_LOOP_INIT. */

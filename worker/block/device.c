@@ -77,7 +77,8 @@ int block_open(const char *path, unsigned flags, struct block_dev *ret, struct e
 		d.fd = open(path, mode);
 	if (d.fd < 0)
 		return err_sys(err, err_disk_code(errno), "open %s", path);
-	if (measure(&d, flags, err) < 0) {
+	if (measure(&d, flags, err) < 0 ||
+		(flags & BLOCK_EXCLUSIVE && block_check_loops(d.fd, path, err) < 0)) {
 		close(d.fd);
 		return -1;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disk image files as block devices with partitions (loop(4)). */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -86,6 +87,47 @@ int block_loop_attach(const char *path, bool ro, struct block_loop *ret, struct 
 		return -1;
 	*ret = l;
 	return 0;
+}
+
+/* Whether the loop device is attached to the file and somebody holds it, or a partition of it. */
+static bool holds(const char *name, const char *identity)
+{
+	char node[300], its[BLOCK_IDENTITY];
+	CLEANUP_CLOSE int fd = -1;
+	int held;
+
+	snprintf(node, sizeof(node), "/dev/%s", name);
+	fd = open(node, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	block_identity(fd, its);
+	if (strcmp(its, identity))
+		return false;
+	/* Only now: who asks so for somebody else's device would be in his way for a moment. */
+	held = open(node, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (held < 0)
+		return errno == EBUSY;
+	close(held);
+	return false;
+}
+
+int block_check_loops(int fd, const char *name, struct err *err)
+{
+	char identity[BLOCK_IDENTITY], user[32] = "";
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	block_identity(fd, identity);
+	d = opendir("/sys/block");
+	while (d && !*user && (e = readdir(d)))
+		if (!strncmp(e->d_name, "loop", 4) && holds(e->d_name, identity))
+			snprintf(user, sizeof(user), "%.31s", e->d_name);
+	if (d)
+		closedir(d);
+	return *user ? err_set(err, ERR_DISK_BUSY, "%s is in use through /dev/%s", name, user) : 0;
 }
 
 int block_loop_detach(struct block_loop *l, struct err *err)

@@ -61,6 +61,8 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 	if (f->fd < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_DISK_NOT_FOUND,
 			"%s is neither a block device nor a file", target);
+	if (block_check_loops(f->fd, target, err) < 0)
+		return -1;
 	/* A file without any data is one hole; a file system that cannot tell says "data". */
 	k->info.reads_zero = !st.st_size ||
 		(lseek(f->fd, 0, SEEK_DATA) < 0 && errno == ENXIO);

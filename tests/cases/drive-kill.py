@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 at random points. Usage: drive-kill.py worker|server SOURCE FOLDER POINTS SEED BUILD...
+"""kill -9 at random points. Usage: drive-kill.py worker|server|nbd SOURCE FOLDER POINTS SEED BUILD...
 
 A forwarder stands between `worker copy` and `source-server`, counts the bytes of both directions
 and has the victim killed when a chosen number of them, and a few milliseconds more, have passed.
 The copy is then continued: by a new worker, or by itself with the next server. Points take the
-folders BUILD in turn for their programs; a few run at a time, each with a server of its own."""
+folders BUILD in turn for their programs; a few run at a time, each with a server of its own. With nbd
+the server is nbdkit, the victim the worker, and its journal is local: slow enough to be used."""
 import concurrent.futures
 import filecmp
 import json
@@ -56,16 +57,40 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def socket(self):
+        return socket.create_connection(("127.0.0.1", self.port))
+
     def connect(self):
         """Waits while there is none: the line is not what is tested here."""
         end = time.monotonic() + 60
         while time.monotonic() < end:
             self.up.wait(60)
             try:
-                return socket.create_connection(("127.0.0.1", self.port))
+                return self.socket()
             except OSError:
                 time.sleep(0.01)
         raise OSError("no server")
+
+
+class Nbd(Server):
+    """nbdkit, below a socket in the file system. It may die of a client that was killed."""
+
+    def start(self):
+        self.path = self.state + "/nbd"
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self.process = subprocess.Popen(["nbdkit", "-f", "-r", "-U", self.path, "file", source],
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        end = time.monotonic() + 100
+        while not os.path.exists(self.path):
+            assert self.process.poll() is None and time.monotonic() < end, "no nbdkit"
+            time.sleep(0.005)
+        self.up.set()
+
+    def socket(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(self.path)
+        return s
 
 
 class Forwarder:
@@ -125,9 +150,11 @@ class Forwarder:
 
 
 def copy(build, port, target, number):
+    uri = ["--allow-plain", "--job-id", f"kill-{number}", f"tw://127.0.0.1:{port}/sda"]
+    if victim == "nbd":
+        uri = ["--bandwidth", "3M", "--journal", target + ".journal", f"nbd://127.0.0.1:{port}/"]
     return subprocess.Popen(
-        [build + "/worker", "copy", "--json", "--resume", "--allow-plain", "--connections", "2",
-         "--job-id", f"kill-{number}", f"tw://127.0.0.1:{port}/sda", target],
+        [build + "/worker", "copy", "--json", "--resume", "--connections", "2", *uri, target],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -157,15 +184,20 @@ def never_half_done(target):
     assert not mark.strip(b"\0") or mark.startswith(MARK), "something else is in the head"
 
 
+def believed(log):
+    told = re.search(r"the journal has (\d+) of \d+ units and parts of (\d+)", log)
+    return bool(told) and told.groups() != ("0", "0")
+
+
 def point(number, n, pause):
-    """1 when the victim was met alive."""
+    """Whether the victim was met alive, the bytes, and whether a journal had something to tell."""
     build = builds[number % len(builds)]
     target = f"{folder}/dst-{number}"
     state = f"{folder}/state-{number}"
     os.mkdir(state)
     met = []
     with open(f"{folder}/server-{number}.out", "wb") as log:
-        server = Server(build, state, log)
+        server = (Nbd if victim == "nbd" else Server)(build, state, log)
         process = None
 
         def reached():
@@ -182,14 +214,19 @@ def point(number, n, pause):
         try:
             process = copy(build, forwarder.port, target, number)
             status, code, text = outcome(process)
+            said = text
             if forwarder.acting:
                 forwarder.acting.join()
             if status == -signal.SIGKILL:
                 never_half_done(target)
             elif status:
                 assert code in codes, f"no code: {code} {text}"
+            if status and victim == "nbd":
+                server.kill()
+                server.start()
             if status:
                 status, code, text = outcome(copy(build, forwarder.port, target, number))
+                said = text
             assert status == 0, f"continued: {code} {text}"
             assert filecmp.cmp(source, target, shallow=False), "the target differs"
         except AssertionError as e:
@@ -202,7 +239,7 @@ def point(number, n, pause):
     if "AddressSanitizer" in text or "runtime error" in text:
         return f"point {number}: {text}"
     os.unlink(target)
-    return int(any(met)), forwarder.total
+    return int(any(met)), forwarder.total, believed(said)
 
 
 dice = random.Random(int(seed))
@@ -211,12 +248,15 @@ if isinstance(whole, str):
     sys.exit(whole)
 # To the very last byte: greeting, extents, data, journal, head, farewell.
 chosen = [(i + 1, dice.randrange(1, whole[1]), dice.random() * 0.02) for i in range(int(points))]
-alive = 0
-with concurrent.futures.ThreadPoolExecutor(4) as pool:
+alive = journals = 0
+# Over NBD they wait for the journal, not for the processor.
+with concurrent.futures.ThreadPoolExecutor(10 if victim == "nbd" else 4) as pool:
     for result in pool.map(lambda c: point(*c), chosen):
         if isinstance(result, str):
             sys.exit(f"seed {seed}: {result}")
         alive += result[0]
-print(f"{points} kills of {victim} within {whole[1]} bytes, {alive} while the copy ran")
-if alive < int(points) // 2:
+        journals += result[2]
+print(f"{points} kills of {victim} within {whole[1]} bytes, {alive} while the copy ran; "
+      f"{journals} journals had something to tell")
+if alive < int(points) // 2 or (victim == "nbd" and journals < int(points) // 5):
     sys.exit("too few met it alive: the test shows nothing")

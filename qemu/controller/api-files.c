@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker leaves behind: logs as files below the state directory, and its result. */
+/* What a worker leaves behind: logs as files below the state directory, journals, and its result. */
 #include "controller.h"
 
 #include <errno.h>
@@ -81,6 +81,66 @@ void api_logs(struct server *s, struct request *q, struct reply *r)
 	}
 	if (fd >= 0)
 		close(fd);
+}
+
+/* The drive that the path names; -1 with r filled. */
+static int drive_of(const struct request *q, struct reply *r)
+{
+	int drive = -1;
+	char end;
+
+	if (strspn(q->name, "0123456789") == strlen(q->name) && strlen(q->name) <= 2 &&
+		sscanf(q->name, "%d%c", &drive, &end) == 1 && drive < 64)
+		return drive;
+	problem(r, 400, "CTL_PROTO", "this cannot be the number of a drive");
+	return -1;
+}
+
+static const struct field journal_fields[] = {
+	{ "journal", JSON_STRING, true, 0, MAX_JOURNAL },
+	{ .name = NULL },
+};
+
+/* It is the workers' business what is in it. */
+void api_journal_put(struct server *s, struct request *q, struct reply *r)
+{
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL);
+	const char *journal = get_string(in, "journal");
+	int drive = drive_of(q, r);
+	char why[256];
+
+	if (drive < 0)
+		goto out;
+	if (!in)
+		problem(r, 400, "CTL_PROTO", "the body is not JSON");
+	else if (check_fields(in, journal_fields, why) < 0)
+		problem(r, 400, "CTL_PROTO", "%s", why);
+	else if (strspn(journal, "0123456789abcdef") != strlen(journal) || strlen(journal) % 2)
+		problem(r, 400, "CTL_PROTO", "journal: is not hexadecimal");
+	else if (sql_run(&s->store, "INSERT INTO journal VALUES (?, ?, ?) ON CONFLICT"
+		" (migration, drive) DO UPDATE SET doc = excluded.doc", "sis", q->migration,
+		(int64_t)drive, journal) < 0)
+		problem(r, 500, "INTERNAL", "the journal could not be stored");
+	else {
+		r->status = 200;
+		r->body = json_pack("{sI}", "size", (json_int_t)(strlen(journal) / 2));
+	}
+out:
+	json_decref(in);
+}
+
+void api_journal_get(struct server *s, struct request *q, struct reply *r)
+{
+	int drive = drive_of(q, r);
+	char *journal;
+
+	if (drive < 0)
+		return;
+	journal = sql_text(&s->store, "SELECT doc FROM journal WHERE migration = ? AND drive = ?",
+		"si", q->migration, (int64_t)drive);
+	r->status = 200;
+	r->body = json_pack("{ss}", "journal", journal ? journal : "");
+	free(journal);
 }
 
 static const struct field result_fields[] = {

@@ -18,6 +18,7 @@
 #define MAX_BODY (1u << 20)
 #define MAX_LOG_CHUNK (256u << 10)
 #define MAX_LOG (16u << 20)
+#define MAX_JOURNAL (512u << 10) /* hexadecimal digits */
 #define MAX_COMMANDS 64 /* in one answer */
 
 /* main.c */
@@ -131,6 +132,8 @@ void api_heartbeat(struct server *s, struct request *q, struct reply *r);
 void api_commands(struct server *s, struct request *q, struct reply *r);
 void api_events(struct server *s, struct request *q, struct reply *r);
 void api_logs(struct server *s, struct request *q, struct reply *r);
+void api_journal_put(struct server *s, struct request *q, struct reply *r);
+void api_journal_get(struct server *s, struct request *q, struct reply *r);
 void api_result(struct server *s, struct request *q, struct reply *r);
 /* Finds the worker of q->worker_id and checks its token; fills r when it is refused. */
 int api_authenticate(struct server *s, struct request *q, const char *bearer, struct reply *r);

@@ -23,6 +23,8 @@ static const struct route routes[] = {
 	{ "POST", "/v1/workers/*/events", "application/cloudevents-batch+json", MAX_BODY, true,
 		api_events },
 	{ "PUT", "/v1/workers/*/logs/*", "text/plain", MAX_LOG_CHUNK, true, api_logs },
+	{ "PUT", "/v1/workers/*/journals/*", "application/json", MAX_BODY, true, api_journal_put },
+	{ "GET", "/v1/workers/*/journals/*", NULL, 0, true, api_journal_get },
 	{ "PUT", "/v1/workers/*/result", "application/json", MAX_BODY, true, api_result },
 };
 

@@ -42,6 +42,8 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS result (worker INTEGER PRIMARY KEY REFERENCES worker(row),"
 	"	sha256 TEXT NOT NULL, received_ms INTEGER NOT NULL, verdict TEXT NOT NULL,"
 	"	doc TEXT NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS journal (migration TEXT NOT NULL REFERENCES migration(id),"
+	"	drive INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (migration, drive));"
 	"COMMIT;";
 
 int64_t now_ms(void)

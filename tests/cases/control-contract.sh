@@ -137,6 +137,8 @@ request 401 POST "$at/heartbeat" "$(heartbeat .)" "$json"
 request 401 GET "$at/commands?after=0&wait=0"
 request 401 POST "$at/events" "$(event .)" "$batch"
 request 401 PUT "$at/logs/a.log?offset=0" text 'Content-Type: text/plain'
+request 401 PUT "$at/journals/0" '{"journal":""}' "$json"
+request 401 GET "$at/journals/0"
 request 401 PUT "$at/result" '{"verdict":"success"}' "$json"
 session=0000000000000000000000000000000000000000000000000000000000000000
 request 401 GET "$at/commands?after=0&wait=0"
@@ -184,6 +186,23 @@ jq -e '.size == 8' "$work/reply" >"$work/jq.log" || fail "size: $(<"$work/reply"
 request 413 PUT "$at/logs/a.log?offset=16777216" text "$text"
 request 413 PUT "$at/logs/a.log?offset=8" "@$work/big" "$text"
 request 415 PUT "$at/logs/a.log?offset=8" more "$json"
+request 200 GET "$at/journals/63"
+jq -e '.journal == ""' "$work/reply" >"$work/jq.log" || fail "a journal from nowhere: $(<"$work/reply")"
+for body in '{' '{}' '{"journal":1}' '{"journal":"abc"}' '{"journal":"AB"}' '[]' \
+	"$(head -c 524289 /dev/zero | tr '\0' 0 | jq -Rc '{journal: .}')"; do
+	printf %s "$body" >"$work/body"
+	request 400 PUT "$at/journals/63" "@$work/body" "$json"
+done
+for drive in 64 -1 x 007; do
+	request 400 PUT "$at/journals/$drive" '{"journal":"ab"}' "$json"
+	request 400 GET "$at/journals/$drive"
+done
+request 413 PUT "$at/journals/63" "@$work/big" "$json"
+request 415 PUT "$at/journals/63" '{"journal":"ab"}' "$text"
+request 200 PUT "$at/journals/63" '{"journal":"ab"}' "$json"
+request 200 PUT "$at/journals/63" '{"journal":"cdef"}' "$json"
+request 200 GET "$at/journals/63"
+jq -e '.journal == "cdef"' "$work/reply" >"$work/jq.log" || fail "not the last journal: $(<"$work/reply")"
 for body in '{' '{}' '{"verdict":"perhaps"}' '{"verdict":1}' '[]'; do
 	request 400 PUT "$at/result" "$body" "$json"
 done
@@ -197,6 +216,8 @@ request 410 POST "$at/heartbeat" "$(heartbeat .)" "$json"
 request 410 GET "$at/commands?after=0&wait=0"
 request 410 POST "$at/events" "$(event .)" "$batch"
 request 410 PUT "$at/logs/a.log?offset=0" text "$text"
+request 410 PUT "$at/journals/63" '{"journal":"ab"}' "$json"
+request 410 GET "$at/journals/63"
 request 410 PUT "$at/result" '{"verdict":"success"}' "$json"
 session=
 request 410 POST /register "$(registration .)" "$json"

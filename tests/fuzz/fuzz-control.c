@@ -28,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *buf = (const char *)data + 1;
 	unsigned interval;
 	uint64_t n;
+	size_t len;
 	int then;
 
 	if (!size--)
@@ -56,6 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 4:
 		if (!control_decode_log(buf, size, &n, &err) && n > INT64_MAX)
 			abort();
+		copy = NULL;
+		if (!control_decode_journal(buf, size, 100, &copy, &len, &err) &&
+		    (len > 100 || !copy != !len))
+			abort();
+		free(copy);
 		break;
 	case 5:
 		if (!control_decode_result(buf, size, sha256, &then, &err) &&

@@ -83,6 +83,9 @@ int control_decode_log(const char *buf, size_t len, uint64_t *ret_size, struct e
 /* *ret_then is -1 when the controller has no wish. */
 int control_decode_result(const char *buf, size_t len, char ret_sha256[65], int *ret_then,
 	struct err *err);
+/* The bytes of a journal (malloc, NULL when there are none), at most max. */
+int control_decode_journal(const char *buf, size_t len, size_t max, char **ret, size_t *ret_len,
+	struct err *err);
 /* Never fails: whatever is not there stays empty. */
 void control_decode_problem(const char *buf, size_t len, struct control_problem *ret);
 
@@ -185,6 +188,13 @@ struct control {
 	uint64_t last_command;  /* highest seq seen */
 	char logs_wanted[64];   /* id of the command that wants them, "" = none */
 
+	struct {
+		char *bytes;    /* NULL = nothing to send */
+		size_t len;
+		unsigned number; /* counts what was put */
+	} journals[JOB_MAX_DRIVES];
+	bool no_journals;       /* the controller does not keep any */
+
 	char *result;           /* waiting to be delivered */
 	bool logs_first;        /* it tells of a failure: the log goes before it */
 	bool result_done;
@@ -228,6 +238,17 @@ void control_take_cancel(struct control *c);
 void control_add_ack(struct control *c, const char *id, const char *status,
 	const struct err *err);
 void *control_poller(void *ctx);
+
+/* journals.c */
+void control_journal_put(void *control, int drive, const void *buf, size_t len);
+int control_journal_get(void *control, int drive, size_t max, char **ret, size_t *ret_len,
+	struct err *err);
+/* A drive whose journal waits, or -1. Locked. */
+int control_journal_waiting(const struct control *c);
+/* Sends the first that waits. */
+enum control_outcome control_journal_send(struct control *c, struct control_http *h,
+	struct control_response *r, struct err *err);
+void control_journals_free(struct control *c);
 
 /* sender.c */
 void *control_sender(void *ctx);

@@ -317,6 +317,7 @@ void control_port(struct control *c, struct job_port *ret)
 {
 	*ret = (struct job_port){ .ctx = c, .announce = port_announce, .event = port_event,
 		.command = port_command, .command_done = port_command_done,
+		.journal_put = control_journal_put, .journal_get = control_journal_get,
 		.report = port_report };
 }
 
@@ -350,6 +351,7 @@ void control_close(struct control *c)
 	control_http_close(c->sender_http);
 	control_http_close(c->register_http);
 	control_queue_free(&c->queue);
+	control_journals_free(c);
 	free(c->result);
 	free(c->facts);
 	pthread_cond_destroy(&c->changed);

@@ -42,6 +42,8 @@ int control_open(const struct job *job, const struct control_options *opt,
  *           local origin have an id that starts with ".": a pause or throttle that an earlier
  *           process had taken, and one JOB_CMD_CANCEL when the controller has closed the
  *           migration (CTL_GONE). command_done takes their ids like any other.
+ * journal_*  the latest journal of a drive goes out every few seconds, before a result; a controller
+ *           that knows no journals is asked once.
  * report    sends all waiting events first; when the result tells of a failure, the log too.
  *           *ret_then is left alone when the controller has no wish or on failure. After the
  *           registration a wrong key is waited out like an absent controller, until deadline_s.

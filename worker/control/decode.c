@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <yyjson.h>
@@ -196,6 +197,37 @@ int control_decode_log(const char *buf, size_t len, uint64_t *ret_size, struct e
 	yyjson_doc *doc CLEANUP_DOC = parse(buf, len, err);
 
 	return doc ? get_uint(yyjson_doc_get_root(doc), "size", 0, INT64_MAX, ret_size, err) : -1;
+}
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int control_decode_journal(const char *buf, size_t len, size_t max, char **ret, size_t *ret_len,
+	struct err *err)
+{
+	yyjson_doc *doc CLEANUP_DOC = parse(buf, len, err);
+	yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(doc), "journal");
+	const char *s = yyjson_get_str(v);
+	size_t n = yyjson_get_len(v) / 2;
+	char *out;
+
+	if (!doc)
+		return -1;
+	if (!s || yyjson_get_len(v) % 2 || n > max)
+		return wrong(err, "journal");
+	for (size_t i = 0; i < 2 * n; i++)
+		if (hex_digit(s[i]) < 0)
+			return wrong(err, "journal");
+	out = n ? malloc(n) : NULL;
+	if (n && !out)
+		return err_set(err, ERR_NOMEM, "journal of the controller: out of memory");
+	for (size_t i = 0; i < n; i++)
+		out[i] = (char)(hex_digit(s[2 * i]) << 4 | hex_digit(s[2 * i + 1]));
+	*ret = out;
+	*ret_len = n;
+	return 0;
 }
 
 int control_decode_result(const char *buf, size_t len, char ret_sha256[65], int *ret_then,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 
 #define BATCH_MAX 100 /* events; about 150 KB */
+#define JOURNAL_MS 5000 /* between two journals: so much is sent again after a kill */
 #define PROGRESS_MS 1000 /* between two batches with nothing but progress */
 
 struct sender {
@@ -25,7 +26,7 @@ struct sender {
 	struct err err;
 	struct control_backoff backoff;
 	struct control_upload upload;
-	uint64_t not_before, next_heartbeat, next_progress;
+	uint64_t not_before, next_heartbeat, next_progress, next_journal;
 	unsigned batch_max;
 };
 
@@ -152,6 +153,12 @@ static enum control_outcome send_wanted_logs(struct sender *s)
 	return CONTROL_OK;
 }
 
+static enum control_outcome send_journal(struct sender *s)
+{
+	s->next_journal = clock_now_ms() + JOURNAL_MS;
+	return control_journal_send(s->c, s->http, &s->r, &s->err);
+}
+
 static void sha256_hex(const void *buf, size_t len, char ret[65])
 {
 	unsigned char hash[32];
@@ -218,7 +225,7 @@ typedef enum control_outcome step_fn(struct sender *s);
 static step_fn *choose(struct sender *s, uint64_t now, uint64_t *ret_until)
 {
 	struct control *c = s->c;
-	bool result = c->result && !c->result_done;
+	bool result = c->result && !c->result_done, journal;
 
 	if (c->need_register)
 		return renew_session;
@@ -228,10 +235,17 @@ static step_fn *choose(struct sender *s, uint64_t now, uint64_t *ret_until)
 		return send_events;
 	if (*c->logs_wanted)
 		return send_wanted_logs;
+	journal = control_journal_waiting(c) >= 0;
+	/* Who continues after a failure needs the last one. */
+	if (journal && (result || s->next_journal <= now))
+		return send_journal;
 	if (result)
 		return send_result;
-	*ret_until = c->queue.n && s->next_progress < s->next_heartbeat ? s->next_progress
-									: s->next_heartbeat;
+	*ret_until = s->next_heartbeat;
+	if (c->queue.n && s->next_progress < *ret_until)
+		*ret_until = s->next_progress;
+	if (journal && s->next_journal < *ret_until)
+		*ret_until = s->next_journal;
 	return NULL;
 }
 

@@ -184,7 +184,7 @@ int copy_barrier(struct copy_job *job, struct err *err)
 /* Whether a journal could tell more than it does: the local one of leaves, the source's of units. */
 static bool journal_waits(const struct copy_job *job, uint64_t seen)
 {
-	return job->opt->journal ? job->done != seen : job->journals && job->unit_done;
+	return copy_journal_kept(job) ? job->done != seen : job->journals && job->unit_done;
 }
 
 /* Makes durable every GiB, every 5 seconds, or when a journal waits, beside the copying threads. */

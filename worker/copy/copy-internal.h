@@ -236,7 +236,12 @@ static inline size_t copy_journal_bytes(const struct copy_job *job)
 void copy_journal_fill(const struct copy_job *job, const uint8_t *units, uint8_t *ret);
 /* Whether a journal of copy_journal_bytes is of this target. */
 bool copy_journal_fits(const struct copy_job *job, const uint8_t *journal);
-/* the local file; units are copy_journal_bytes here */
+/* Whether one is kept on this side: in a file or by a keeper. */
+static inline bool copy_journal_kept(const struct copy_job *job)
+{
+	return job->opt->journal || job->opt->keeper;
+}
+/* units are copy_journal_bytes here */
 int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *leaves,
 	size_t *ret_bytes, struct err *err);
 /* What follows the units in the file: whatever is accepted is of this drive. */

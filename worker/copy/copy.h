@@ -29,6 +29,16 @@ struct copy_progress {
 	const char *phase; /* "live", "copy", "flush", "verify", "head" */
 };
 
+/* Keeps a copy's journal for a source that has none, elsewhere than in a local file. */
+struct copy_keeper {
+	/* The last one that was saved, at most max bytes (malloc); *ret_len 0 = there is none. -1: it
+	 * cannot be told now, and everything is compared. */
+	int (*load)(void *ctx, size_t max, char **ret, size_t *ret_len, struct err *err);
+	/* Must not block for long. */
+	int (*save)(void *ctx, const void *buf, size_t len, struct err *err);
+	void *ctx;
+};
+
 struct copy_options {
 	bool delta;            /* compare hashes first; implied by resume without a journal */
 	bool resume;
@@ -46,6 +56,7 @@ struct copy_options {
 				 * With it the copy goes on; those ranges are zeroed. */
 	const char *journal;   /* local file that keeps what is durable, for sources without a
 				* journal of their own; NULL = none */
+	const struct copy_keeper *keeper; /* keeps it instead; NULL = the file */
 	size_t memory;         /* bytes for data in flight, 0 = 40 MiB or a sixth of the RAM */
 	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
 	/* Called about once a second and at the end, from a thread of the engine. */

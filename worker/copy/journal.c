@@ -98,28 +98,40 @@ static int decode(const struct copy_job *job, const char *text, size_t len, uint
 	return 0;
 }
 
+static int load(const struct copy_job *job, char **ret, size_t *ret_len, struct err *err)
+{
+	size_t max = HEADER + copy_journal_bytes(job) + UNFINISHED_BYTES;
+	const struct copy_keeper *k = job->opt->keeper;
+
+	return k ? k->load(k->ctx, max, ret, ret_len, err) :
+		   fdio_read_file(job->opt->journal, max, ret, ret_len, err);
+}
+
 int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *leaves,
 	size_t *ret_bytes, struct err *err)
 {
-	size_t most = HEADER + copy_journal_bytes(job) + UNFINISHED_BYTES, len;
 	CLEANUP_FREE char *text = NULL;
 	struct err why = ERR_INIT;
+	size_t len;
 	bool ours;
 
 	*ret_bytes = 0;
 	leaves->n = 0;
-	if (!job->opt->journal)
+	if (!copy_journal_kept(job))
 		return 0;
-	if (fdio_read_file(job->opt->journal, most, &text, &len, &why) < 0) {
+	if (load(job, &text, &len, &why) < 0) {
 		log_info("no journal: %s", why.text);
 		return 0;
 	}
+	if (!len)
+		return 0;
 	if (decode(job, text, len, units, leaves, &ours, err) < 0)
 		return -1;
 	if (ours)
 		*ret_bytes = copy_journal_bytes(job);
 	else
-		log_warn("%s is no journal of this drive, or is damaged", job->opt->journal);
+		log_warn("%s is no journal of this drive, or is damaged", job->opt->keeper ?
+			"what was kept" : job->opt->journal);
 	return 0;
 }
 
@@ -147,11 +159,12 @@ static uint8_t *put_leaves(const struct copy_leaves *l, uint8_t *out)
 
 int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *err)
 {
+	const struct copy_keeper *k = job->opt->keeper;
 	size_t head = copy_journal_bytes(job), n;
 	CLEANUP_FREE uint8_t *out = NULL;
 	struct source_hash h;
 
-	if (!job->opt->journal)
+	if (!copy_journal_kept(job))
 		return 0;
 	out = malloc(HEADER + head + UNFINISHED_BYTES);
 	if (!out)
@@ -164,5 +177,6 @@ int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *er
 	bytes_put_le64(out + 8, job->size);
 	bytes_put_le32(out + 16, (uint32_t)n);
 	memcpy(out + 20, h.b, 16);
-	return fdio_replace_file(job->opt->journal, out, HEADER + n, 0600, err);
+	return k ? k->save(k->ctx, out, HEADER + n, err) :
+		   fdio_replace_file(job->opt->journal, out, HEADER + n, 0600, err);
 }

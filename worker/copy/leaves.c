@@ -37,7 +37,7 @@ void copy_leaves_done(struct copy_job *job, uint64_t off, uint64_t len)
 	/* The last leaf of an odd drive is short. */
 	if (off + len == job->size)
 		end = (off + len + SOURCE_LEAF - 1) / SOURCE_LEAF;
-	if (!job->opt->journal || job->mode != COPY_MODE_COPY || first >= end)
+	if (!copy_journal_kept(job) || job->mode != COPY_MODE_COPY || first >= end)
 		return;
 	u = find_or_add(&job->leaves_done, off / COPY_UNIT);
 	for (uint64_t i = first; u && i < end; i++)

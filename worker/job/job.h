@@ -162,6 +162,12 @@ struct job_port {
 	/* The next command, JOB_CMD_NONE if there is none; never blocks. */
 	void (*command)(void *ctx, struct job_command *ret);
 	void (*command_done)(void *ctx, const char *id, const struct err *err_or_null);
+	/* Keeps the journal of a drive's copy, until the next one; never blocks. */
+	void (*journal_put)(void *ctx, int drive, const void *buf, size_t len);
+	/* The journal that an earlier worker of this migration left there, at most max bytes (malloc);
+	 * *ret_len 0 = none. Blocks as long as one request may take. */
+	int (*journal_get)(void *ctx, int drive, size_t max, char **ret, size_t *ret_len,
+		struct err *err);
 	/* Delivers the result until acknowledged or deadline_s passed; *ret_then gets the
 	 * controller's wish. The document has at least "verdict": "success", "failed" or
 	 * "cancelled" (control/controller-api.yaml, Result). */

@@ -80,6 +80,25 @@ static void on_progress(void *ctx, const struct copy_progress *p)
 	job_progress(c->r, c->drive, p);
 }
 
+/* The controller keeps the journal of a source that has none. */
+
+static int load_journal(void *ctx, size_t max, char **ret, size_t *ret_len, struct err *err)
+{
+	struct drive_ctx *c = ctx;
+
+	job_tick(c->r);
+	return c->r->port.journal_get(c->r->port.ctx, c->drive, max, ret, ret_len, err);
+}
+
+static int save_journal(void *ctx, const void *buf, size_t len, struct err *err)
+{
+	struct drive_ctx *c = ctx;
+
+	(void)err;
+	c->r->port.journal_put(c->r->port.ctx, c->drive, buf, len);
+	return 0;
+}
+
 static int open_sink(struct job_runner *r, int i, struct sink **ret, struct err *err)
 {
 	const struct job_run_drive *d = &r->drives[i];
@@ -114,6 +133,8 @@ static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct e
 	struct job_run_drive *d = &r->drives[i];
 	const struct copy_result before = d->result;
 	struct drive_ctx ctx = { r, i };
+	const struct copy_keeper keeper = { load_journal, save_journal, &ctx };
+	bool kept = r->port.journal_put && !source_get_info(d->source)->journals;
 	struct copy_options opt = {
 		.delta = d->delta || part == COPY_LAST,
 		.resume = r->resume && part != COPY_LAST,
@@ -125,6 +146,7 @@ static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct e
 		.bandwidth = atomic_load(&r->ctl.bandwidth),
 		.verify = r->job->verify,
 		.keep_head_back = true,
+		.keeper = kept ? &keeper : NULL,
 		.stall_s = r->job->source.stall_s,
 		.progress = on_progress,
 		.ctx = &ctx,

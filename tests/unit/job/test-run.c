@@ -104,7 +104,8 @@ static int open_port(void *ctx, const struct job *j, struct job_port *ret, struc
 	(void)ctx;
 	(void)err;
 	CHECK_STR(j->controller.token, "t");
-	*ret = (struct job_port){ NULL, announce, event, command, command_done, report };
+	*ret = (struct job_port){ .announce = announce, .event = event, .command = command,
+		.command_done = command_done, .report = report };
 	return 0;
 }
 

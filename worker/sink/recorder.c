@@ -158,9 +158,10 @@ static int recorder_flush(struct sink *k, struct err *err)
 	struct timespec t = { .tv_sec = (time_t)(r->slow_ms / 1000),
 		.tv_nsec = (long)(r->slow_ms % 1000 * 1000000) };
 
+	/* What is recorded behind it was not there when the flush began. */
+	record(r, "flush", 0, 0);
 	if (r->slow_ms)
 		nanosleep(&t, NULL);
-	record(r, "flush", 0, 0);
 	if (r->flush_eio && ++r->flushes == r->flush_eio)
 		return fault(k, EIO, "flush", 0, err);
 	return sink_flush(r->to, err);

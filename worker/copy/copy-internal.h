@@ -161,10 +161,12 @@ struct copy_job {
 	uint8_t mark[COPY_MARK];
 	bool mark_found;          /* the target carries it from an earlier run */
 
-	/* run.c */
+	/* pass.c */
 	struct copy_slot slots[COPY_MAX_SLOTS];
 	unsigned n_slots, running; /* threads of this pass */
 	bool flusher_stop;
+
+	/* run.c */
 	unsigned live_passes;     /* that were made */
 	uint64_t final_ns;        /* when the pass that counts began */
 	unsigned anew;            /* how often the source changed under the copy */
@@ -264,20 +266,23 @@ void *copy_channel(void *slot);
 /* retry.c: a request failed by itself; 0 it is asked again or listed as bad, -1 job fails */
 int copy_retry(struct copy_job *job, const struct copy_req *q, struct err *err);
 
-/* run.c */
+/* pass.c */
 struct copy_pace;
 /* One pass over the drive with all channels. */
 int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 	struct copy_pace *pace, struct err *err);
+int copy_start_thread(pthread_t *t, void *(*fn)(void *), void *arg, struct err *err);
 void copy_close_channels(struct copy_job *job);
+void copy_fail(struct copy_job *job, const struct err *err);
+void copy_fail_locked(struct copy_job *job, const struct err *err);
+
+/* resume.c */
+/* Believes the journal as far as samples of the target confirm it. */
+int copy_resume(struct copy_job *job, struct copy_pace *pace, struct err *err);
 /* What was taken for durable is not what the source has; ends every journal of the target. */
 int copy_drop_durable(struct copy_job *job, struct err *err);
 /* Nothing that was copied so far counts; the next pass compares all of it. */
 int copy_compare_anew(struct copy_job *job, struct err *err);
-void copy_fail(struct copy_job *job, const struct err *err);
-void copy_fail_locked(struct copy_job *job, const struct err *err);
-void copy_wake(struct copy_job *job);
-bool copy_cancelled(const struct copy_job *job);
 
 /* live.c: as many passes as the options allow and are of use; channels are closed after it */
 int copy_live_passes(struct copy_job *job, struct copy_pace *pace, struct err *err);

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,7 @@ struct args {
 	struct source_options source;
 	struct copy_options copy;
 	bool json, progress, terminal;
+	bool plain, debug; /* no LZ4; more lines */
 	const char *uri, *target;
 };
 
@@ -128,48 +130,36 @@ static int not_one(struct err *err, const char *name, const char *v, const char 
 	return err_set(err, ERR_USAGE, "--%s: \"%.60s\" is not %s", name, v, allowed);
 }
 
-/* Numbers within limits; text names them. */
+#define AT(member) offsetof(struct args, member), sizeof(((struct args *)0)->member)
+
+/* Numbers within limits; text names them. size: of an unsigned, or of a uint64_t. */
 static const struct {
 	int option;
 	uint64_t min, max;
 	const char *text;
-} limits[] = {
-	{ OPT_BANDWIDTH, 1, UINT64_MAX, "a rate such as 200M" },
-	{ OPT_CONNECTIONS, 1, 16, "a number from 1 to 16" },
-	{ OPT_STALL, 1, 86400, "a number from 1 to 86400" },
-	{ OPT_LIVE, 1, 100, "a number from 1 to 100" },
-	{ OPT_DOWNTIME, 1, 86400, "a number from 1 to 86400" },
-	{ OPT_MEMORY, 1 << 20, 64 << 20, "a size from 1M to 64M" },
+	size_t at, size;
+} numbers[] = {
+	{ OPT_BANDWIDTH, 1, UINT64_MAX, "a rate such as 200M", AT(copy.bandwidth) },
+	{ OPT_CONNECTIONS, 1, 16, "a number from 1 to 16", AT(copy.connections) },
+	{ OPT_STALL, 1, 86400, "a number from 1 to 86400", AT(copy.stall_s) },
+	{ OPT_LIVE, 1, 100, "a number from 1 to 100", AT(copy.live_passes) },
+	{ OPT_DOWNTIME, 1, 86400, "a number from 1 to 86400", AT(copy.downtime_s) },
+	{ OPT_MEMORY, 1 << 20, 64 << 20, "a size from 1M to 64M", AT(copy.memory) },
 };
 
 static int take_number(struct args *a, int c, const char *name, const char *v, struct err *err)
 {
 	uint64_t n = 0;
+	unsigned u;
+	size_t i;
 
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		if (limits[i].option == c &&
-			(parse_size(v, &n) < 0 || n < limits[i].min || n > limits[i].max))
-			return not_one(err, name, v, limits[i].text);
-	switch (c) {
-	case OPT_BANDWIDTH:
-		a->copy.bandwidth = n;
-		break;
-	case OPT_CONNECTIONS:
-		a->copy.connections = (unsigned)n;
-		break;
-	case OPT_STALL:
-		a->copy.stall_s = (unsigned)n;
-		break;
-	case OPT_LIVE:
-		a->copy.live_passes = (unsigned)n;
-		break;
-	case OPT_DOWNTIME:
-		a->copy.downtime_s = (unsigned)n;
-		break;
-	default:
-		a->copy.memory = (size_t)n;
-		break;
-	}
+	for (i = 0; numbers[i].option != c; i++) /* the rest of `options` is there */
+		;
+	if (parse_size(v, &n) < 0 || n < numbers[i].min || n > numbers[i].max)
+		return not_one(err, name, v, numbers[i].text);
+	u = (unsigned)n;
+	memcpy((char *)a + numbers[i].at, numbers[i].size == sizeof(u) ? (void *)&u : (void *)&n,
+		numbers[i].size);
 	return 0;
 }
 
@@ -210,36 +200,28 @@ static int take_value(struct args *a, int c, const char *name, const char *v, st
 	}
 }
 
+static const struct {
+	int option;
+	size_t at;
+} flags[] = {
+	{ OPT_DELTA, offsetof(struct args, copy.delta) },
+	{ OPT_RESUME, offsetof(struct args, copy.resume) },
+	{ OPT_TARGET_ZERO, offsetof(struct args, copy.target_zero) },
+	{ OPT_NO_COMPRESS, offsetof(struct args, plain) },
+	{ OPT_PROGRESS, offsetof(struct args, progress) },
+	{ OPT_JSON, offsetof(struct args, json) },
+	{ OPT_ALLOW_PLAIN, offsetof(struct args, source.allow_plain) },
+	{ OPT_DEBUG, offsetof(struct args, debug) },
+};
+
 static int take_flag(struct args *a, int c)
 {
-	switch (c) {
-	case OPT_DELTA:
-		a->copy.delta = true;
-		return 0;
-	case OPT_RESUME:
-		a->copy.resume = true;
-		return 0;
-	case OPT_TARGET_ZERO:
-		a->copy.target_zero = true;
-		return 0;
-	case OPT_NO_COMPRESS:
-		a->source.compress = false;
-		return 0;
-	case OPT_PROGRESS:
-		a->progress = true;
-		return 0;
-	case OPT_JSON:
-		a->json = true;
-		return 0;
-	case OPT_ALLOW_PLAIN:
-		a->source.allow_plain = true;
-		return 0;
-	case OPT_DEBUG:
-		log_set_level(LOG_LEVEL_DEBUG);
-		return 0;
-	default:
-		return -1;
-	}
+	size_t i;
+
+	for (i = 0; flags[i].option != c; i++)
+		;
+	*(bool *)((char *)a + flags[i].at) = true;
+	return 0;
 }
 
 static const char *name_of(int c)
@@ -375,7 +357,7 @@ static void copy_drive(const struct args *a, struct copy_result *res, struct err
 int cmd_copy(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct args a = { .source = { .compress = true } };
+	struct args a = { .json = false };
 	struct copy_result res = { .bytes_total = 0 };
 	struct err err = ERR_INIT;
 	int r;
@@ -392,6 +374,9 @@ int cmd_copy(int argc, char **argv)
 		print_result(&a, &res, &err);
 		return err_exit_status(err.code);
 	}
+	if (a.debug)
+		log_set_level(LOG_LEVEL_DEBUG);
+	a.source.compress = !a.plain;
 	a.terminal = isatty(STDERR_FILENO);
 	if (a.progress) {
 		a.copy.progress = on_progress;

@@ -10,32 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <mbedtls/error.h>
 #include <mbedtls/ssl.h>
-#include <mbedtls/x509_crt.h>
 #include <psa/crypto.h>
-#include <mbedtls/psa_util.h>
 
 #include "net/net-stream-internal.h"
-
-/* mbedTLS asks for 5 bytes and then for a record of 16 KiB, and sends each record by itself: with
- * these one system call does for several. */
-#define RX_SIZE (128u << 10)
-#define TX_SIZE (64u << 10)
-
-struct net_tls {
-	mbedtls_ssl_context ssl;
-	mbedtls_ssl_config conf;
-	mbedtls_x509_crt ca, cert;
-	mbedtls_pk_context key;
-	bool established;
-	uint8_t first[8];     /* first bytes received */
-	size_t n_first;
-	char describe[96];
-	size_t rx_at, rx_end; /* received and not yet taken */
-	size_t tx_at, tx_end; /* not yet sent */
-	uint8_t rx[RX_SIZE], tx[TX_SIZE];
-};
+#include "net/net-tls-internal.h"
 
 /* Bytes of a server that speaks first, or answers in clear. */
 static void note_first(struct net_tls *t, const uint8_t *buf, size_t len)
@@ -112,17 +91,6 @@ static int bio_recv(void *ctx, unsigned char *buf, size_t len)
 	return (int)len;
 }
 
-static const char *text_of(int code, char *buf, size_t size)
-{
-	if (code <= -0x10000)
-		snprintf(buf, size, "%s", strerror(-(code + 0x10000)));
-	else if (code == MBEDTLS_ERR_SSL_CONN_EOF)
-		snprintf(buf, size, "the other end closed the connection");
-	else
-		mbedtls_strerror(code, buf, size);
-	return buf;
-}
-
 /* After WANT_READ or WANT_WRITE: waits. 0 go on, -1 failed. */
 static int want(struct stream *s, int code, struct err *err)
 {
@@ -140,7 +108,7 @@ static int io_error(struct stream *s, const char *what, int code, struct err *er
 	int sys = code <= -0x10000 ? -(code + 0x10000) : 0;
 
 	err_set(err, sys || code == MBEDTLS_ERR_SSL_CONN_EOF ? ERR_NET_IO : ERR_SRC_TLS,
-		"%s: %s: %s", s->name, what, text_of(code, text, sizeof(text)));
+		"%s: %s: %s", s->name, what, net_tls_text(code, text, sizeof(text)));
 	err->sys = code == MBEDTLS_ERR_SSL_CONN_EOF ? ENODATA : sys;
 	return -1;
 }
@@ -218,76 +186,6 @@ void net_tls_free(struct stream *s, bool say_bye)
 	s->tls = NULL;
 }
 
-/* Server: finds the key of the identity that the client sent. */
-static int find_psk(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id, size_t len)
-{
-	const struct net_tls_config *c = ctx;
-	const struct net_psk *const *more = c->psks;
-	const struct net_psk *k = c->psk ? c->psk : more ? *more++ : NULL;
-
-	for (; k; k = more ? *more++ : NULL)
-		if (strlen(k->identity) == len && !memcmp(k->identity, id, len))
-			return mbedtls_ssl_set_hs_psk(ssl, k->key, k->key_len);
-	return MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
-}
-
-static int load_certificates(struct net_tls *t, const struct net_tls_config *c, struct err *err)
-{
-	char text[160];
-	const char *file = c->ca_file;
-	int r = 0;
-
-	if (c->ca_file) {
-		r = mbedtls_x509_crt_parse_file(&t->ca, c->ca_file);
-		mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, NULL);
-	}
-	if (!r && c->cert_file) {
-		file = c->cert_file;
-		r = mbedtls_x509_crt_parse_file(&t->cert, c->cert_file);
-	}
-	if (!r && c->cert_file && c->key_file) {
-		file = c->key_file;
-		r = mbedtls_pk_parse_keyfile(&t->key, c->key_file, NULL, mbedtls_psa_get_random,
-			MBEDTLS_PSA_RANDOM_STATE);
-		if (!r)
-			r = mbedtls_ssl_conf_own_cert(&t->conf, &t->cert, &t->key);
-	}
-	if (!r)
-		return 0;
-	if (r > 0) /* so many certificates of the file were not understood */
-		return err_set(err, ERR_CFG_INVALID, "%s: %d certificates not understood", file, r);
-	return err_set(err, ERR_CFG_INVALID, "%s: %s", file, text_of(r, text, sizeof(text)));
-}
-
-static int configure(struct net_tls *t, const struct net_tls_config *c, bool server,
-	struct err *err)
-{
-	bool psk = c->psk || c->psks;
-	int r = mbedtls_ssl_config_defaults(&t->conf,
-		server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
-		MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
-
-	if (r)
-		return err_set(err, ERR_INTERNAL, "TLS set-up failed (%#x)", (unsigned)-r);
-	mbedtls_ssl_conf_rng(&t->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
-	mbedtls_ssl_conf_min_tls_version(&t->conf,
-		c->tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
-	mbedtls_ssl_conf_ciphersuites(&t->conf, net_tls_suites(psk));
-	mbedtls_ssl_conf_tls13_key_exchange_modes(&t->conf,
-		psk ? MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL
-		    : MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
-	mbedtls_ssl_conf_authmode(&t->conf,
-		server || psk ? MBEDTLS_SSL_VERIFY_NONE : MBEDTLS_SSL_VERIFY_REQUIRED);
-	if (server && psk)
-		mbedtls_ssl_conf_psk_cb(&t->conf, find_psk, (void *)(uintptr_t)c);
-	else if (psk)
-		r = mbedtls_ssl_conf_psk(&t->conf, c->psk->key, c->psk->key_len,
-			(const unsigned char *)c->psk->identity, strlen(c->psk->identity));
-	if (r)
-		return err_set(err, ERR_INTERNAL, "TLS key set-up failed (%#x)", (unsigned)-r);
-	return load_certificates(t, c, err);
-}
-
 static int wrong_certificate(struct stream *s, struct err *err)
 {
 	uint32_t flags = mbedtls_ssl_get_verify_result(&s->tls->ssl);
@@ -322,7 +220,7 @@ static int diagnose(struct stream *s, bool server, bool psk, int code, struct er
 		return err_set(err, ERR_SRC_IS_HTTP, "%s: an HTTP server answered", s->name);
 	if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
 		return wrong_certificate(s, err);
-	text_of(code, text, sizeof(text));
+	net_tls_text(code, text, sizeof(text));
 	if (psk && (server ? code == MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY ||
 				code == MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE
 			   : code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE))
@@ -384,7 +282,7 @@ static int start(struct stream *s, const struct net_tls_config *c, bool server, 
 	mbedtls_x509_crt_init(&t->cert);
 	mbedtls_pk_init(&t->key);
 	s->tls = t;
-	if (configure(t, c, server, err) < 0 || handshake(s, c, server, err) < 0) {
+	if (net_tls_configure(t, c, server, err) < 0 || handshake(s, c, server, err) < 0) {
 		net_tls_free(s, false);
 		return -1;
 	}

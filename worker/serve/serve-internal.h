@@ -258,10 +258,16 @@ struct serve_conn {
 void serve_conn_run(struct serve_conn *c);
 int serve_conn_send(struct serve_conn *c, struct proto_frame *f, const void *payload,
 	struct err *err);
+/* The answer to a request. */
+int serve_conn_reply(struct serve_conn *c, const struct proto_frame *request, enum proto_type type,
+	const void *payload, size_t len, struct err *err);
 int serve_conn_error(struct serve_conn *c, const struct proto_frame *f, int sys,
 	const char *text, struct err *err);
 /* Takes what has arrived meanwhile, without waiting: answers PING, notes CANCEL and LIMIT. */
 int serve_conn_drain(struct serve_conn *c, struct err *err);
+
+/* verbs.c: one request. -1 only when the connection is broken. */
+int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *err);
 
 /* content.c: READ, READ_IF_DIFF and HASH. -1 only when the connection is broken. */
 int serve_content_read(struct serve_conn *c, const struct serve_request *q, struct err *err);

@@ -14,116 +14,13 @@
 #include "source/nbd-internal.h"
 
 #define MAGIC_SERVER 0x4e42444d41474943ull /* "NBDMAGIC" */
-#define MAGIC_OPTION 0x49484156454f5054ull /* "IHAVEOPT" */
 #define MAGIC_OLD 0x00420281861253ull
-#define MAGIC_REPLY 0x3e889045565a9ull
-#define MAX_REPLY 65536
 #define MAX_REPLIES 1024
 #define LEAVE_MS 1000 /* a server that does not listen is not waited for */
 
 enum { OPT_EXPORT_NAME = 1, OPT_ABORT = 2, OPT_STARTTLS = 5, OPT_GO = 7, OPT_STRUCTURED = 8,
 	OPT_SET_META = 10, OPT_EXTENDED = 11 };
-enum { REP_ACK = 1, REP_INFO = 3, REP_META = 4 };
-#define REP_ERROR 0x80000000u
-enum { NBD_ERR_UNSUP = 1, NBD_ERR_POLICY = 2, NBD_ERR_TLS_REQD = 5, NBD_ERR_UNKNOWN = 6, NBD_ERR_SHUTDOWN = 7,
-	NBD_ERR_BLOCK_SIZE = 8 };
 enum { INFO_EXPORT = 0, INFO_BLOCK_SIZE = 3 };
-
-struct reply {
-	uint32_t type, len;
-	uint8_t *data; /* malloc, len bytes */
-};
-
-static const char *error_name(uint32_t type)
-{
-	switch (type & ~REP_ERROR) {
-	case NBD_ERR_UNSUP:
-		return "not supported";
-	case NBD_ERR_POLICY:
-		return "forbidden by policy";
-	case 3:
-		return "invalid";
-	case 4:
-		return "not supported on its platform";
-	case NBD_ERR_TLS_REQD:
-		return "TLS required";
-	case NBD_ERR_UNKNOWN:
-		return "no such export";
-	case NBD_ERR_SHUTDOWN:
-		return "shutting down";
-	case NBD_ERR_BLOCK_SIZE:
-		return "block sizes required";
-	case 9:
-		return "too big";
-	default:
-		return "unknown error";
-	}
-}
-
-static int send_option(struct nbd_conn *c, uint32_t option, const void *data, uint32_t len,
-	struct err *err)
-{
-	uint8_t head[16];
-	struct iovec iov[2] = { { head, sizeof(head) }, { (void *)data, len } };
-
-	bytes_put_be64(head, MAGIC_OPTION);
-	bytes_put_be32(head + 8, option);
-	bytes_put_be32(head + 12, len);
-	if (net_writev(c->s, iov, len ? 2 : 1, err) == 0)
-		return 0;
-	if (err->code == ERR_NET_IO)
-		err->code = ERR_SRC_EOF;
-	return -1;
-}
-
-/* The caller frees r->data. */
-static int read_reply(struct nbd_conn *c, uint32_t option, struct reply *r, struct err *err)
-{
-	uint8_t head[20];
-
-	r->data = NULL;
-	if (source_nbd_read(c, head, sizeof(head), err) < 0)
-		return -1;
-	if (bytes_be64(head) != MAGIC_REPLY || bytes_be32(head + 8) != option)
-		return source_nbd_broken(c, err, "wrong reply to option %" PRIu32, option);
-	r->type = bytes_be32(head + 12);
-	r->len = bytes_be32(head + 16);
-	if (r->len > MAX_REPLY)
-		return source_nbd_broken(c, err, "reply of %" PRIu32 " bytes to option %" PRIu32,
-			r->len, option);
-	r->data = malloc(r->len + 1);
-	if (!r->data)
-		return err_set(err, ERR_NOMEM, "%s: out of memory", c->name);
-	if (source_nbd_read(c, r->data, r->len, err) < 0) {
-		free(r->data);
-		r->data = NULL;
-		return -1;
-	}
-	r->data[r->len] = '\0';
-	if (r->type == (REP_ERROR | NBD_ERR_SHUTDOWN)) {
-		free(r->data);
-		r->data = NULL;
-		return err_set(err, ERR_SRC_EOF, "%s: the server is shutting down", c->name);
-	}
-	return 0;
-}
-
-/* An option without data whose answer is ACK or an error. 1 ACK, 0 refused, -1 broken. */
-static int plain_option(struct nbd_conn *c, uint32_t option, uint32_t *ret_type,
-	struct err *err)
-{
-	struct reply r;
-
-	if (send_option(c, option, NULL, 0, err) < 0 || read_reply(c, option, &r, err) < 0)
-		return -1;
-	free(r.data);
-	*ret_type = r.type;
-	if (r.type == REP_ACK)
-		return r.len ? source_nbd_broken(c, err, "ACK with data") : 1;
-	if (r.type & REP_ERROR)
-		return 0;
-	return source_nbd_broken(c, err, "reply %" PRIu32 " to option %" PRIu32, r.type, option);
-}
 
 static int start_tls(struct nbd_conn *c, const struct nbd_target *t, struct err *err)
 {
@@ -133,13 +30,13 @@ static int start_tls(struct nbd_conn *c, const struct nbd_target *t, struct err 
 		.host_name = t->host_name ? t->host_name : t->host,
 	};
 	uint32_t type = 0;
-	int r = plain_option(c, OPT_STARTTLS, &type, err);
+	int r = source_nbd_plain_option(c, OPT_STARTTLS, &type, err);
 
 	if (r < 0)
 		return -1;
 	if (!r)
 		return err_set(err, ERR_SRC_TLS, "%s: the server does not do TLS: %s", c->name,
-			error_name(type));
+			source_nbd_option_error(type));
 	/* Whatever lies there now was put in by somebody who is not behind the TLS session. */
 	r = net_wait_readable(c->s, 0, err);
 	if (r < 0)
@@ -158,16 +55,16 @@ static int start_tls(struct nbd_conn *c, const struct nbd_target *t, struct err 
 static int negotiate_replies(struct nbd_conn *c, struct err *err)
 {
 	uint32_t type = 0;
-	int r = plain_option(c, OPT_EXTENDED, &type, err);
+	int r = source_nbd_plain_option(c, OPT_EXTENDED, &type, err);
 
 	if (r < 0)
 		return -1;
 	c->structured = c->extended = r;
-	if (!r && type == (REP_ERROR | NBD_ERR_TLS_REQD))
+	if (!r && type == (NBD_REP_ERROR | NBD_ERR_TLS_REQD))
 		return err_set(err, ERR_SRC_TLS, "%s: the server wants TLS: use nbds://",
 			c->name);
 	if (!r) {
-		r = plain_option(c, OPT_STRUCTURED, &type, err);
+		r = source_nbd_plain_option(c, OPT_STRUCTURED, &type, err);
 		if (r < 0)
 			return -1;
 		c->structured = r;
@@ -184,7 +81,7 @@ static uint8_t *put_string(uint8_t *p, const char *s)
 	return p + 4 + n;
 }
 
-static int take_context(struct nbd_conn *c, const struct reply *r, const char *const *names,
+static int take_context(struct nbd_conn *c, const struct nbd_option_reply *r, const char *const *names,
 	struct err *err)
 {
 	if (r->len < 5)
@@ -218,28 +115,28 @@ static int set_contexts(struct nbd_conn *c, const struct nbd_target *t, struct e
 	p = put_string(p + 4, names[0]);
 	if (t->bitmap)
 		p = put_string(p, dirty);
-	if (send_option(c, OPT_SET_META, data, (uint32_t)(p - data), err) < 0)
+	if (source_nbd_send_option(c, OPT_SET_META, data, (uint32_t)(p - data), err) < 0)
 		return -1;
 	for (n = 0; n < MAX_REPLIES; n++) {
-		struct reply r;
+		struct nbd_option_reply r;
 		int bad = 0;
 
-		if (read_reply(c, OPT_SET_META, &r, err) < 0)
+		if (source_nbd_read_option(c, OPT_SET_META, &r, err) < 0)
 			return -1;
-		if (r.type == REP_META)
+		if (r.type == NBD_REP_META)
 			bad = take_context(c, &r, names, err);
 		free(r.data);
 		if (bad < 0)
 			return -1;
-		if (r.type == REP_ACK || r.type & REP_ERROR)
+		if (r.type == NBD_REP_ACK || r.type & NBD_REP_ERROR)
 			return 0;
-		if (r.type != REP_META)
+		if (r.type != NBD_REP_META)
 			break;
 	}
 	return source_nbd_broken(c, err, "meta contexts without an end");
 }
 
-static int take_info(struct nbd_conn *c, const struct reply *r, bool *ret_export,
+static int take_info(struct nbd_conn *c, const struct nbd_option_reply *r, bool *ret_export,
 	struct err *err)
 {
 	uint32_t type = r->len >= 2 ? bytes_be16(r->data) : 0;
@@ -267,11 +164,11 @@ static int take_info(struct nbd_conn *c, const struct reply *r, bool *ret_export
 static int go_failed(struct nbd_conn *c, const struct nbd_target *t, uint32_t type,
 	struct err *err)
 {
-	enum err_code code = type == (REP_ERROR | NBD_ERR_TLS_REQD) ? ERR_SRC_TLS :
-		type == (REP_ERROR | NBD_ERR_POLICY)	 ? ERR_SRC_AUTH : ERR_SRC_NO_DRIVE;
+	enum err_code code = type == (NBD_REP_ERROR | NBD_ERR_TLS_REQD) ? ERR_SRC_TLS :
+		type == (NBD_REP_ERROR | NBD_ERR_POLICY)	 ? ERR_SRC_AUTH : ERR_SRC_NO_DRIVE;
 
 	return err_set(err, code, "%s: export \"%.64s\": %s", c->name, t->export,
-		error_name(type));
+		source_nbd_option_error(type));
 }
 
 /* The old way to choose an export: no error is possible, the server just hangs up. */
@@ -283,7 +180,7 @@ static int export_name(struct nbd_conn *c, const struct nbd_target *t, bool no_z
 	if (c->tls)
 		return err_set(err, ERR_SRC_PROTO, "%s: the server knows no GO under TLS", c->name);
 	c->phase = NBD_HANG_UP; /* whatever comes now is no reply to an option */
-	if (send_option(c, OPT_EXPORT_NAME, t->export, (uint32_t)strlen(t->export), err) < 0)
+	if (source_nbd_send_option(c, OPT_EXPORT_NAME, t->export, (uint32_t)strlen(t->export), err) < 0)
 		return -1;
 	if (source_nbd_read(c, data, sizeof(data), err) < 0)
 		return err_wrap(err, "export \"%.64s\"", t->export);
@@ -304,24 +201,24 @@ static int go(struct nbd_conn *c, const struct nbd_target *t, bool no_zeroes, st
 	p = put_string(data, t->export);
 	bytes_put_be16(p, 1);
 	bytes_put_be16(p + 2, INFO_BLOCK_SIZE);
-	if (send_option(c, OPT_GO, data, (uint32_t)(p + 4 - data), err) < 0)
+	if (source_nbd_send_option(c, OPT_GO, data, (uint32_t)(p + 4 - data), err) < 0)
 		return -1;
 	for (n = 0; n < MAX_REPLIES; n++) {
-		struct reply r;
+		struct nbd_option_reply r;
 		int bad = 0;
 
-		if (read_reply(c, OPT_GO, &r, err) < 0)
+		if (source_nbd_read_option(c, OPT_GO, &r, err) < 0)
 			return -1;
-		if (r.type == REP_INFO)
+		if (r.type == NBD_REP_INFO)
 			bad = take_info(c, &r, &have_export, err);
 		free(r.data);
 		if (bad < 0)
 			return -1;
-		if (r.type == (REP_ERROR | NBD_ERR_UNSUP))
+		if (r.type == (NBD_REP_ERROR | NBD_ERR_UNSUP))
 			return export_name(c, t, no_zeroes, err);
-		if (r.type & REP_ERROR)
+		if (r.type & NBD_REP_ERROR)
 			return go_failed(c, t, r.type, err);
-		if (r.type == REP_ACK)
+		if (r.type == NBD_REP_ACK)
 			return have_export ? 0 : source_nbd_broken(c, err, "no export size");
 	}
 	return source_nbd_broken(c, err, "information without an end");
@@ -341,7 +238,7 @@ static int greeting(struct nbd_conn *c, bool *ret_no_zeroes, struct err *err)
 	if (bytes_be64(data + 8) == MAGIC_OLD)
 		return err_set(err, ERR_SRC_VERSION,
 			"%s: the server only knows the old handshake (before 2011)", c->name);
-	if (bytes_be64(data + 8) != MAGIC_OPTION)
+	if (bytes_be64(data + 8) != NBD_MAGIC_OPTION)
 		return source_nbd_broken(c, err, "unknown handshake");
 	flags = bytes_be16(data + 16);
 	if (!(flags & 1))
@@ -405,7 +302,7 @@ void source_nbd_leave(struct nbd_conn *c)
 
 	net_set_timeout(c->s, LEAVE_MS);
 	if (c->phase == NBD_OPTIONS) {
-		r = send_option(c, OPT_ABORT, NULL, 0, &ignored);
+		r = source_nbd_send_option(c, OPT_ABORT, NULL, 0, &ignored);
 	} else if (c->phase == NBD_TRANSMISSION) {
 		c->out_len = 0;
 		source_nbd_queue_request(c, NBD_CMD_DISC, c->next_cookie++, 0, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The NBD client: nbd.c is the transport, nbd-handshake.c the negotiation, nbd-reply.c what the
+ * The NBD client: nbd.c is the transport, nbd-handshake.c the negotiation by
+ * nbd-option.c's options, nbd-reply.c what the
  * server says afterwards, nbd-extents.c block status. Numbers are those of the NBD project's
  * doc/proto.md; everything is big-endian.
  */
@@ -89,6 +90,26 @@ struct nbd_conn {
 int source_nbd_handshake(struct nbd_conn *c, const struct nbd_target *t, struct err *err);
 /* Ends what was begun, in whatever phase it is. */
 void source_nbd_leave(struct nbd_conn *c);
+
+/* nbd-option.c */
+#define NBD_MAGIC_OPTION 0x49484156454f5054ull /* "IHAVEOPT" */
+enum { NBD_REP_ACK = 1, NBD_REP_INFO = 3, NBD_REP_META = 4 };
+#define NBD_REP_ERROR 0x80000000u
+enum { NBD_ERR_UNSUP = 1, NBD_ERR_POLICY = 2, NBD_ERR_TLS_REQD = 5, NBD_ERR_UNKNOWN = 6,
+	NBD_ERR_SHUTDOWN = 7, NBD_ERR_BLOCK_SIZE = 8 };
+struct nbd_option_reply {
+	uint32_t type, len;
+	uint8_t *data; /* malloc, len bytes and a NUL */
+};
+const char *source_nbd_option_error(uint32_t type);
+int source_nbd_send_option(struct nbd_conn *c, uint32_t option, const void *data, uint32_t len,
+	struct err *err);
+/* The caller frees r->data. */
+int source_nbd_read_option(struct nbd_conn *c, uint32_t option, struct nbd_option_reply *r,
+	struct err *err);
+/* An option without data whose answer is ACK or an error. 1 ACK, 0 refused, -1 broken. */
+int source_nbd_plain_option(struct nbd_conn *c, uint32_t option, uint32_t *ret_type,
+	struct err *err);
 
 /* nbd-reply.c */
 void source_nbd_queue_request(struct nbd_conn *c, uint16_t cmd, uint64_t cookie, uint64_t off,

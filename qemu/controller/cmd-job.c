@@ -13,7 +13,7 @@ void need_migration(struct store *s, const char *migration)
 }
 
 struct new_job {
-	const char *template, *migration, *url, *then, *next_pin;
+	const char *template, *migration, *url, *then, *next_pin, *after;
 };
 
 static json_t *load_template(const char *path)
@@ -59,6 +59,44 @@ static void fill_controller(struct store *s, json_t *job, const struct new_job *
 	free(url);
 }
 
+/* The state of the source's drive that the result says its target to hold; NULL = none, or the guest was
+ * prepared, so that the target holds another. */
+static const char *state_left(const json_t *result, const char *source)
+{
+	const json_t *d;
+	size_t i;
+
+	if (json_object_get(result, "prepare"))
+		return NULL;
+	json_array_foreach(json_object_get(result, "drives"), i, d)
+		if (!strcmp(get_string(d, "source"), source))
+			return json_string_value(json_object_get(json_object_get(d, "copy"),
+				"source_state"));
+	return NULL;
+}
+
+/* A delta job asks only for what changed since the migration before it: `since` of each drive whose
+ * target is said to be as that one left it. */
+static void fill_since(struct store *s, json_t *job, const char *after)
+{
+	char *text = sql_text(s, "SELECT r.doc FROM result r JOIN worker w ON w.row = r.worker WHERE"
+		" w.migration = ? AND r.verdict = 'success' ORDER BY w.boot DESC LIMIT 1", "s", after);
+	json_t *result = text ? json_loads(text, 0, NULL) : NULL, *d;
+	size_t i;
+
+	if (!result)
+		die("--after %s: it has no result of a success", after);
+	json_array_foreach(json_object_get(job, "drives"), i, d) {
+		const char *left = state_left(result, get_string(d, "source"));
+
+		if (left && *left && !json_object_get(d, "since") && !json_object_get(d, "bitmap") &&
+			!strcmp(get_string(d, "target_state"), "pristine"))
+			json_object_set_new(d, "since", json_string(left));
+	}
+	json_decref(result);
+	free(text);
+}
+
 static int job_new(const char *state, int argc, char **argv)
 {
 	struct new_job n = { .template = NULL };
@@ -74,6 +112,7 @@ static int job_new(const char *state, int argc, char **argv)
 			: !strcmp(argv[i], "--url")		   ? &n.url
 			: !strcmp(argv[i], "--then")		   ? &n.then
 			: !strcmp(argv[i], "--next-pin")	   ? &n.next_pin
+			: !strcmp(argv[i], "--after")		   ? &n.after
 								   : NULL;
 		if (!dst)
 			die("job new: what is %s?", argv[i]);
@@ -81,7 +120,8 @@ static int job_new(const char *state, int argc, char **argv)
 	}
 	if (argc % 2 || !n.template)
 		die("usage: controller job new --state DIR --template FILE [--migration ID]"
-		    " [--url URL] [--then poweroff|reboot|hold] [--next-pin PIN]");
+		    " [--url URL] [--then poweroff|reboot|hold] [--next-pin PIN]"
+		    " [--after MIGRATION]");
 	if (n.then && strcmp(n.then, "poweroff") && strcmp(n.then, "reboot") &&
 	    strcmp(n.then, "hold"))
 		die("--then: poweroff, reboot or hold");
@@ -98,6 +138,8 @@ static int job_new(const char *state, int argc, char **argv)
 	make_token(token);
 	identity_sha256(token, strlen(token), hash);
 	fill_controller(&s, job, &n, token, id.pin);
+	if (n.after)
+		fill_since(&s, job, n.after);
 	if (sql_run(&s, "INSERT INTO migration (id, token_hash, created_ms, \"then\")"
 		" VALUES (?, ?, ?, ?)", "ssis", name, hash, now_ms(), n.then) < 0)
 		die("%s: could not be stored", name);

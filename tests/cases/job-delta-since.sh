@@ -5,7 +5,7 @@
 # source cannot tell, and where an attempt of its own has already written to the target.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
-requires qemu-nbd qemu-io qemu-img
+requires qemu-nbd qemu-io qemu-img sqlite3
 
 reads() { awk '/^rchar/ { print $2 }' "/proc/${started[server]}/io"; }
 # delta FIELDS [MIGRATION]: the job as a second one, with these in its drive; sets wire and, with a
@@ -48,6 +48,32 @@ cp "$work/running" "$work/result.json"
 delta "{since: \"$state\"}" m-$n
 grep -q 'all of it is compared' "$work/run.log" || fail "since is believed after an interrupted run"
 cmp "$work/sda" "$work/target"
+
+# A controller that is told which job came before says it by itself, unless that one prepared the guest.
+boss
+for prepared in false true; do
+	cp "$work/first.json" "$work/job.json"
+	boss_job
+	run_job
+	expect success NONE 0
+	[ $prepared = false ] || sqlite3 "$work/boss/state.db" \
+		"UPDATE result SET doc = json_set(doc, '\$.prepare', json('{}'))"
+	before=$(reads)
+	jq '.mode = "delta"' "$work/first.json" >"$work/job.json"
+	boss_job . --after "m-$n_jobs"
+	jq -e --argjson p $prepared --arg s "$state" '.drives[0].since == (if $p then null else $s end)' \
+		"$work/job.json" >"$work/jq.log" || fail "since: $(jq -c '.drives[0]' "$work/job.json")"
+	run_job
+	expect success NONE 0
+	read=$((($(reads) - before) >> 20))
+	if [ $prepared = true ]; then
+		[ "$read" -ge 47 ] || fail "$read MiB were read of a target that a preparation has changed"
+	else
+		[ "$read" -le 16 ] || fail "$read of 48 MiB were read although nothing changed"
+	fi
+done
+! "$controller" job new --state "$work/boss" --template "$work/first.json" --migration m-x --after m-none \
+	>"$work/new.json" 2>"$work/new.log" || fail "a job after a migration that there never was"
 
 # Something changed: this source cannot tell what, and only that comes over the wire.
 head -c 64K /dev/urandom | dd of="$work/sda" bs=64K seek=$((30 << 4)) conv=notrunc status=none

@@ -83,12 +83,12 @@ boss() {
 	n_jobs=0
 }
 
-# boss_job [FILTER]: the job in $work/job.json becomes a new migration of the controller's, and is
+# boss_job [FILTER [OPTION...]]: the job in $work/job.json becomes a new migration of the controller's, and is
 # changed by a jq filter then.
 boss_job() {
 	n_jobs=$((n_jobs + 1))
 	"$controller" job new --state "$work/boss" --template "$work/job.json" \
-		--migration "m-$n_jobs" --url "https://127.0.0.1:$boss_port/v1" >"$work/new.json"
+		--migration "m-$n_jobs" --url "https://127.0.0.1:$boss_port/v1" "${@:2}" >"$work/new.json"
 	jq "${1:-.}" "$work/new.json" >"$work/job.json"
 }
 

@@ -75,6 +75,7 @@ done
 ! "$controller" job new --state "$work/boss" --template "$work/first.json" --migration m-x --after m-none \
 	>"$work/new.json" 2>"$work/new.log" || fail "a job after a migration that there never was"
 
+n=10 # the controller has counted up to 4
 # Something changed: this source cannot tell what, and only that comes over the wire.
 head -c 64K /dev/urandom | dd of="$work/sda" bs=64K seek=$((30 << 4)) conv=notrunc status=none
 delta "{since: \"$state\"}"

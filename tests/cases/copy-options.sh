@@ -108,3 +108,13 @@ for form in --verify=full "--verify full" "--bandwidth 1G" "--memory 64M" "--liv
 	good $form "file:$src" "$dst"
 	cmp "$src" "$dst" || fail "$form"
 done
+
+# On a terminal the progress is one line that is drawn again, a bar with its rate.
+rm "$dst"
+python3 -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' \
+	"$worker" copy --progress "file:$src" "$dst" >"$work/terminal" </dev/null || fail "copy on a terminal: $(cat "$work/terminal")"
+cmp "$src" "$dst"
+tr '\r' '\n' <"$work/terminal" >"$work/drawn"
+grep -qE $'^\033\\[K#{30} 100% [a-z]+ 4 of 4 MiB durable, [0-9.]+ MiB/s' "$work/drawn" ||
+	fail "no bar: $(cat -v "$work/terminal")"
+! grep -q '^progress ' "$work/drawn" || fail "lines on a terminal"

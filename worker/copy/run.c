@@ -53,6 +53,8 @@ static int verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
 {
 	if (job->opt->verify == COPY_VERIFY_NONE)
 		return 0;
+	/* Everything was flushed: what the target has is compared, not what memory has of it. */
+	sink_forget(job->dst);
 	job->everything = job->opt->verify == COPY_VERIFY_FULL;
 	if (job->everything) {
 		copy_root_free(job->root);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/log.h"
 #include "block/block.h"
 #include "sink/sink-internal.h"
 
@@ -182,6 +183,15 @@ static int blockdev_flush(struct sink *k, struct err *err)
 	return 0;
 }
 
+/* Past the page cache already, unless the device refused that. */
+static void blockdev_forget(struct sink *k)
+{
+	struct blockdev *b = k->priv;
+
+	if (!b->dev.direct && ioctl(b->dev.fd, BLKFLSBUF) < 0)
+		log_info("%s: BLKFLSBUF: %s", k->name, strerror(errno));
+}
+
 const struct sink_ops sink_blockdev_ops = {
 	.name = "blockdev",
 	.open = blockdev_open,
@@ -190,4 +200,5 @@ const struct sink_ops sink_blockdev_ops = {
 	.read = blockdev_read,
 	.zero = blockdev_zero,
 	.flush = blockdev_flush,
+	.forget = blockdev_forget,
 };

@@ -136,6 +136,11 @@ static int file_flush(struct sink *k, struct err *err)
 	return 0;
 }
 
+static void file_forget(struct sink *k)
+{
+	posix_fadvise(((struct file *)k->priv)->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 const struct sink_ops sink_file_ops = {
 	.name = "file",
 	.open = file_open,
@@ -144,5 +149,6 @@ const struct sink_ops sink_file_ops = {
 	.read = file_read,
 	.zero = file_zero,
 	.flush = file_flush,
+	.forget = file_forget,
 	.next_data = file_next_data,
 };

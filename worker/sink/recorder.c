@@ -167,6 +167,11 @@ static int recorder_flush(struct sink *k, struct err *err)
 	return sink_flush(r->to, err);
 }
 
+static void recorder_forget(struct sink *k)
+{
+	sink_forget(((struct recorder *)k->priv)->to);
+}
+
 const struct sink_ops sink_recorder_ops = {
 	.name = "record",
 	.open = recorder_open,
@@ -175,4 +180,5 @@ const struct sink_ops sink_recorder_ops = {
 	.read = recorder_read,
 	.zero = recorder_zero,
 	.flush = recorder_flush,
+	.forget = recorder_forget,
 };

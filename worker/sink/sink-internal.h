@@ -27,6 +27,7 @@ struct sink_ops {
 	/* Makes [off, off + len) read as zeroes. */
 	int (*zero)(struct sink *k, uint64_t off, uint64_t len, struct err *err);
 	int (*flush)(struct sink *k, struct err *err);
+	void (*forget)(struct sink *k); /* NULL: nothing is kept */
 	/* As sink_next_data, but may say more than end. NULL: cannot tell. */
 	uint64_t (*next_data)(struct sink *k, uint64_t off);
 };

@@ -125,3 +125,9 @@ int sink_flush(struct sink *k, struct err *err)
 {
 	return k->ops->flush(k, err);
 }
+
+void sink_forget(struct sink *k)
+{
+	if (k->ops->forget)
+		k->ops->forget(k);
+}

@@ -43,5 +43,8 @@ uint64_t sink_next_data(struct sink *k, uint64_t off, uint64_t end);
 int sink_zero(struct sink *k, uint64_t off, uint64_t len, struct err *err);
 /* Everything written before is durable. */
 int sink_flush(struct sink *k, struct err *err);
+/* After a flush: what is read from here on comes from the medium and not from this machine's memory, as
+ * far as that can be had. */
+void sink_forget(struct sink *k);
 
 #endif

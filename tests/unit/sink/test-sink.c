@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The zero ladder with ways that refuse and ways that lie; files; ranges. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -161,10 +165,50 @@ TEST(holes)
 	CHECK_U64(sink_next_data(&mem, 77, SIZE), 77);
 }
 
+/* Pages of a file that are in memory. */
+static unsigned resident(const char *path, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned char pages[256] = { 0 };
+	unsigned n = 0;
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	CHECK(fd >= 0 && map != MAP_FAILED && mincore(map, size, pages) == 0);
+	for (size_t i = 0; i < size / 4096; i++)
+		n += pages[i] & 1;
+	munmap(map, size);
+	close(fd);
+	return n;
+}
+
+TEST(forgets)
+{
+	char path[] = "/tmp/tw-forget-XXXXXX";
+	struct err err = ERR_INIT;
+	struct sink *k = NULL;
+	struct statfs fs;
+
+	close(mkstemp(path));
+	if (!statfs(path, &fs) && fs.f_type == TMPFS_MAGIC) {
+		puts("  /tmp is memory: nothing to forget here");
+		unlink(path);
+		return;
+	}
+	memset(memory, 7, SIZE);
+	REQUIRE(sink_open(path, SIZE, &k, &err) == 0 && sink_write(k, memory, SIZE, 0, &err) == 0 &&
+		sink_flush(k, &err) == 0);
+	CHECK(resident(path, SIZE) > 0);
+	sink_forget(k);
+	CHECK_U64(resident(path, SIZE), 0);
+	sink_close(k);
+	unlink(path);
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(ladder, "a way that refuses or lies is not used again; edges are written"),
 	TEST_ENTRY(written, "with no way left zeroes are written"),
 	TEST_ENTRY(holes, "what a file has no data for need not be read"),
 	TEST_ENTRY(file, "files grow, keep their end, check ranges"),
+	TEST_ENTRY(forgets, "what was written to a file is read from the disk again"),
 };
 TEST_MAIN(tests)

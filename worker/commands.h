@@ -6,6 +6,7 @@
 /* argv[0] is the command's name. Each returns the exit status of the process. */
 int cmd_run(int argc, char **argv);
 int cmd_copy(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_prepare(int argc, char **argv);
 int cmd_check_job(int argc, char **argv);

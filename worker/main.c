@@ -23,6 +23,8 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_run, "[--job FILE] [--result FILE] [--network]", "do a whole job" },
 	{ "copy", cmd_copy, "[options] SOURCE TARGET", "replicate one drive" },
+	{ "compare", cmd_compare, "[--json] [--allow-plain] SOURCE TARGET",
+		"tell where a target differs from its source; nothing is written" },
 	{ "inspect", cmd_inspect, "[--json] DISK...", "tell what system the disks hold" },
 	{ "prepare", cmd_prepare, "[--dry-run|--undo] [--json] [--key FILE] DISK...",
 		"make the system on the disks boot on KVM" },

@@ -37,8 +37,11 @@ udevadm settle
 for m in ahci sd_mod sr_mod "$([ "$firmware" = uefi ] || echo vmw_pvscsi)" ext4 vfat; do
 	[ -z "$m" ] || modprobe "$m"
 done
+# The kernel names disks in any order: by their ports the first one is the first.
 for ((i = 0; i < 100; i++)); do
-	[ ! -b /dev/sr0 ] || [ ! -b /dev/sda ] || break
+	mapfile -t sd < <(for d in /sys/block/sd*; do echo "$(readlink -f "$d")"; done | sort -V |
+		sed 's|.*/|/dev/|')
+	[ ! -b /dev/sr0 ] || [ ! -b "${sd[disks - 1]:-}" ] || break
 	sleep 0.2
 done
 udevadm settle
@@ -49,11 +52,11 @@ p=1 esp='' boot='' root='' second_dev='' swap_dev=''
 table="label: $([ "$firmware" = uefi ] && echo gpt || echo dos)"$'\n'
 if [ "$firmware" = uefi ]; then
 	table+="size=160MiB, type=uefi"$'\n'
-	esp=/dev/sda$((p++))
+	esp=${sd[0]}$((p++))
 fi
 if [ "$boot_part" = 1 ]; then
 	table+="size=192MiB, type=linux"$'\n'
-	boot=/dev/sda$((p++))
+	boot=${sd[0]}$((p++))
 fi
 case $storage in
 lvm) type=lvm ;;
@@ -61,24 +64,23 @@ md) type=raid ;;
 *) type=linux ;;
 esac
 # What is left for the root, in MiB: 40 are for swap, or for the table's copy at the end.
-left=$(($(blockdev --getsize64 /dev/sda) / 1048576 - 42))
+left=$(($(blockdev --getsize64 "${sd[0]}") / 1048576 - 42))
 [ -z "$esp" ] || left=$((left - 160))
 [ -z "$boot" ] || left=$((left - 192))
 [ "$second" = 0 ] || left=$((left / 2))
 table+="size=${left}MiB, type=$type"$'\n'
-root=/dev/sda$((p++))
+root=${sd[0]}$((p++))
 if [ "$second" = 1 ]; then
 	table+="size=${left}MiB, type=linux"$'\n'
-	second_dev=/dev/sda$((p++))
+	second_dev=${sd[0]}$((p++))
 fi
 if [ "$swap" = 1 ] && [ "$storage" != lvm ]; then
 	table+="type=swap"$'\n'
-	swap_dev=/dev/sda$((p++))
+	swap_dev=${sd[0]}$((p++))
 fi
 # The root is marked active: MBR code of extlinux looks for it.
 [ "$firmware" = uefi ] || table=${table/type=/bootable, type=}
-for ((d = 0; d < disks; d++)); do
-	disk=/dev/sd$(printf %b "\\x$((61 + d))")
+for disk in "${sd[@]}"; do
 	sfdisk -q "$disk" <<<"$table"
 done
 udevadm settle
@@ -97,7 +99,7 @@ lvm)
 md)
 	modprobe raid1
 	mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --assume-clean --metadata=1.2 \
-		--homehost="$hostname" "$part" "${part/sda/sdb}"
+		--homehost="$hostname" "$part" "${sd[1]}${part#"${sd[0]}"}"
 	root=/dev/md0
 	;;
 luks)
@@ -217,8 +219,8 @@ grub_defaults()
 case $loader in
 grub-bios)
 	grub_defaults
-	for ((d = 0; d < disks; d++)); do
-		in_guest grub-install --target=i386-pc "/dev/sd$(printf %b "\\x$((61 + d))")"
+	for disk in "${sd[@]}"; do
+		in_guest grub-install --target=i386-pc "$disk"
 	done
 	in_guest update-grub
 	;;
@@ -237,7 +239,7 @@ systemd-boot)
 extlinux)
 	mkdir -p /mnt/boot/extlinux
 	in_guest extlinux --install /boot/extlinux
-	dd if=/mnt/usr/lib/syslinux/mbr/mbr.bin of=/dev/sda conv=notrunc bs=440 count=1 status=none
+	dd if=/mnt/usr/lib/syslinux/mbr/mbr.bin of="${sd[0]}" conv=notrunc bs=440 count=1 status=none
 	cat >/mnt/boot/extlinux/extlinux.conf <<-END
 		DEFAULT linux
 		PROMPT 0

@@ -3,7 +3,6 @@
 # A guest without any initramfs tool, with a shell and programs all the same: its image gets the
 # drivers from its own kernel's modules.
 # limit: 2400
-# list: matrix
 # shellcheck source=tests/boot/guest-lib.bash
 . "$(dirname "$0")/guest-lib.bash"
 guest_begin no-tool

@@ -94,6 +94,7 @@ void panic(const char *what) __attribute__((noreturn));
 
 /* watchdog.c */
 void watchdog_open(void);
+bool watchdog_has_reset(void); /* this boot follows one that it has ended */
 void watchdog_feed(double now);
 void watchdog_close(void);
 

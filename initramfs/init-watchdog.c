@@ -19,6 +19,7 @@ enum { TIMEOUT = 60, FEED_EVERY = 5, CANDIDATES = 4 };
 
 static int fd = -1;
 static double fed;
+static bool has_reset;
 
 static void magic_close(int wd)
 {
@@ -31,7 +32,7 @@ void watchdog_open(void)
 {
 	struct watchdog_info info, used = { 0 };
 	char path[32];
-	int wd, timeout = TIMEOUT;
+	int wd, status = 0, timeout = TIMEOUT;
 
 	for (int i = 0; i < CANDIDATES; i++) {
 		snprintf(path, sizeof(path), "/dev/watchdog%d", i);
@@ -56,9 +57,18 @@ void watchdog_open(void)
 		say("watchdog: none in this machine");
 		return;
 	}
+	/* Some cards remember; the others, and a panic's own restart, leave no trace. */
+	has_reset = ioctl(fd, WDIOC_GETBOOTSTATUS, &status) == 0 && status & WDIOF_CARDRESET;
+	if (has_reset)
+		say("watchdog: it has reset this machine");
 	if (ioctl(fd, WDIOC_SETTIMEOUT, &timeout) < 0)
 		ioctl(fd, WDIOC_GETTIMEOUT, &timeout);
 	say("watchdog: %.32s, %d s", used.identity, timeout);
+}
+
+bool watchdog_has_reset(void)
+{
+	return has_reset;
 }
 
 void watchdog_feed(double now)

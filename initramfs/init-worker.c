@@ -27,8 +27,9 @@ static void become_worker(const char *verb, const char *last_crash, int sock, in
 {
 	char fd_env[32], crash_env[400];
 	const char *argv[] = { "worker", verb, NULL };
-	const char *envp[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=linux",
-		"LC_ALL=C", fd_env, last_crash ? crash_env : NULL, NULL };
+	const char *envp[8] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=linux",
+		"LC_ALL=C", fd_env };
+	size_t n = 5;
 	sigset_t none;
 	int null = open("/dev/null", O_RDONLY);
 
@@ -40,8 +41,12 @@ static void become_worker(const char *verb, const char *last_crash, int sock, in
 			fcntl(sock, F_SETFD, 0) < 0)
 		_exit(127);
 	snprintf(fd_env, sizeof(fd_env), "TW_INIT_FD=%d", sock);
-	if (last_crash)
+	if (last_crash) {
 		snprintf(crash_env, sizeof(crash_env), "TW_LAST_CRASH=%s", last_crash);
+		envp[n++] = crash_env;
+	}
+	if (watchdog_has_reset())
+		envp[n++] = "TW_LAST_RESET=watchdog";
 	/* execve takes non-const strings for historical reasons and does not change them. */
 	execve("/bin/worker", (char **)argv, (char **)envp);
 	dprintf(2, "start /bin/worker: %s\n", strerror(errno));

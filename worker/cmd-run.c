@@ -70,6 +70,7 @@ int cmd_run(int argc, char **argv)
 	struct job_env env = {
 		.init_fd = init_socket(),
 		.last_crash = getenv("TW_LAST_CRASH"),
+		.last_reset = getenv("TW_LAST_RESET"),
 		.stop = &stop,
 		.ctx = &control,
 		.open_port = open_port,

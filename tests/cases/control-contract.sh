@@ -63,7 +63,7 @@ if [ -x "$worker" ]; then
 		controller: ($made[0].controller + {url: $url, pins: [$pin]}),
 		drives: [{source: "sda", target: {device: $target}, target_state: "pristine"}]}' \
 		>"$work/real.json"
-	timeout 60 "$worker" run --job "$work/real.json" --result "$work/result.json" \
+	TW_LAST_RESET=watchdog timeout 60 "$worker" run --job "$work/real.json" --result "$work/result.json" \
 		>"$work/run.log" 2>&1 || fail "worker run: status $?"
 	ctl wait m-worker --for result --timeout 20 >"$work/stored.json"
 	jq -e --slurpfile kept "$work/result.json" 'del(.acknowledged, .times) ==
@@ -72,6 +72,10 @@ if [ -x "$worker" ]; then
 	jq -e .acknowledged "$work/result.json" >"$work/jq.log" || fail "not acknowledged"
 	# What a controller of another version has to know of this worker is kept.
 	ctl show m-worker --json | jq -c '.workers[0].facts' >"$work/facts.json"
+	jq -e '.last_reset == "watchdog"' "$work/facts.json" >"$work/jq.log" || fail "nothing of the reset"
+	ctl events m-worker | jq -es 'any(.[]; .event.type == "tw.warning.v1" and
+		.event.data.text == "this machine was reset by its watchdog")' >"$work/jq.log" ||
+		fail "no event of the reset"
 	jq -e --arg sum "$(sha256sum "$worker" | cut -d' ' -f1)" '.image.worker_sha256 == $sum and
 		(["pause", "collect_logs", "poweroff"] - .commands) == [] and
 		(["job:1", "mode:full", "mode:delta", "mode:prepare", "source:tws", "source:nbds",

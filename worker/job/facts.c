@@ -182,6 +182,8 @@ char *job_facts(struct job_runner *r)
 		r->n_disks = 0;
 	add_disks(doc, root, r);
 	add_nics(doc, root);
+	if (r->env->last_reset)
+		yyjson_mut_obj_add_str(doc, root, "last_reset", r->env->last_reset);
 	yyjson_mut_obj_add_str(doc, root, "job_channel", job_channel_name(r->found.channel));
 	if (r->job && r->job->provenance_json)
 		yyjson_mut_obj_add_val(doc, root, "config_provenance",

@@ -183,6 +183,7 @@ struct job_env {
 	const char *result_file; /* where result.json goes; NULL = TWCONFIG in the image */
 	int init_fd;             /* socket to init, -1 = none */
 	const char *last_crash;  /* why init starts this worker again; NULL = first start */
+	const char *last_reset;  /* what had reset the machine before this boot; NULL = not known */
 	const _Atomic bool *stop; /* set by a signal: end in order, keep data */
 	void *ctx;
 	/* Opens the port of a job that has a controller; NULL = run without one. */

@@ -294,6 +294,8 @@ int job_run(const struct job_env *env)
 	pthread_mutex_init(&r->lock, NULL);
 	job_machine_open(r);
 	job_set_state(r, JOB_BOOT, "worker " TW_VERSION);
+	if (env->last_reset)
+		job_warn(r, "this machine was reset by its %s", env->last_reset);
 	if (env->last_crash)
 		job_warn(r, "started again after: %s", env->last_crash);
 	if (job_watch_start(r, &watcher, &err) < 0) {

@@ -7,8 +7,8 @@
 # shellcheck source=tests/boot/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 boot_begin
-job_source 192
-truncate -s 192M "$dir/target.raw"
+job_source 96
+truncate -s 96M "$dir/target.raw"
 job_volume '.bandwidth = "8M"'
 qemu_disk "$dir/target.raw,serial=TW0"
 
@@ -18,7 +18,7 @@ durable() { # MIB: as many are flushed, by the worker's own word
 : >"$dir/events"
 vm_start boot $((300 * scale / 4)) "${qemu[@]:1}" || fail "QEMU did not start"
 end=$((SECONDS + 200 * scale / 4))
-until durable 96; do
+until durable 48; do
 	[ $SECONDS -lt $end ] || fail "no progress: $(tail -n 1 "$dir/events")"
 	vm_runs boot || fail "the machine ended by itself"
 	sleep 1
@@ -43,4 +43,4 @@ scripts/read-result "$dir/volume.raw" >"$dir/result.json"
 	fail "result.json: $(jq -c '{verdict, err}' "$dir/result.json")"
 cmp "$dir/source.raw" "$dir/target.raw" || fail "the target differs from the source"
 sent=$(jq '.drives[0].copy.bytes_wire' "$dir/result.json")
-[ "$sent" -lt $((130 << 20)) ] || fail "$sent bytes were sent again"
+[ "$sent" -lt $((65 << 20)) ] || fail "$sent bytes were sent again"

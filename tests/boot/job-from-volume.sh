@@ -3,7 +3,6 @@
 # A small attached volume labelled TWCONFIG carries the job; two with different jobs are refused; a
 # large disk with that label (a migrated guest may have one) is not looked at; an announced volume
 # that does not come is CFG_LATE.
-# waits
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/boot/media-lib.bash

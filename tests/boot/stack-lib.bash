@@ -30,7 +30,7 @@ stack_worker()
 	{
 		cat <<-'HEAD'
 			fail() { echo "STACK-FAILED: $*"; sync; umount /mnt/out; tell finish poweroff; exit 1; }
-			tw() { name=$1; shift; /bin/tw "$@" >"/mnt/out/$name.json" 2>"/mnt/out/$name.err"; rc=$?; echo $rc >"/mnt/out/$name.rc"; echo "tw $name: $rc"; return $rc; }
+			tw() { name=$1; shift; /bin/tw "$@" >"/mnt/out/$name.json" 2>"/mnt/out/$name.err"; rc=$?; echo $rc >"/mnt/out/$name.rc"; echo "tw $name: $rc at $(cut -d" " -f1 /proc/uptime) s"; return $rc; }
 			want() { expected=$1; shift; tw "$@"; [ $? = "$expected" ] || { cat "/mnt/out/$1.err"; fail "$1: not $expected"; }; }
 			check() { text=$1; shift; "$@" || fail "$text"; }
 			sum() { cat "$@" | sha256sum | cut -d' ' -f1; }

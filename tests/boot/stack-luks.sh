@@ -28,8 +28,8 @@ stack_worker <<END
 printf secret-one >/run/one
 printf 'secret-one\n' >/run/one.text
 printf wrong >/run/wrong
-head -c 512 /dev/urandom >/run/two
-check format cryptsetup luksFormat -q --type luks2 --uuid $one --pbkdf argon2id --pbkdf-memory 16384 --pbkdf-force-iterations 4 --pbkdf-parallel 2 /dev/vda1 /run/one
+dd if=/dev/urandom of=/run/two bs=512 count=1
+check format cryptsetup luksFormat -q --type luks2 --uuid $one --pbkdf argon2id --pbkdf-memory 4096 --pbkdf-force-iterations 4 --pbkdf-parallel 2 /dev/vda1 /run/one
 check open cryptsetup open --key-file /run/one /dev/vda1 made
 check pvcreate lvm pvcreate -q /dev/mapper/made
 check vgcreate lvm vgcreate -q deb /dev/mapper/made

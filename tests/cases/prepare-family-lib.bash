@@ -17,6 +17,7 @@ tree()
 facts()
 {
 	jq -r '.facts | "system \(.os.id) \(.os.version) (\(.os.name)), family \(.os.family)",
+		(select(.cpu_level > 1) | "needs x86-64-v\(.cpu_level)"),
 		"loader \(.loader.kind) \(.loader.config), firmware \(.firmware)",
 		"init \(.init), initramfs by \(.initramfs_tool), tools \(.tools)",
 		(.kernels[] | "kernel \(.version) \(.image) \(.initrd) bootable \(.bootable)",

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# CentOS 5 (mkinitrd), 6 and 7, RHEL 8 and 9, Fedora (GRUB, systemd-boot), Oracle with UEK, as they come from VMware: each is found, planned,
-# edited, built and taken back as the golden file says.
+# RHEL 8 and 9, Fedora (GRUB, systemd-boot), Oracle with UEK, as they come from VMware: each is found,
+# planned, edited, built and taken back as the golden file says.
 # shellcheck source=tests/cases/prepare-family-lib.bash
 . "$(dirname "$0")/prepare-family-lib.bash"
 requires cpio
 
-for name in centos5 centos6 centos7-uefi rhel8 rhel9 fedora fedora-sdboot oracle-uek; do
+for name in rhel8 rhel9 fedora fedora-sdboot oracle-uek; do
 	family "$name"
 done

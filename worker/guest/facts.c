@@ -321,6 +321,7 @@ int guest_inspect(struct guest *g, struct err *err)
 		find_kernels(g, err) < 0)
 		return -1;
 	find_arch(g);
+	guest_find_cpu(g);
 	find_init(g);
 	find_hibernation(g);
 	snprintf(f->firmware, sizeof(f->firmware), "%s", find_firmware(g));

@@ -143,6 +143,7 @@ int guest_plan_initrd(struct guest *g, struct err *err);
 struct guest_facts {
 	char os_id[64], os_like[128], os_version[64], os_name[128];
 	char arch[16];       /* "x86_64", "i386", "aarch64", "" */
+	int cpu_level;       /* of x86-64 that it needs, 1 = any; 0 = another architecture */
 	char firmware[8];    /* the one it was installed for */
 	char init[16];
 	char stacks[96];     /* network: "ifupdown networkd" */
@@ -315,6 +316,14 @@ int guest_inspect(struct guest *g, struct err *err);
 int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err);
 /* KEY=value of a shell-like file, quotes taken off. */
 bool guest_shell_value(const char *text, const char *key, char *ret, size_t size);
+
+/* cpu.c */
+void guest_find_cpu(struct guest *g);
+int guest_cpu_needed(const char *id, const char *version);
+/* That /proc/cpuinfo tells of, 0 = it does not. */
+int guest_cpu_level(const char *cpuinfo, size_t len);
+/* Warns when this CPU is below what the guest needs. */
+void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len);
 
 /* supplement.c */
 int guest_plan_supplement(struct guest *g, struct err *err);

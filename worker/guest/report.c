@@ -312,6 +312,8 @@ static yyjson_mut_val *facts(struct guest *g)
 	yyjson_mut_obj_add_val(g->doc, o, "os", os);
 	put(g, o, "initramfs_tool", f->builder ? f->builder->name : "");
 	put(g, o, "arch", f->arch);
+	if (f->cpu_level)
+		yyjson_mut_obj_add_int(g->doc, o, "cpu_level", f->cpu_level);
 	put(g, o, "firmware", f->firmware);
 	put(g, o, "init", f->init);
 	put(g, loader, "kind", boot_kind_name(f->boot.kind));

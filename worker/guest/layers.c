@@ -235,9 +235,10 @@ static int open_groups(struct guest *g, const char *const *devs, bool incomplete
 	for (int i = 0; i < n; i++)
 		for (int k = i + 1; k < n; k++)
 			if (!strcmp(list[i].name, list[k].name))
-				return err_set(err, ERR_PREP_STACK, "two volume groups are called %s "
-					"(%s and %s); rename one on the source", list[i].name,
-					list[i].uuid, list[k].uuid);
+				return err_set(err, ERR_PREP_STACK, "two volume groups are called %s: give "
+					"the disks of one only, or rename one on the source: vgrename %s "
+					"NEWNAME, or vgrename %s NEWNAME", list[i].name, list[i].uuid,
+					list[k].uuid);
 	for (int i = 0; i < n; i++)
 		if (!group_known(g, list[i].uuid) && !list[i].missing == !incomplete &&
 			open_group(g, devs, &list[i], err) < 0)

@@ -229,16 +229,12 @@ struct guest {
 	uint64_t rehearsed_bytes;
 };
 
-/* rehearse.c: from begin to end g->opt->disks are snapshots; end is due after a failed begin too. */
-int guest_rehearse_begin(struct guest *g, struct err *err);
-/* Memory that the changes took; fails with NOMEM when it was not enough. */
-int guest_rehearse_used(struct guest *g, uint64_t *ret, struct err *err);
-int guest_rehearse_end(struct guest *g, struct err *err);
-
+/* layout.c */
 int guest_open_disks(struct guest *g, struct err *err);
 int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct err *err);
 /* The partitions of a device, or the device itself when it has none. */
 int guest_add_volumes(struct guest *g, const char *node, int disk, struct err *err);
+void guest_close_disks(struct guest *g);
 
 /* layers.c */
 int guest_open_layers(struct guest *g, struct err *err);
@@ -260,14 +256,14 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err);
 int guest_make_writable(struct guest *g, struct err *err);
 int guest_unmount(struct guest *g, struct err *err);
 
-void guest_close_disks(struct guest *g);
-/* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
- * none of the disks has it. */
+/* names.c */
 /* What the boot disk will be called when the volume that this machine started from is gone:
  * "/dev/vda" for "/dev/vdb". False: not a name that tells. */
 bool guest_first_of_bus(const char *node, char *ret, size_t size);
 /* Names a volume that is on none of the given disks. */
 bool guest_is_elsewhere(const struct guest *g, const char *spec);
+/* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
+ * none of the disks has it. */
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);
 /* The same as a path, "/dev/disk/by-uuid/...". */
 bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, size_t size);
@@ -275,30 +271,6 @@ bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, si
 int guest_find_vol(const struct guest *g, const char *spec);
 /* Index into disks and partition number for "/dev/sda1", "/dev/nvme0n1p2", ... */
 bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part);
-
-/* fstab.c */
-struct fstab_entry {
-	char spec[256], point[256], type[64], options[256];
-};
-/* Whether the start of the system waits for it. */
-bool guest_fstab_awaited(const struct fstab_entry *e);
-int guest_fstab_entries(const char *s, size_t len,
-	int (*each)(void *ctx, const struct fstab_entry *e), void *ctx);
-/* Changes device names by m and comments out mounts of hypervisors' shared folders; returns how
- * many lines changed. */
-int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-/* crypttab: the second word of a line is the device. */
-int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-/* Gives the volumes with these names (commas between) the option "initramfs". Appends to out; returns
- * how many lines changed. */
-int guest_crypttab_early(const char *s, size_t len, const char *names, struct strbuf *out);
-
-/* units.c */
-int guest_plan_units(struct guest *g, struct err *err);
-/* Devices of a .mount or .swap unit; returns how many words changed. */
-int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-/* What= and Type= of one, "" = none; both of size. False without the first. */
-bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type, size_t size);
 
 /* os.c: name and version, also of systems older than os-release */
 int guest_read_os(struct guest *g, struct err *err);
@@ -325,185 +297,10 @@ int guest_cpu_level(const char *cpuinfo, size_t len);
 /* Warns when this CPU is below what the guest needs. */
 void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len);
 
-/* supplement.c */
-int guest_plan_supplement(struct guest *g, struct err *err);
-int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *err);
-
 /* ifaces.c */
 int guest_find_ifaces(struct guest *g, struct err *err);
 void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
 	void *ctx);
-
-/* agent.c */
-#define GUEST_AGENT_SCRIPT "/usr/lib/target-worker-first-boot/90-agent"
-int guest_plan_agent(struct guest *g, struct err *err);
-/* Installs the packages, names divided by blanks. When the guest's tool refuses, what it did goes
- * back, and steps for the first boot come to the plan. */
-int guest_install_agent(struct guest *g, const char *names, uint64_t bytes, struct err *err);
-/* packages.c: what lies beside one of a package and suits the guest, by the names of the files.
- * g->packages.at is where. */
-struct guest_supply {
-	struct strbuf names;   /* divided by blanks */
-	int n, named;          /* all, and those of the package */
-	uint64_t bytes;
-};
-int guest_find_packages(struct guest *g, const char *package, struct guest_supply *ret,
-	struct err *err);
-void guest_close_packages(struct guest *g);
-/* The text of the script for the first boot; -1: no package manager that is known is there. */
-int guest_agent_script(const struct guest *g, struct strbuf *ret);
-
-/* extensions.c, first-boot.c */
-int guest_plan_extensions(struct guest *g, struct err *err);
-int guest_plan_first_boot(struct guest *g, struct err *err);
-int guest_run_pre_mount(struct guest *g, struct err *err);
-int guest_run_mounted(struct guest *g, int i, struct err *err);
-
-/* console.c */
-#define GUEST_WHY_CONSOLES "consoles that the target has not got"
-int guest_plan_console(struct guest *g, struct err *err);
-bool guest_is_pc(const struct guest *g);
-const char *guest_serial_port(const struct guest *g);
-/* Whether a name is the kind and a number: "tty" for tty1, not for ttyS1. */
-bool guest_console_is(const char *name, size_t len, const char *kind);
-bool guest_console_absent(const struct guest *g, const char *name, size_t len);
-/* logins.c */
-int guest_plan_logins(struct guest *g, struct err *err);
-
-/* cloud-init.c */
-int guest_plan_cloud_init(struct guest *g, struct err *err);
-
-/* selinux.c: the label that policy gives a path, by the text of a file_contexts. False: none, or
- * none that can be told. */
-bool guest_selinux_find(const char *text, size_t len, const char *path, unsigned mode, char *ret,
-	size_t size);
-int guest_plan_relabel(struct guest *g, struct err *err);
-int guest_selinux_open(struct guest *g, struct err *err);
-/* A path that was added or changed gets its label if it has none. */
-int guest_selinux_label(struct guest *g, const char *path, unsigned mode, struct err *err);
-
-/* network.c, tools.c */
-int guest_plan_network(struct guest *g, struct err *err);
-void guest_find_tools(struct guest *g);
-int guest_plan_tools(struct guest *g, struct err *err);
-bool guest_tool_mount(const char *spec, const char *type);
-/* What is left of the tools that the plan took out goes to the report; returns how many files. */
-int guest_tools_left(struct guest *g, struct err *err);
-/* Switches off a tool that could not be removed: more steps at the end of the plan. */
-int guest_tool_stays(struct guest *g, int tool, struct err *err);
-/* tools-mask.c: services of a tool, units divided by blanks; why NULL: they are only looked for. */
-struct guest_services {
-	int there, on;
-};
-int guest_services_off(struct guest *g, const char *tool, const char *units, const char *why,
-	struct guest_services *ret, struct err *err);
-/* tools-files.c: patterns are separated by blanks; a folder means all in it. */
-int guest_tool_files(struct guest *g, const char *tool, const char *patterns, bool plan,
-	int *ret_n, struct err *err);
-int guest_tool_locations(struct guest *g, struct err *err);
-/* tools-repos.c */
-int guest_plan_repos(struct guest *g, struct err *err);
-int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-
-/* debconf.c */
-int guest_plan_debconf(struct guest *g, struct err *err);
-/* The answer becomes disk; 1 when it changed, appended to out. */
-int guest_debconf_rewrite(const char *s, size_t len, const char *disk, struct strbuf *out);
-/* resume.c */
-int guest_plan_resume(struct guest *g, struct err *err);
-int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-/* stack-conf.c: lvm.conf, mdadm.conf */
-int guest_plan_stack(struct guest *g, struct err *err);
-int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-int guest_lvm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
-
-int guest_plan(struct guest *g, struct err *err);
-/* space.c: PREP_NO_SPACE before anything is written */
-int guest_check_space(struct guest *g, struct err *err);
-/* Plans what fn makes of one file, if it exists. */
-int guest_plan_rewrite(struct guest *g, const char *path,
-	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,
-	struct err *err);
-struct guest_op *guest_op_add(struct guest *g, enum guest_op_kind kind, const char *path,
-	const char *from, const char *why, ...) __attribute__((format(printf, 5, 6)));
-/* Whether an earlier step writes the file. */
-bool guest_plan_has(struct guest *g, const char *path);
-/* As fs_read, of the text that the plan so far gives the file. */
-int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len, struct err *err);
-/* A write operation if the text differs from the file; takes nothing over. In place of one that an
- * earlier step planned for the file: read it with guest_plan_read. */
-int guest_op_write(struct guest *g, const char *path, const char *data, size_t len,
-	const char *why, struct err *err);
-const char *guest_op_name(enum guest_op_kind k);
-
-/* apply.c */
-int guest_apply(struct guest *g, struct err *err);
-/* What is written anew beside a copy of the initramfs that a loader starts: saves it, or adds up its
- * size. */
-int guest_save_companions(struct guest *g, const struct guest_kernel *k, uint64_t *only_bytes,
-	struct err *err);
-/* changes.c */
-/* The paths there were at first, kept beside the journal until the end. */
-int guest_keep_paths(struct guest *g, struct err *err);
-int guest_drop_paths(struct guest *g, struct err *err);
-/* What differs goes to the journal and, if asked for, to the report. ret_lost: changes that undo
- * cannot take back. */
-int guest_list_changes(struct guest *g, bool report, int *ret_lost, struct err *err);
-/* The same of what a killed run had done before. */
-int guest_list_resumed(struct guest *g, struct err *err);
-/* Whether a path is known to the running plan as one that will be written. */
-bool guest_plan_writes(const struct guest *g, const char *step);
-/* verify.c */
-int guest_verify(struct guest *g, struct err *err);
-/* The error that no preparation of ours can mend, before anything is written. */
-int guest_check_hope(struct guest *g, struct err *err);
-int guest_check_firmware(const struct guest *g, struct err *err);
-/* What stands in the way of booting on virtio goes to because[]. Returns how many reasons. */
-int guest_judge(struct guest *g, struct err *err);
-
-/* journal.c */
-int guest_journal_open(struct guest *g, struct err *err);
-/* The text of the journal in a folder; as fs_read. */
-int guest_journal_text(struct guest *g, const char *dir, char **ret, size_t *ret_len, struct err *err);
-/* Before a path is changed: saves what is there, or notes that nothing is. */
-int guest_journal_save(struct guest *g, const char *path, struct err *err);
-/* A tool made this path: undo removes it. */
-int guest_journal_note_added(struct guest *g, const char *path, struct err *err);
-int guest_journal_end(struct guest *g, const char *what, struct err *err);
-struct guest_journal_entry {
-	const char *path;
-	const char *type;    /* "absent", "file", "link", "dir" */
-	const char *sha256, *backup, *target; /* "" where the type has none */
-};
-/* All entries of the open journal. A non-zero result ends it. */
-int guest_journal_each(struct guest *g,
-	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx, struct err *err);
-/* 1 when the open journal knows the path, else 0, -1 on error. ret gets its backup, "" for what
- * is no file; ret_sha256 may be NULL. */
-int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
-	struct err *err);
-/* rollback.c: plays the journal of a folder backwards, which is gone then */
-int guest_journal_rollback(struct guest *g, const char *dir, struct err *err);
-/* All that was saved behind a mark goes back to what it was; the entries stay. */
-int guest_journal_mark(struct guest *g, size_t *ret, struct err *err);
-int guest_journal_back_to(struct guest *g, size_t mark, struct err *err);
-int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err);
-
-/* contain.c: a program of the guest, in its own root, namespaces and limits. argv[0] is a path
- * within the guest. */
-#define GUEST_RUN_FOLDER "/run/target-worker-packages"
-struct guest_run {
-	const char *const *argv;
-	struct {
-		const char *file, *text; /* a file of the guest appears with this text instead */
-	} masks[2];              /* file NULL = none */
-	const char *folder;      /* of this machine, read-only at GUEST_RUN_FOLDER; NULL = none */
-	struct strbuf *output; /* may be NULL */
-	size_t output_max;
-};
-int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status, struct err *err);
 
 /* report.c */
 int guest_report_begin(struct guest *g, struct err *err);
@@ -523,5 +320,8 @@ void guest_report_step(struct guest *g, const char *step, const char *detail);
 void guest_report_step_end(struct guest *g);
 void guest_report_finish(struct guest *g, const char *verdict, const struct err *err,
 	struct strbuf *out);
+
+#include "guest/steps-internal.h"
+#include "guest/apply-internal.h"
 
 #endif

@@ -8,7 +8,7 @@ int boot_bls_rewrite(const char *s, size_t len, const struct boot_map *m, struct
 {
 	static const char *const words[] = { "options", NULL };
 
-	return boot_line_rewrite(s, len, words, m, out);
+	return boot_line_rewrite(s, len, words, NULL, m, out);
 }
 
 static void value(const struct boot_line *l, size_t rest, char *ret, size_t size)

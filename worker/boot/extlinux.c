@@ -9,7 +9,7 @@ int boot_extlinux_rewrite(const char *s, size_t len, const struct boot_map *m, s
 {
 	static const char *const words[] = { "append", NULL };
 
-	return boot_line_rewrite(s, len, words, m, out);
+	return boot_line_rewrite(s, len, words, NULL, m, out);
 }
 
 int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)

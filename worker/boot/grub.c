@@ -34,25 +34,7 @@ static bool sets_cmdline(const struct boot_line *l)
 
 int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
-	int changed = 0;
-	size_t at = 0;
-	struct boot_line l;
-
-	while (boot_line_next(s, len, &at, &l)) {
-		char word[32];
-		size_t rest;
-
-		boot_line_word(&l, word, sizeof(word), &rest);
-		if (sets_cmdline(&l)) {
-			rest = 0;
-		} else if (!boot_word_in(word, kernel_words)) {
-			strbuf_add(out, l.s, l.full);
-			continue;
-		}
-		strbuf_add(out, l.s, rest);
-		changed += boot_cmdline_rewrite(l.s + rest, l.full - rest, m, out);
-	}
-	return changed;
+	return boot_line_rewrite(s, len, kernel_words, sets_cmdline, m, out);
 }
 
 #define GRUBENV_SIZE 1024

@@ -42,8 +42,8 @@ bool boot_word_in(const char *word, const char *const *list)
 	return false;
 }
 
-int boot_line_rewrite(const char *s, size_t len, const char *const *words, const struct boot_map *m,
-	struct strbuf *out)
+int boot_line_rewrite(const char *s, size_t len, const char *const *words,
+	bool (*whole)(const struct boot_line *l), const struct boot_map *m, struct strbuf *out)
 {
 	int changed = 0;
 	size_t at = 0;
@@ -54,7 +54,9 @@ int boot_line_rewrite(const char *s, size_t len, const char *const *words, const
 		size_t rest;
 
 		boot_line_word(&l, word, sizeof(word), &rest);
-		if (!boot_word_in(word, words)) {
+		if (whole && whole(&l)) {
+			rest = 0;
+		} else if (!boot_word_in(word, words)) {
 			strbuf_add(out, l.s, l.full);
 			continue;
 		}

@@ -77,9 +77,10 @@ static void matching(const struct guest *g, const char *pattern, char *ret, size
 	}
 }
 
-static int save_files(struct guest *g, const char *package, struct err *err)
+/* Calls each line that rpm prints, unless it fails: then it knows of nothing that was asked for. */
+static int each_line(struct guest *g, const char *const *argv,
+	int (*each)(void *ctx, const char *line, struct err *err), void *ctx, struct err *err)
 {
-	const char *argv[] = { rpm(g), "-ql", package, NULL };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	struct guest_run run = { .argv = argv, .output = &out, .output_max = 4u << 20 };
 	char *save = NULL;
@@ -88,14 +89,26 @@ static int save_files(struct guest *g, const char *package, struct err *err)
 	if (guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	for (char *p = status || !out.s ? NULL : strtok_r(out.s, "\n", &save); p;
-		p = strtok_r(NULL, "\n", &save)) {
-		struct stat st;
-
-		if (*p == '/' && p[1] && !fs_lstat(&g->root, p, &st) &&
-			guest_journal_save(g, p, err) < 0)
+		p = strtok_r(NULL, "\n", &save))
+		if (each(ctx, p, err) < 0)
 			return -1;
-	}
 	return 0;
+}
+
+static int save_file(void *ctx, const char *path, struct err *err)
+{
+	struct guest *g = ctx;
+	struct stat st;
+
+	return *path == '/' && path[1] && !fs_lstat(&g->root, path, &st) ?
+		guest_journal_save(g, path, err) : 0;
+}
+
+static int save_files(struct guest *g, const char *package, struct err *err)
+{
+	const char *argv[] = { rpm(g), "-ql", package, NULL };
+
+	return each_line(g, argv, save_file, g, err);
 }
 
 struct database {
@@ -152,24 +165,19 @@ static void free_names(struct names *k)
 		free(k->list[--k->n]);
 }
 
-/* What rpm answers to a question with names of packages; it knows none: ret_any stays false. */
-static int ask(struct guest *g, const char *how, const char *what, struct names *ret, bool *ret_any,
-	struct err *err)
+static int add_answer(void *ctx, const char *name, struct err *err)
+{
+	(void)err;
+	add_name(ctx, name);
+	return 0;
+}
+
+/* The names of packages that rpm answers a question with. */
+static int ask(struct guest *g, const char *how, const char *what, struct names *ret, struct err *err)
 {
 	const char *argv[] = { rpm(g), how, "--qf", "%{NAME}\\n", what, NULL };
-	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
-	struct guest_run run = { .argv = argv, .output = &out, .output_max = 1u << 20 };
-	char *save = NULL;
-	int status = 0;
 
-	if (guest_contain(g, &run, &status, err) < 0)
-		return -1;
-	for (char *p = status || !out.s ? NULL : strtok_r(out.s, "\n", &save); p;
-		p = strtok_r(NULL, "\n", &save)) {
-		add_name(ret, p);
-		*ret_any = true;
-	}
-	return 0;
+	return each_line(g, argv, add_answer, ret, err);
 }
 
 /* The package that has the file, which distributions call differently, and what goes with it. */
@@ -177,17 +185,17 @@ static int find_all(struct guest *g, const char *package, struct names *ret, str
 {
 	const struct mark *m = mark_of(g, package);
 	CLEANUP_FREE char *also = strdup(m ? m->also : "");
+	int before = ret->n;
 	char *save = NULL;
-	bool any = false;
 
 	if (!also)
 		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
-	if (m && ask(g, "-qf", m->file, ret, &any, err) < 0)
+	if (m && ask(g, "-qf", m->file, ret, err) < 0)
 		return -1;
-	if (!any)
+	if (ret->n == before)
 		add_name(ret, package);
 	for (char *p = strtok_r(also, " ", &save); p; p = strtok_r(NULL, " ", &save))
-		if (ask(g, "-qa", p, ret, &any, err) < 0)
+		if (ask(g, "-qa", p, ret, err) < 0)
 			return -1;
 	return 0;
 }

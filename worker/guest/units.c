@@ -130,67 +130,70 @@ static enum key key_of(const struct boot_line *l, const char *section, const cha
 	return OTHER;
 }
 
-static void see_section(const struct boot_line *l, char *section, size_t size)
-{
-	size_t n = l->len;
+/* A unit line by line. */
+struct reader {
+	const char *s;
+	size_t len, at;
+	char section[32];
+	struct boot_line l;
+	enum key key;
+	const char *value;  /* within l; its beginning when it sets nothing that counts */
+	size_t value_len;
+};
 
-	while (n && isspace((unsigned char)l->s[n - 1]))
-		n--;
-	if (n && l->s[0] == '[')
-		snprintf(section, size, "%.*s", (int)n, l->s);
+static bool next_line(struct reader *r)
+{
+	size_t n;
+
+	if (!boot_line_next(r->s, r->len, &r->at, &r->l))
+		return false;
+	for (n = r->l.len; n && isspace((unsigned char)r->l.s[n - 1]); n--)
+		;
+	if (n && r->l.s[0] == '[')
+		snprintf(r->section, sizeof(r->section), "%.*s", (int)n, r->l.s);
+	r->value = r->l.s;
+	r->value_len = 0;
+	r->key = key_of(&r->l, r->section, &r->value, &r->value_len);
+	return true;
 }
 
-static void take(const char *value, size_t len, char *ret, size_t size)
+static void take(const struct reader *r, char *ret, size_t size)
 {
-	snprintf(ret, size, "%.*s", len < size ? (int)len : 0, value);
+	snprintf(ret, size, "%.*s", r->value_len < size ? (int)r->value_len : 0, r->value);
 }
 
 int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
-	char section[32] = "", spec[256], path[256];
+	struct reader r = { .s = s, .len = len };
+	char spec[256], path[256];
 	int changed = 0;
-	size_t at = 0;
-	struct boot_line l;
 
-	while (boot_line_next(s, len, &at, &l)) {
-		const char *value = l.s;
-		size_t n = 0;
-		enum key k;
+	while (next_line(&r)) {
+		const char *end = r.value + r.value_len;
 
-		see_section(&l, section, sizeof(section));
-		k = key_of(&l, section, &value, &n);
-		strbuf_add(out, l.s, (size_t)(value - l.s));
-		take(value, n, spec, sizeof(spec));
-		if (k == WHAT && guest_stable_path(m, spec, path, sizeof(path))) {
+		strbuf_add(out, r.l.s, (size_t)(r.value - r.l.s));
+		take(&r, spec, sizeof(spec));
+		if (r.key == WHAT && guest_stable_path(m, spec, path, sizeof(path))) {
 			strbuf_str(out, path);
 			changed++;
-		} else if (k == UNITS) {
-			changed += map_words(m, value, n, out);
+		} else if (r.key == UNITS) {
+			changed += map_words(m, r.value, r.value_len, out);
 		} else {
-			strbuf_add(out, value, n);
+			strbuf_add(out, r.value, r.value_len);
 		}
-		strbuf_add(out, value + n, (size_t)(l.s + l.full - (value + n)));
+		strbuf_add(out, end, (size_t)(r.l.s + r.l.full - end));
 	}
 	return changed;
 }
 
 bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type, size_t size)
 {
-	char section[32] = "";
-	size_t at = 0;
-	struct boot_line l;
+	struct reader r = { .s = s, .len = len };
 
 	*ret_what = *ret_type = '\0';
-	while (boot_line_next(s, len, &at, &l)) {
-		const char *value = l.s;
-		size_t n = 0;
-		enum key k;
-
-		see_section(&l, section, sizeof(section));
-		k = key_of(&l, section, &value, &n);
-		if (k == WHAT || k == TYPE)
-			take(value, n, k == WHAT ? ret_what : ret_type, size);
-	}
+	while (next_line(&r))
+		if (r.key == WHAT || r.key == TYPE)
+			take(&r, r.key == WHAT ? ret_what : ret_type, size);
 	return *ret_what;
 }
 

@@ -33,6 +33,8 @@ unit mnt-hgfs.automount Automount Where=/mnt/hgfs
 unit mnt-vbox.mount Mount What=share Where=/mnt/vbox Type=vboxsf
 unit srv-gone.mount Mount What=/dev/sdb1 Where=/srv/gone
 start_by srv-gone.mount local-fs.target.requires
+unit srv-disk@.mount Mount What=/dev/disk/by-id/%i Where=/srv/disk
+start_by srv-disk@.mount local-fs.target.requires
 unit tmp.mount Mount What=tmpfs Where=/tmp Type=tmpfs
 ln -s /dev/null "$units/masked.mount"
 
@@ -68,7 +70,9 @@ has_line mnt-hgfs.automount.d/90-target-worker.conf ConditionVirtualization=vmwa
 has_line mnt-vbox.mount.d/90-target-worker.conf ConditionVirtualization=oracle
 [ -L "$made/local-fs.target.wants/srv-gone.mount" ] || fail "the drive that is gone is not wanted any more"
 if [ -L "$made/local-fs.target.requires/srv-gone.mount" ]; then fail "the start requires a drive that is gone"; fi
-for name in srv-own.mount tmp.mount mnt-hgfs.mount mnt-vbox.mount srv-gone.mount masked.mount; do
+is '[.warnings[] | select(test("srv-disk"))] == []'
+[ -L "$made/local-fs.target.requires/srv-disk@.mount" ] || fail "a template was taken for a drive that is gone"
+for name in srv-own.mount srv-disk@.mount tmp.mount mnt-hgfs.mount mnt-vbox.mount srv-gone.mount masked.mount; do
 	[ "$(grep -E "(^|  )[.]/etc/systemd/system/$name( |$)" "$work/before")" = "$(grep -E "(^|  )[.]/etc/systemd/system/$name( |$)" "$work/after")" ] ||
 		fail "$name was changed"
 done

@@ -318,6 +318,8 @@ static int plan_unit(struct units *u, const char *path, const char *name, bool i
 	if (fs_read(&u->g->root, path, GUEST_TEXT_MAX, &text, &len, u->err))
 		return -1;
 	guest_unit_mount(text, len, what, type, sizeof(what));
+	if (strchr(what, '%'))
+		return 0; /* of a template: its device is known when it is started */
 	if (ends(name, ".mount") && guest_tool_mount(what, type))
 		return hold_back_both(u, name, type);
 	if (guest_is_elsewhere(u->g, what)) {

@@ -50,6 +50,10 @@ printf '[tools]\nname=Tools\nbaseurl=http://packages.vmware.com/tools/esx/6.0/rh
 printf '[photon]\nbaseurl=https://packages.vmware.com/photon/5.0\nenabled=1\n' >"$tree/etc/yum.repos.d/photon.repo"
 printf 'deb http://packages.vmware.com/tools/esx/6.0/ubuntu trusty main\ndeb http://mirror.example.com/debian stable main\n' \
 	>"$tree/etc/apt/sources.list.d/vmware.list"
+mkdir -p "$tree/etc/X11/xorg.conf.d" "$tree/usr/lib/xorg/modules/drivers"
+printf 'Section "Device"\n\tDriver "vmware"\nEndSection\n' | tee "$tree/etc/X11/xorg.conf" \
+	>"$tree/etc/X11/xorg.conf.d/10-card.conf"
+touch "$tree/usr/lib/xorg/modules/drivers/vesa_drv.so"
 pack
 inspect
 is '.facts.tools == "vmware-tools virtualbox parallels"'
@@ -68,6 +72,10 @@ for dir in /etc/yum.repos.d /etc/zypp/repos.d; do
 	show "$dir/vmware.repo" >"$work/repo"
 	[ "$(grep '^enabled' "$work/repo")" = $'enabled=0\nenabled=1' ] || fail "$dir: $(cat "$work/repo")"
 done
+for file in xorg.conf xorg.conf.d/10-card.conf; do
+	show "/etc/X11/$file" >"$work/xorg"
+	grep -q 'Driver "vesa"' "$work/xorg" || fail "X would look for VMware's card: $file"
+done
 show /etc/yum.repos.d/photon.repo | grep -q '^enabled=1' || fail "Photon's own repository is off"
 [ "$(show /etc/apt/sources.list.d/vmware.list | grep -c '^deb')" = 1 ] || fail "apt's repository is on"
 prepare
@@ -76,6 +84,13 @@ prepare --undo
 [ "$status" = 0 ] || fail "undo: exit status $status"
 list undone
 same before undone "undo left a difference"
+
+# Without a driver that fits it is only told.
+rm "$tree/usr/lib/xorg/modules/drivers/vesa_drv.so"
+pack
+inspect
+is '[.plan[] | select(.step == "display")] == []'
+is '[.warnings[] | select(test("^/etc/X11/.* names a driver for the old hypervisor.s display"))] | length == 2'
 
 # What looks like a trap is not walked into: nothing is changed.
 deep=$tree/usr/lib/vmware-tools

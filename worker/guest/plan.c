@@ -290,6 +290,7 @@ static const struct {
 	{ "resume", guest_plan_resume },
 	{ "loader", plan_loader },
 	{ "console", guest_plan_console },
+	{ "display", guest_plan_display },
 	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
 	{ "cloud-init", guest_plan_cloud_init },
 	{ "relabel", guest_plan_relabel },

@@ -86,6 +86,10 @@ const char *guest_serial_port(const struct guest *g);
 /* Whether a name is the kind and a number: "tty" for tty1, not for ttyS1. */
 bool guest_console_is(const char *name, size_t len, const char *kind);
 bool guest_console_absent(const struct guest *g, const char *name, size_t len);
+/* display.c */
+int guest_plan_display(struct guest *g, struct err *err);
+/* Device sections of an xorg.conf that have a hypervisor's driver get this one. */
+int guest_xorg_rewrite(const char *s, size_t len, const char *driver, struct strbuf *out);
 /* logins.c */
 int guest_plan_logins(struct guest *g, struct err *err);
 

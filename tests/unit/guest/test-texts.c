@@ -437,6 +437,25 @@ TEST(early_crypttab)
 		"root UUID=5 none luks\n");
 }
 
+TEST(xorg)
+{
+	static const char before[] = "Section \"Device\"\n\tIdentifier \"card\"\n\tdriver  \"VMware\" # 3D\n"
+		"\tBusID \"PCI:0:15:0\"\n\tOption \"HWcursor\" \"off\"\nEndSection\n"
+		"Section \"InputDevice\"\n\tDriver \"vmmouse\"\n\tOption \"Device\" \"/dev/input/mice\"\nEndSection\n"
+		"Section \"Device\"\n\tDriver \"nv\"\n\tBusID \"PCI:1:0:0\"\nEndSection\n"
+		"#\tDriver \"vmware\"\nSection \"Device";
+	static const char after[] = "Section \"Device\"\n\tIdentifier \"card\"\n\tdriver  \"modesetting\" # 3D\n"
+		"# target-worker: \tBusID \"PCI:0:15:0\"\n# target-worker: \tOption \"HWcursor\" \"off\"\nEndSection\n"
+		"Section \"InputDevice\"\n\tDriver \"vmmouse\"\n\tOption \"Device\" \"/dev/input/mice\"\nEndSection\n"
+		"Section \"Device\"\n\tDriver \"nv\"\n\tBusID \"PCI:1:0:0\"\nEndSection\n"
+		"#\tDriver \"vmware\"\nSection \"Device";
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, again = STRBUF_INIT;
+
+	CHECK_U64(guest_xorg_rewrite(before, sizeof(before) - 1, "modesetting", &out), 3);
+	CHECK_STR(out.s, after);
+	CHECK_U64(guest_xorg_rewrite(after, sizeof(after) - 1, "modesetting", &again), 0);
+}
+
 TEST(cpu_level)
 {
 	static const char v1[] = "processor\t: 0\nflags\t\t: fpu cx16 lahf_lm popcnt pni ssse3 sse4_1 sse4_20\n";
@@ -532,6 +551,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
+	TEST_ENTRY(xorg, "X's driver of another hypervisor's card"),
 	TEST_ENTRY(cpu_level, "the CPU that a system needs, and the one that is there"),
 	TEST_ENTRY(kernel_config, "drivers that an old kernel's configuration says are built in"),
 	TEST_ENTRY(debconf, "the disks of grub-pc's answer"),

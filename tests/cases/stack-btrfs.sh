@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Roots in btrfs subvolumes: by fstab (Ubuntu), by the default subvolume (Fedora, openSUSE with
-# snapper), two systems in one file system, and one file system on two disks. Snapshots of a root
+# snapper), with /usr in another one, two systems in one file system, and one file system on two disks. Snapshots of a root
 # are no systems.
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
@@ -64,6 +64,27 @@ prepare
 is '.changes == []'
 prepare --undo
 is '.verdict == "undone"'
+
+# /usr in a subvolume of its own, as some installers of Arch make it.
+cp -a "$tree" "$work/whole"
+for dir in bin sbin lib; do
+	mkdir -p "$tree/usr/$dir"
+	cp -a "$tree/$dir/." "$tree/usr/$dir/"
+	rm -r "${tree:?}/$dir"
+	ln -s usr/$dir "$tree/$dir"
+done
+echo "UUID=$uuid /usr btrfs subvol=@usr 0 0" >>"$tree/etc/fstab"
+make "$work/disk"
+sub @ && sub @home && fill @ && sub @usr
+mv "$work/mnt/@/usr"/* "$work/mnt/@usr/"
+done_with
+prepare
+[ "$status" = 0 ] || fail "/usr in a subvolume: $(cat "$work/prepare.log")"
+is '[.facts.mounts[].point] == ["/", "/usr", "/home"] and .verdict == "boots" and (.facts.kernels | length == 1)'
+prepare --undo
+is '.verdict == "undone"'
+rm -r "$tree"
+mv "$work/whole" "$tree"
 
 # Fedora: the default subvolume is the one that fstab names. It is found once.
 make "$work/disk"

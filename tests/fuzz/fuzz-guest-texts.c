@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	s[size] = '\0'; /* as fs_read */
 	rewrite(guest_unit_rewrite, s, size, true);
 	rewrite(guest_dracut_rewrite, s, size, true);
+	rewrite(guest_kdump_rewrite, s, size, true);
 	rewrite(guest_mdadm_rewrite, s, size, true);
 	rewrite(guest_lvm_rewrite, s, size, false);
 	rewrite(xorg, s, size, true);

@@ -288,6 +288,7 @@ static const struct {
 	{ "crypttab", plan_crypttab },
 	{ "stack", guest_plan_stack },
 	{ "resume", guest_plan_resume },
+	{ "kdump", guest_plan_kdump },
 	{ "loader", plan_loader },
 	{ "console", guest_plan_console },
 	{ "display", guest_plan_display },

@@ -101,6 +101,46 @@ int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, st
 	return changed;
 }
 
+int guest_kdump_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+{
+	static const char *const types[] = { "ext2", "ext3", "ext4", "xfs", "btrfs", "minix" };
+	char word[256], name[256];
+	struct boot_line l;
+	int changed = 0;
+	size_t at = 0;
+
+	while (boot_line_next(s, len, &at, &l)) {
+		size_t n = 0, dev;
+		bool known = false;
+
+		while (n < l.len && l.s[n] != ' ' && l.s[n] != '\t')
+			n++;
+		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+			known |= n == strlen(types[i]) && !memcmp(l.s, types[i], n);
+		while (n < l.len && (l.s[n] == ' ' || l.s[n] == '\t'))
+			n++;
+		for (dev = n; dev < l.len && l.s[dev] != ' ' && l.s[dev] != '\t' && l.s[dev] != '\r'; dev++)
+			;
+		snprintf(word, sizeof(word), "%.*s", dev - n < sizeof(word) ? (int)(dev - n) : 0, l.s + n);
+		if (!known || !m->device(m->ctx, word, name, sizeof(name))) {
+			strbuf_add(out, l.s, l.full);
+			continue;
+		}
+		strbuf_add(out, l.s, n);
+		strbuf_str(out, name);
+		strbuf_add(out, l.s + dev, l.full - dev);
+		changed++;
+	}
+	return changed;
+}
+
+/* kdump makes its own initramfs anew when this file is younger. */
+int guest_plan_kdump(struct guest *g, struct err *err)
+{
+	return guest_plan_rewrite(g, "/etc/kdump.conf", guest_kdump_rewrite,
+		"where a crash of the kernel is written to, by UUID", err);
+}
+
 struct look {
 	struct guest *g;
 	struct err *err;

@@ -128,6 +128,8 @@ int guest_debconf_rewrite(const char *s, size_t len, const char *disk, struct st
 /* resume.c */
 int guest_plan_resume(struct guest *g, struct err *err);
 int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+int guest_plan_kdump(struct guest *g, struct err *err);
+int guest_kdump_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
 /* stack-conf.c: lvm.conf, mdadm.conf */
 int guest_plan_stack(struct guest *g, struct err *err);
 int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);

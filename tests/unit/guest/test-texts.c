@@ -437,6 +437,15 @@ TEST(early_crypttab)
 		"root UUID=5 none luks\n");
 }
 
+TEST(kdump_conf)
+{
+	GOLDEN(guest_kdump_rewrite,
+		"# ext4 /dev/sda2\nxfs \t/dev/sda3\r\next4 LABEL=/crash\nraw /dev/sda4\nnfs host:/export\n"
+		"path /dev/sda1\next4 /dev/sdb1\next4\next3 /dev/sda5 x",
+		"# ext4 /dev/sda2\nxfs \tUUID=u-0-3\r\next4 LABEL=/crash\nraw /dev/sda4\nnfs host:/export\n"
+		"path /dev/sda1\next4 /dev/sdb1\next4\next3 UUID=u-0-5 x", 2);
+}
+
 TEST(xorg)
 {
 	static const char before[] = "Section \"Device\"\n\tIdentifier \"card\"\n\tdriver  \"VMware\" # 3D\n"
@@ -551,6 +560,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
+	TEST_ENTRY(kdump_conf, "the disk that kdump writes to"),
 	TEST_ENTRY(xorg, "X's driver of another hypervisor's card"),
 	TEST_ENTRY(cpu_level, "the CPU that a system needs, and the one that is there"),
 	TEST_ENTRY(kernel_config, "drivers that an old kernel's configuration says are built in"),

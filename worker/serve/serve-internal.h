@@ -208,6 +208,7 @@ struct serve {
 	uint64_t generation_epoch;
 };
 
+/* session.c */
 /* Joins or makes the session of a greeting; NULL when there are too many. */
 struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h);
 void serve_session_leave(struct serve *s, struct serve_session *v);

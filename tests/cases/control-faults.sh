@@ -23,6 +23,11 @@ cat >"$work/faults" <<-X
 	1 GET /commands drop-reply
 	1 PUT /logs/ drop-reply
 	1 PUT /logs/ garbage
+	1 PUT /journals/ drop-reply
+	1 PUT /journals/ status 503
+	1 PUT /journals/ garbage
+	1 GET /journals/ garbage
+	1 GET /journals/ huge
 	1 PUT /result drop-request
 	1 PUT /result drop-reply
 	1 PUT /result huge
@@ -35,6 +40,18 @@ for i in 1 2 3 4 5 6 7; do
 	expect ok error SRC_EOF "failure $i"
 	expect ok sleep 600
 done
+# A journal replaces the one before it, whatever became of that.
+expect ok journal 3 first
+expect ok journal 3 second
+expect "error CTL_PROTO *" kept 3
+expect "error CTL_PROTO *" kept 3
+expect "ok " kept 4
+for ((i = 0; i < 600; i++)); do
+	kept=$(say kept 3)
+	[ "$kept" != "ok second" ] || break
+	expect ok sleep 100
+done
+[ "$kept" = "ok second" ] || fail "the journal is: $kept"
 id=$(ctl command "$migration" pause)
 expect "ok command * $id *" command 60
 expect ok "done" "$id"
@@ -49,6 +66,20 @@ n=$(ctl events "$migration" | jq -r '.event | select(.type == "tw.error.v1") | .
 ctl wait "$migration" --for "command=$id" --timeout 20
 ctl log "$migration" | has /worker- || fail "no log after a failure"
 grep -q "more than 1048576 bytes" "$work/driver.log" || fail "a huge answer was taken"
+
+# A controller that keeps none is asked once; everything else goes on.
+new_migration m-keeps-none
+echo "9 PUT /journals/ status 404" >"$work/faults"
+start_driver
+expect ok announce
+expect ok journal 0 first
+wait_for 20 grep -q "keeps no journals" "$work/driver.log"
+expect ok journal 0 second
+expect ok state COPY
+expect "ok then *" report 60 '{"verdict":"failed"}'
+end_driver
+[ "$(grep -c "keeps no journals" "$work/driver.log")" = 1 ] || fail "it was asked again"
+[ "$(ctl events "$migration" | jq -r '.event.type' | grep -c '^tw.state.v1')" -ge 1 ] || fail "no events"
 
 # At the registration a senseless or huge answer is final: this is no controller.
 new_migration m-nonsense

@@ -79,6 +79,7 @@ int control_decode_heartbeat(const char *buf, size_t len, unsigned *ret_interval
 	struct control_commands *ret, struct err *err);
 /* Fails unless all `sent` events are accounted for. */
 int control_decode_events(const char *buf, size_t len, unsigned sent, struct err *err);
+/* Of logs and journals: how much is stored. */
 int control_decode_log(const char *buf, size_t len, uint64_t *ret_size, struct err *err);
 /* *ret_then is -1 when the controller has no wish. */
 int control_decode_result(const char *buf, size_t len, char ret_sha256[65], int *ret_then,

@@ -60,6 +60,7 @@ enum control_outcome control_journal_send(struct control *c, struct control_http
 {
 	struct strbuf body = STRBUF_INIT;
 	enum control_outcome rc = CONTROL_RETRY;
+	uint64_t len, stored = 0;
 	unsigned number;
 	char path[32];
 	int i;
@@ -67,6 +68,7 @@ enum control_outcome control_journal_send(struct control *c, struct control_http
 	pthread_mutex_lock(&c->lock);
 	i = control_journal_waiting(c);
 	number = c->journals[i].number;
+	len = c->journals[i].len;
 	encode(c->journals[i].bytes, c->journals[i].len, &body);
 	pthread_mutex_unlock(&c->lock);
 	snprintf(path, sizeof(path), "/journals/%d", i);
@@ -77,6 +79,12 @@ enum control_outcome control_journal_send(struct control *c, struct control_http
 			.content_type = "application/json", .body = body.s, .len = body.len,
 			.timeout_s = c->request_timeout_s }, r, err);
 	strbuf_free(&body);
+	if (rc == CONTROL_OK && control_decode_log(r->body.s, r->body.len, &stored, err) < 0)
+		return CONTROL_RETRY;
+	if (rc == CONTROL_OK && stored != len) {
+		err_set(err, ERR_CTL_PROTO, "controller stored another journal");
+		return CONTROL_RETRY;
+	}
 	if (rc == CONTROL_RETRY || rc == CONTROL_DEAD)
 		return rc;
 	pthread_mutex_lock(&c->lock);

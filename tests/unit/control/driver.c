@@ -146,6 +146,29 @@ static void do_report(char *args)
 		printf("ok then %d\n", then);
 }
 
+static void do_journal(char *args)
+{
+	char *text;
+	int drive = (int)strtol(args, &text, 10);
+
+	text += strspn(text, " ");
+	port.journal_put(port.ctx, drive, text, strlen(text));
+	puts("ok");
+}
+
+static void do_kept(char *args)
+{
+	struct err err = ERR_INIT;
+	char *bytes = NULL;
+	size_t len = 0;
+
+	if (port.journal_get(port.ctx, atoi(args), 1000, &bytes, &len, &err) < 0)
+		answer(-1, &err);
+	else
+		printf("ok %.*s\n", (int)len, len ? bytes : "");
+	free(bytes);
+}
+
 static void do_sleep(char *args)
 {
 	usleep((useconds_t)strtoul(args, NULL, 10) * 1000);
@@ -185,7 +208,7 @@ static const struct {
 	{ "announce", do_announce }, { "state", do_state }, { "step", do_step },
 	{ "error", do_error }, { "progress", do_progress }, { "command", do_command },
 	{ "done", do_done }, { "failed", do_failed }, { "report", do_report },
-	{ "sleep", do_sleep }, { "flood", do_flood }, { "alarm", do_alarm },
+	{ "journal", do_journal }, { "kept", do_kept }, { "sleep", do_sleep }, { "flood", do_flood }, { "alarm", do_alarm },
 };
 
 static int run_lines(void)

@@ -137,6 +137,8 @@ TEST(small_answers)
 	struct control_problem p;
 	char sha256[65];
 	uint64_t size = 0;
+	char *bytes = NULL;
+	size_t len = 0;
 	int then = 5;
 
 #define DECODE(fn, text, ...) fn(text, strlen(text), __VA_ARGS__)
@@ -144,6 +146,16 @@ TEST(small_answers)
 	CHECK(DECODE(control_decode_events, "{\"accepted\":2,\"duplicates\":0}", 3, &err) < 0);
 	CHECK(!DECODE(control_decode_log, "{\"size\":12}", &size, &err));
 	CHECK_U64(size, 12);
+	CHECK(!DECODE(control_decode_journal, "{\"journal\":\"00ff10\"}", 3, &bytes, &len, &err));
+	CHECK(len == 3 && !memcmp(bytes, "\0\xff\x10", 3));
+	CHECK(DECODE(control_decode_journal, "{\"journal\":\"00ff10\"}", 2, &bytes, &len, &err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":\"00ff1\"}", 9, &bytes, &len, &err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":\"0G\"}", 9, &bytes, &len, &err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":3}", 9, &bytes, &len, &err) < 0);
+	CHECK_U64(len, 3);
+	free(bytes);
+	CHECK(!DECODE(control_decode_journal, "{\"journal\":\"\"}", 9, &bytes, &len, &err));
+	CHECK(!len && !bytes);
 	CHECK(!DECODE(control_decode_result, "{\"sha256\":\"ab\"}", sha256, &then, &err));
 	CHECK(then == -1);
 	CHECK(!DECODE(control_decode_result, "{\"sha256\":\"ab\",\"then\":\"hold\"}", sha256, &then,

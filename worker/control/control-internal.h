@@ -157,7 +157,7 @@ void control_clean_json(char *text);
 
 /* control.c */
 struct control {
-	const struct job *job;
+	char migration[128], token[512]; /* the job goes before the last event has */
 	const _Atomic bool *cancel;
 	char boot_id[37], nonce[33], url[512];
 	unsigned backoff_max_s, request_timeout_s;

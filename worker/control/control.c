@@ -72,17 +72,18 @@ static int read_job(struct control *c, const struct job *job, struct err *err)
 	while (n && job->controller.url[n - 1] == '/')
 		n--;
 	memcpy(c->url, job->controller.url, n);
-	c->job = job;
+	memcpy(c->migration, job->migration, sizeof(c->migration));
+	memcpy(c->token, job->controller.token, sizeof(c->token));
 	return 0;
 }
 
-static int open_connections(struct control *c, struct err *err)
+static int open_connections(struct control *c, const struct job *job, struct err *err)
 {
 	const char *pins[JOB_MAX_PINS + 1] = { NULL };
 	struct control_http_config cfg = { .url = c->url, .pins = pins };
 
-	for (int i = 0; i < c->job->controller.n_pins; i++)
-		pins[i] = c->job->controller.pins[i];
+	for (int i = 0; i < job->controller.n_pins; i++)
+		pins[i] = job->controller.pins[i];
 	if (control_http_open(&cfg, &c->sender_http, err) < 0 ||
 	    control_http_open(&cfg, &c->poller_http, err) < 0)
 		return -1;
@@ -112,7 +113,7 @@ int control_open(const struct job *job, const struct control_options *opt,
 	c->now.drive = -1;
 	c->result_then = -1;
 	if (read_job(c, job, err) < 0 || read_boot_id(c, opt->boot_id, err) < 0 ||
-	    make_nonce(c, err) < 0 || open_connections(c, err) < 0) {
+	    make_nonce(c, err) < 0 || open_connections(c, job, err) < 0) {
 		control_close(c);
 		return -1;
 	}
@@ -357,5 +358,6 @@ void control_close(struct control *c)
 	pthread_cond_destroy(&c->changed);
 	pthread_mutex_destroy(&c->lock);
 	explicit_bzero(&c->reg, sizeof(c->reg));
+	explicit_bzero(c->token, sizeof(c->token));
 	free(c);
 }

@@ -27,7 +27,7 @@ struct control_options {
 	const _Atomic bool *cancel;
 };
 
-/* job must have a controller section and outlive the object. opt may be NULL. No traffic.
+/* job must have a controller section; it may go when this returns. opt may be NULL. No traffic.
  * CFG_INVALID when url, token or pins cannot be used. */
 int control_open(const struct job *job, const struct control_options *opt,
 	struct control **ret, struct err *err);

@@ -32,7 +32,7 @@ struct sender {
 
 static struct control_identity identity(struct control *c)
 {
-	return (struct control_identity){ c->job->migration, c->boot_id, c->nonce,
+	return (struct control_identity){ c->migration, c->boot_id, c->nonce,
 		c->reg.worker_id };
 }
 

@@ -188,7 +188,7 @@ static enum control_outcome judge_registration(struct control *c,
 enum control_outcome control_session_register(struct control *c, struct control_http *h,
 	struct control_response *ret, struct err *err)
 {
-	struct control_identity id = { c->job->migration, c->boot_id, c->nonce, NULL };
+	struct control_identity id = { c->migration, c->boot_id, c->nonce, NULL };
 	struct strbuf body = STRBUF_INIT;
 	enum control_outcome rc = CONTROL_DEAD;
 	struct control_request q = {
@@ -196,7 +196,7 @@ enum control_outcome control_session_register(struct control *c, struct control_
 		.timeout_s = c->request_timeout_s,
 	};
 
-	if (control_encode_register(&id, c->job->controller.token, c->facts, &body, err) < 0) {
+	if (control_encode_register(&id, c->token, c->facts, &body, err) < 0) {
 		pthread_mutex_lock(&c->lock);
 		rc = give_up(c, err);
 		pthread_mutex_unlock(&c->lock);

@@ -269,6 +269,8 @@ int main(int argc, char **argv)
 		answer(-1, &err);
 		return 1;
 	}
+	/* The job may go: it is not looked at any more. */
+	memset(&job, 'x', sizeof(job));
 	control_port(control, &port);
 	rc = run_lines();
 	control_close(control);

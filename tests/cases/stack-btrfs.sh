@@ -31,6 +31,7 @@ make()
 {
 	local file
 
+	disk_is_free # else mkfs still finds the UUID there, in a file without a name
 	rm -f "$@"
 	btrfs device scan --forget # one UUID, many file systems: of disks that are gone, too
 	mkdir -p "$work/mnt"

@@ -5,8 +5,8 @@
 # Each VM has a directory below $vm_run with cmdline (how it was started), serial.log, qmp.log
 # (every answer and event of its monitor), qemu.log, cpu.log (registers at every reset, and whether
 # it was a triple fault) and, when a watch gave up, screen.ppm and registers. All are ended by their
-# own pid, at the latest by `timeout`. KVM is not used: a /dev/kvm node may exist and still hang the
-# guest.
+# own pid, at the latest by `timeout`. Guests are emulated; only machines of qemu_machine (lib.sh) use
+# KVM, where its probe has seen it work.
 #
 # All CPUs of a guest are emulated by one thread. With a thread each, QEMU 7.2 runs code that
 # another CPU has changed meanwhile: seen in one boot of about a hundred on a loaded machine, as
@@ -73,12 +73,14 @@ vm_beside()
 # vm_start NAME DEADLINE-SECONDS QEMU-ARGUMENTS...
 vm_start()
 {
-	local name=$1 deadline=$2 dir=$vm_run/$1 i fd
+	local name=$1 deadline=$2 dir=$vm_run/$1 accel=(-accel 'tcg,thread=single') i fd
 	shift 2
 
 	mkdir -p "$dir"
 	rm -f "$dir"/{serial.log,qmp.log,qmp.in,qmp.sock,qemu.log,cpu.log,screen.ppm,registers}
-	set -- qemu-system-x86_64 -name "$name" -accel tcg,thread=single -nodefaults -no-user-config \
+	# QEMU takes the first one that it has.
+	[[ " $* " != *' -accel '* ]] || accel=()
+	set -- qemu-system-x86_64 -name "$name" "${accel[@]}" -nodefaults -no-user-config \
 		-display none -vga std -serial "file:$dir/serial.log" -d cpu_reset -D "$dir/cpu.log" \
 		-qmp "unix:$dir/qmp.sock,server=on,wait=off" "$@"
 	printf '%q ' timeout "$deadline" "$@" >"$dir/cmdline"

@@ -75,14 +75,14 @@ int guest_plan_initrd(struct guest *g, struct err *err)
 	 * disks by its own copy of lvm.conf and mdadm.conf, and waits for the device to resume from. */
 	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack") ||
 		guest_plan_writes(g, "resume");
-	unsigned wanted = 0, crypt = guest_crypt_drivers(g);
+	unsigned wanted = 0, stack = guest_stack_drivers(g);
 
 	if (!b)
 		return guest_plan_supplement(g, err);
 	for (int i = 0; i < g->facts.n_kernels; i++)
 		if (needs_build(&g->facts.kernels[i], links))
 			wanted |= g->facts.kernels[i].modules & ~g->facts.kernels[i].builtin &
-				(crypt | ~DRIVERS_CRYPT);
+				(stack | ~DRIVERS_STACK);
 	if (!wanted)
 		return 0;
 	if (b->configure(g, wanted, err) < 0)

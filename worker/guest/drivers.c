@@ -24,6 +24,10 @@ const char *const guest_driver_names[N_DRIVERS] = {
 	[DRIVER_SERPENT] = "serpent_generic",
 	[DRIVER_TWOFISH] = "twofish_generic",
 	[DRIVER_CAMELLIA] = "camellia_generic",
+	[DRIVER_RAID0] = "raid0",
+	[DRIVER_RAID1] = "raid1",
+	[DRIVER_RAID10] = "raid10",
+	[DRIVER_RAID456] = "raid456",
 };
 
 unsigned guest_driver_bit(const char *path)
@@ -84,17 +88,37 @@ static bool cipher_names(const char *detail, const char *module)
 	return false;
 }
 
-unsigned guest_crypt_drivers(const struct guest *g)
+/* "raid1, 2 members" */
+static unsigned raid_driver(const char *detail)
+{
+	static const struct {
+		const char *level;
+		enum guest_driver driver;
+	} levels[] = {
+		{ "raid0", DRIVER_RAID0 }, { "raid1", DRIVER_RAID1 }, { "raid10", DRIVER_RAID10 },
+		{ "raid4", DRIVER_RAID456 }, { "raid5", DRIVER_RAID456 }, { "raid6", DRIVER_RAID456 },
+	};
+	size_t len = strcspn(detail, ",");
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strlen(levels[i].level) == len && !strncmp(detail, levels[i].level, len))
+			return 1u << levels[i].driver;
+	return 0;
+}
+
+unsigned guest_stack_drivers(const struct guest *g)
 {
 	unsigned mask = 0;
 
 	for (int i = 0; i < g->stack.n; i++) {
 		const struct fs_layer *l = &g->stack.layers[i];
 
+		if (l->kind == FS_LAYER_MD)
+			mask |= raid_driver(l->detail);
 		if (l->kind != FS_LAYER_LUKS)
 			continue;
 		mask |= 1u << DRIVER_DM_CRYPT;
-		for (int k = DRIVER_XTS; k < N_DRIVERS; k++)
+		for (int k = DRIVER_XTS; k <= DRIVER_CAMELLIA; k++)
 			if (cipher_names(l->detail, guest_driver_names[k]))
 				mask |= 1u << k;
 	}

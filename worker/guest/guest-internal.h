@@ -25,19 +25,20 @@
 enum guest_driver {
 	DRIVER_VIRTIO_PCI, DRIVER_VIRTIO_BLK, DRIVER_VIRTIO_SCSI, DRIVER_VIRTIO_NET, DRIVER_SD_MOD,
 	DRIVER_NVME, DRIVER_AHCI,
-	/* and to open encrypted volumes */
+	/* and to open encrypted volumes and arrays */
 	DRIVER_DM_CRYPT, DRIVER_XTS, DRIVER_ECB, DRIVER_CBC, DRIVER_ESSIV, DRIVER_SHA256, DRIVER_AES,
-	DRIVER_SERPENT, DRIVER_TWOFISH, DRIVER_CAMELLIA, N_DRIVERS,
+	DRIVER_SERPENT, DRIVER_TWOFISH, DRIVER_CAMELLIA, DRIVER_RAID0, DRIVER_RAID1, DRIVER_RAID10,
+	DRIVER_RAID456, N_DRIVERS,
 };
 extern const char *const guest_driver_names[N_DRIVERS];
 /* Bit masks over enum guest_driver. */
 #define DRIVERS_MUST (1u << DRIVER_VIRTIO_PCI | 1u << DRIVER_VIRTIO_BLK)
 #define DRIVERS_INITRD (DRIVERS_MUST | 1u << DRIVER_VIRTIO_SCSI | 1u << DRIVER_SD_MOD)
-#define DRIVERS_CRYPT (~0u << DRIVER_DM_CRYPT)
+#define DRIVERS_STACK (~0u << DRIVER_DM_CRYPT)
 struct guest;
-/* What the open encrypted volumes use. Tools of the guest ask device-mapper for that, which they
- * cannot reach in their cell. */
-unsigned guest_crypt_drivers(const struct guest *g);
+/* What the open encrypted volumes and arrays use. Tools of the guest ask device-mapper, and the
+ * kernel which modules it has loaded: in their cell it has none. */
+unsigned guest_stack_drivers(const struct guest *g);
 /* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
 unsigned guest_driver_bit(const char *path);
 /* What a kernel's configuration (CONFIG_...=y) says is built in. */

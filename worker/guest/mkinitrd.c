@@ -77,7 +77,7 @@ static int redhat_build(struct guest *g, const struct guest_kernel *k, struct er
 	argv[n++] = g->facts.builder_program;
 	argv[n++] = "-f";
 	for (int i = 0; i < N_DRIVERS; i++) {
-		if (!(DRIVERS_INITRD & k->modules & ~k->builtin & 1u << i))
+		if (!((DRIVERS_INITRD | guest_stack_drivers(g)) & k->modules & ~k->builtin & 1u << i))
 			continue;
 		snprintf(with[i], sizeof(with[i]), "--with=%s", guest_driver_names[i]);
 		argv[n++] = with[i];

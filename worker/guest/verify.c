@@ -200,14 +200,14 @@ static struct guest_kernel *kernel_of(struct guest *g, const struct guest_op *op
 	return op->kind == OP_INITRD || op->kind == OP_SUPPLEMENT ? &g->facts.kernels[op->index] : NULL;
 }
 
-/* Of an encrypted volume that the old image could open. */
+/* Of an encrypted volume or an array that the old image could open. */
 static int lost_drivers(const struct guest_kernel *k, unsigned lost, struct err *err)
 {
 	char names[128];
 
 	guest_driver_list(lost, " ", names, sizeof(names));
-	return err_set(err, ERR_PREP_VERIFY, "the new %s lacks drivers for the encrypted volume that "
-		"the old one had: %s", k->initrd, names);
+	return err_set(err, ERR_PREP_VERIFY, "the new %s lacks drivers of the guest's volumes that the old "
+		"one had: %s", k->initrd, names);
 }
 
 /* Nobody is there at the first start to type what the root needs. */
@@ -255,7 +255,7 @@ int guest_verify(struct guest *g, struct err *err)
 		if (!k->initrd_read || missing)
 			return err_set(err, ERR_PREP_VERIFY, "the new %s %s", k->initrd,
 				missing ? "lacks virtio drivers" : "cannot be read");
-		missing = guest_crypt_drivers(g) & had & ~k->packed;
+		missing = guest_stack_drivers(g) & had & ~k->packed;
 		if (missing)
 			return lost_drivers(k, missing, err);
 		if (lost_volume(k, opened, err) < 0)

@@ -390,7 +390,7 @@ TEST(firmware)
 	CHECK_U64(fits("uefi", "/boot/efi", NULL, true), 0);
 }
 
-static void cipher(enum fs_layer_kind kind, const char *detail, const char *names)
+static void layer_needs(enum fs_layer_kind kind, const char *detail, const char *names)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	char list[256];
@@ -403,19 +403,23 @@ static void cipher(enum fs_layer_kind kind, const char *detail, const char *name
 	g->stack.layers[1].kind = kind;
 	snprintf(g->stack.layers[1].detail, sizeof(g->stack.layers[1].detail), "%s", detail);
 	g->stack.n = 2;
-	guest_driver_list(guest_crypt_drivers(g), " ", list, sizeof(list));
+	guest_driver_list(guest_stack_drivers(g), " ", list, sizeof(list));
 	CHECK_STR(list, names);
 	free(g);
 }
 
-TEST(crypt_drivers)
+TEST(stack_drivers)
 {
-	cipher(FS_LAYER_LUKS, "LUKS, aes-xts-plain64", "dm_crypt xts ecb aes_generic ");
-	cipher(FS_LAYER_LUKS, "LUKS, serpent-cbc-essiv:sha256",
+	layer_needs(FS_LAYER_LUKS, "LUKS, aes-xts-plain64", "dm_crypt xts ecb aes_generic ");
+	layer_needs(FS_LAYER_LUKS, "LUKS, serpent-cbc-essiv:sha256",
 		"dm_crypt cbc essiv sha256_generic serpent_generic ");
-	cipher(FS_LAYER_LUKS, "LUKS", "dm_crypt ");
-	cipher(FS_LAYER_LUKS, "LUKS, xtsx-aes_generic", "dm_crypt ");
-	cipher(FS_LAYER_MD, "xts", "");
+	layer_needs(FS_LAYER_LUKS, "LUKS", "dm_crypt ");
+	layer_needs(FS_LAYER_LUKS, "LUKS, xtsx-aes_generic", "dm_crypt ");
+	layer_needs(FS_LAYER_MD, "xts", "");
+	layer_needs(FS_LAYER_MD, "raid1, 2 members", "raid1 ");
+	layer_needs(FS_LAYER_MD, "raid10, 4 members", "raid10 ");
+	layer_needs(FS_LAYER_MD, "raid6, 5 members", "raid456 ");
+	layer_needs(FS_LAYER_LVM, "raid1, 2 members", "");
 }
 
 TEST(early_crypttab)
@@ -558,7 +562,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
-	TEST_ENTRY(crypt_drivers, "drivers of the ciphers that open volumes use"),
+	TEST_ENTRY(stack_drivers, "drivers of ciphers and arrays that are open"),
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
 	TEST_ENTRY(kdump_conf, "the disk that kdump writes to"),
 	TEST_ENTRY(xorg, "X's driver of another hypervisor's card"),

@@ -11,8 +11,10 @@ part_build()
 		tools/lvmcmdline.c
 	[ "$(grep -c '!freopen(_PATH_DEVNULL' tools/lvmcmdline.c)" -eq 3 ]
 
-	# Nothing of udev exists in the image, so nodes are made by lvm itself (or devtmpfs).
-	./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/usr --sbindir=/usr/sbin \
+	# Nothing of udev exists in the image, so nodes are made by lvm itself (or devtmpfs). Nor is there
+	# a modprobe; configure would take that of the building machine, where it has one.
+	ac_cv_path_MODPROBE_CMD='' ac_cv_path_ac_pt_MODPROBE_CMD='' \
+		./configure --build=x86_64-pc-linux-gnu --host=x86_64-pc-linux-gnu --prefix=/usr --sbindir=/usr/sbin \
 		--enable-static_link --disable-shared --disable-readline --disable-selinux --disable-nls \
 		--disable-udev_sync --disable-systemd-journal --disable-app-machineid \
 		--disable-sd-notify --disable-nvme-wwid --disable-fsadm --disable-lvmimportvdo \

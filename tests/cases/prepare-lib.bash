@@ -6,6 +6,7 @@
 #   prepare [OPTION..]  the worker over it: $status, $work/report.json, prepare.log
 #   inspect             the same, only looking
 #   list NAME           writes $work/NAME: each path of the disk with type, mode, owner, time, sum
+#   stays_and_goes      after a second run: the disk is as `list after` has it; undo: as `list before`
 #   is FILTER           the report fulfils a jq filter
 #   expect CODE STATUS  how it failed
 # shellcheck source=tests/lib.sh
@@ -28,6 +29,16 @@ pack() { tests/data/phony-disk "$work/tree" "$work/disk" "${1:-64}"; }
 disk_is_free()
 {
 	[ ! -e "$work/disk" ] || wait_for 20 eval '! losetup -j "$work/disk" | grep -q .'
+}
+
+stays_and_goes()
+{
+	list again
+	same after again "a second run changed something"
+	prepare --undo
+	[ "$status" = 0 ] || fail "undo: exit status $status"
+	list undone
+	same before undone "undo left a difference"
 }
 
 prepare()

@@ -52,9 +52,4 @@ umount "$work/mnt"
 
 prepare_macs
 is '.verdict == "boots" and .plan == [] and .changes == []'
-list again
-same after again "a second run changed something"
-prepare --undo
-[ "$status" = 0 ] || fail "undo: exit status $status"
-list undone
-same before undone "undo left a difference"
+stays_and_goes

@@ -79,9 +79,4 @@ done
 
 prepare
 is '.plan == [] and .changes == []'
-list again
-same after again "a second run changed something"
-prepare --undo
-[ "$status" = 0 ] || fail "undo: exit status $status"
-list undone
-same before undone "undo left a difference"
+stays_and_goes

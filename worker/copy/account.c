@@ -18,6 +18,19 @@
 #define FLUSH_SOON_MS 500 /* the journal is written to the disk of the source, too */
 #define FLUSH_SOON_SHARE 10
 
+void copy_wait(struct copy_job *job, pthread_cond_t *cond, unsigned ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += ms * 1000000l;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	pthread_cond_timedwait(cond, &job->lock, &t);
+}
+
 int copy_account_init(struct copy_job *job, struct err *err)
 {
 	job->n_units = (size_t)((job->size + COPY_UNIT - 1) / COPY_UNIT);
@@ -193,7 +206,6 @@ void *copy_flusher(void *arg)
 	struct copy_job *job = arg;
 	uint64_t last = clock_now_ms(), seen = 0, soon_ms = FLUSH_SOON_MS;
 	struct err err = ERR_INIT;
-	struct timespec t;
 
 	pthread_mutex_lock(&job->lock);
 	while (!job->flusher_stop && !job->failed) {
@@ -213,13 +225,7 @@ void *copy_flusher(void *arg)
 			last = clock_now_ms();
 			continue;
 		}
-		clock_gettime(CLOCK_REALTIME, &t);
-		t.tv_nsec += 100000000;
-		if (t.tv_nsec >= 1000000000) {
-			t.tv_sec++;
-			t.tv_nsec -= 1000000000;
-		}
-		pthread_cond_timedwait(&job->watch, &job->lock, &t);
+		copy_wait(job, &job->watch, 100);
 	}
 	pthread_mutex_unlock(&job->lock);
 	return NULL;

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,19 +13,6 @@
 #define ABSENT_TRIES 5     /* about 15 s */
 #define REAP_MS 200
 #define WAIT_MS 20
-
-static void wait_a_little(struct copy_job *job, unsigned ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_nsec += ms * 1000000l;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	pthread_cond_timedwait(&job->cond, &job->lock, &t);
-}
 
 /* What was on the way is asked again, by this channel or another. Takes the lock. */
 static void broken(struct copy_slot *slot, const struct err *err)
@@ -89,7 +75,7 @@ static void back_off(struct copy_slot *slot)
 	ms -= ms / 4 * (clock_now_ns() / 1000 % 1000) / 1000;
 	until = clock_now_ms() + ms;
 	while (!job->stop && clock_now_ms() < until)
-		wait_a_little(job, 100);
+		copy_wait(job, &job->cond, 100);
 }
 
 /* A server that restarts, or has not seen yet that its only client hung up, may deny for a moment a
@@ -323,7 +309,7 @@ static int work(struct copy_slot *slot, struct err *err)
 			return 0;
 		}
 		if (!slot->in_flight && r == 0)
-			wait_a_little(job, WAIT_MS);
+			copy_wait(job, &job->cond, WAIT_MS);
 		pthread_mutex_unlock(&job->lock);
 		if (r == -2 || tell_source(slot, err) < 0)
 			return -1;

@@ -205,6 +205,8 @@ bool copy_pool_allowed(struct copy_job *job, uint32_t len);
 /* account.c */
 int copy_account_init(struct copy_job *job, struct err *err);
 void copy_account_free(struct copy_job *job);
+/* With the lock held, until cond is told or ms (below 1000) have passed by CLOCK_REALTIME. */
+void copy_wait(struct copy_job *job, pthread_cond_t *cond, unsigned ms);
 /* Nothing is done or durable any more. Waits for a barrier under way; takes the lock. */
 void copy_account_reset(struct copy_job *job);
 /* Whether every byte of the drive behind the head was handled. */

@@ -2,7 +2,6 @@
 /* One pass over a drive: a thread for each channel, and the caller's, which watches them. */
 #include <errno.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "copy/copy-internal.h"
@@ -25,19 +24,6 @@ void copy_fail(struct copy_job *job, const struct err *err)
 	pthread_mutex_lock(&job->lock);
 	copy_fail_locked(job, err);
 	pthread_mutex_unlock(&job->lock);
-}
-
-static void watch_wait(struct copy_job *job)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_nsec += WATCH_MS * 1000000l;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	pthread_cond_timedwait(&job->watch, &job->lock, &t);
 }
 
 static void cancel_channels(struct copy_job *job)
@@ -70,7 +56,7 @@ static void watch(struct copy_job *job, struct copy_pace *pace)
 
 	pthread_mutex_lock(&job->lock);
 	while (job->running) {
-		watch_wait(job);
+		copy_wait(job, &job->watch, WATCH_MS);
 		if (job->ctl->cancel && !job->stop) {
 			struct err err = ERR_INIT;
 

@@ -22,7 +22,7 @@ void copy_wait(struct copy_job *job, pthread_cond_t *cond, unsigned ms)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_nsec += ms * 1000000l;
 	if (t.tv_nsec >= 1000000000) {
 		t.tv_sec++;

@@ -62,7 +62,7 @@ static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
 {
 	struct source_hash hashes[SOURCE_MAX_LEAVES];
 	enum copy_kind kinds[SOURCE_MAX_LEAVES];
-	uint32_t n = 0, sums[COPY_BAD] = { 0 }, len = q->r.len, unequal = 0;
+	uint32_t n = 0, sums[COPY_BAD] = { 0 }, len = q->r.len, unequal = 0, metadata = 0;
 
 	for (uint32_t at = 0; at < len; at += SOURCE_LEAF, n++) {
 		uint32_t part = smaller(SOURCE_LEAF, len - at);
@@ -71,6 +71,9 @@ static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
 		hash_for_root(job, q, n, part, kinds[n], &hashes[n]);
 		sums[kinds[n]] += part;
 		unequal += kinds[n] != COPY_EQUAL;
+		if (kinds[n] == COPY_DATA &&
+			copy_metadata_in(job, (uint8_t *)q->r.buf + at, part))
+			metadata |= 1u << n;
 	}
 	if (put_runs(job, q, kinds, err) < 0)
 		return -1;
@@ -80,6 +83,9 @@ static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
 	for (unsigned kind = 0; kind < COPY_BAD; kind++)
 		if (sums[kind])
 			copy_account(job, q->r.off, sums[kind], (enum copy_kind)kind);
+	for (uint32_t i = 0; metadata >> i; i++)
+		if (metadata >> i & 1)
+			copy_metadata_mark(job, q->r.off + (uint64_t)i * SOURCE_LEAF);
 	if (q->piece.sample)
 		job->differences += unequal;
 	pthread_mutex_unlock(&job->lock);

@@ -157,6 +157,10 @@ struct copy_job {
 	FILE *bad_file;
 	struct copy_root *root;
 
+	/* metadata.c */
+	uint8_t *metadata;        /* verify=sample: a bit per metadata_step bytes that look so */
+	uint64_t metadata_step;
+
 	/* mark.c */
 	uint8_t mark[COPY_MARK];
 	bool mark_found;          /* the target carries it from an earlier run */
@@ -205,7 +209,7 @@ bool copy_pool_allowed(struct copy_job *job, uint32_t len);
 /* account.c */
 int copy_account_init(struct copy_job *job, struct err *err);
 void copy_account_free(struct copy_job *job);
-/* With the lock held, until cond is told or ms (below 1000) have passed by CLOCK_REALTIME. */
+/* With the lock held, until cond is told or ms (below 1000) have passed by CLOCK_MONOTONIC. */
 void copy_wait(struct copy_job *job, pthread_cond_t *cond, unsigned ms);
 /* Nothing is done or durable any more. Waits for a barrier under way; takes the lock. */
 void copy_account_reset(struct copy_job *job);
@@ -226,6 +230,15 @@ struct copy_unit_leaves *copy_leaves_find(struct copy_leaves *l, uint64_t unit);
 void copy_leaves_forget(struct copy_leaves *l, uint64_t unit);
 /* How far from off on, at most to the end of its unit, all leaves are durable, or none is. */
 uint64_t copy_durable_run(struct copy_job *job, uint64_t off, bool *ret_durable);
+
+/* metadata.c */
+int copy_metadata_init(struct copy_job *job, struct err *err);
+/* Whether a leaf looks like a file system's own records; never when nobody asks later. */
+bool copy_metadata_in(const struct copy_job *job, const uint8_t *leaf, uint32_t len);
+/* The leaf at off is such a one. The caller holds the lock. */
+void copy_metadata_mark(struct copy_job *job, uint64_t off);
+/* How far from off on, at most len, all leaves are marked, or none is. */
+uint64_t copy_metadata_run(const struct copy_job *job, uint64_t off, uint64_t len, bool *ret);
 
 /* mark.c: read before the head is cleared, written after */
 int copy_mark_read(struct copy_job *job, struct err *err);

@@ -66,6 +66,11 @@ void copy_plan_free(struct copy_job *job)
 	copy_map_free(job);
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* splitmix64: spreads sample positions evenly and differently in each run. */
 static uint64_t mix(uint64_t x)
 {
@@ -121,13 +126,19 @@ static enum copy_act act_for_probe(struct copy_job *job, uint64_t base, uint64_t
 									  COPY_ACT_SKIP;
 }
 
-static enum copy_act act_for_verify(const struct copy_job *job, uint64_t off, uint64_t len)
+/* Samples are whole MiB: the first and the last ones and one in a hundred; and the leaves that look
+ * like metadata. */
+static void plan_verify(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
-	return job->everything || off < 2 * SOURCE_MAX_REQUEST ||
-			off + len > job->size - SOURCE_MAX_REQUEST ||
-			one_in(job, off, SAMPLE_EVERY) ?
-		COPY_ACT_DIFF :
-		COPY_ACT_SKIP;
+	uint64_t base = off / SOURCE_MAX_REQUEST * SOURCE_MAX_REQUEST;
+	bool look = true;
+
+	ret->len = smaller(base + SOURCE_MAX_REQUEST, job->size) - off;
+	if (!job->everything && base >= 2 * SOURCE_MAX_REQUEST &&
+		off + ret->len <= job->size - SOURCE_MAX_REQUEST &&
+		!one_in(job, base, SAMPLE_EVERY))
+		ret->len = copy_metadata_run(job, off, ret->len, &look);
+	ret->act = look ? COPY_ACT_DIFF : COPY_ACT_SKIP;
 }
 
 static enum copy_act act_for_extent(const struct copy_job *job, const struct source_extent *e,
@@ -140,11 +151,6 @@ static enum copy_act act_for_extent(const struct copy_job *job, const struct sou
 	/* A tracker only narrows: some of what it calls unchanged is looked at. */
 	*sample = off < 2 * SOURCE_MAX_REQUEST || one_in(job, off, SAMPLE_EVERY);
 	return *sample ? COPY_ACT_DIFF : COPY_ACT_SKIP;
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 /*
@@ -210,8 +216,7 @@ static void plan_at(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 	} else if (job->mode == COPY_MODE_PROBE) {
 		plan_probe(job, off, ret);
 	} else {
-		ret->len = SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST;
-		ret->act = act_for_verify(job, off, smaller(ret->len, job->size - off));
+		plan_verify(job, off, ret);
 	}
 	if (ret->act == COPY_ACT_READ || ret->act == COPY_ACT_DIFF) {
 		/* Requests end on multiples of their size, so that all but edges are aligned. */

@@ -208,6 +208,8 @@ static int init(struct copy_job *job, struct err *err)
 	}
 	if (copy_account_init(job, err) < 0)
 		return -1;
+	if (copy_metadata_init(job, err) < 0)
+		return -1;
 	return copy_pool_init(job, err);
 }
 
@@ -221,6 +223,7 @@ static void release(struct copy_job *job)
 	copy_plan_free(job);
 	copy_pool_free(job);
 	copy_account_free(job);
+	free(job->metadata);
 	copy_root_free(job->root);
 	if (job->bad_file)
 		fclose(job->bad_file);
@@ -256,6 +259,18 @@ static void fill_result(struct copy_job *job, uint64_t begin_ns, double cpu,
 	copy_root_hex(job->root, ret->root_hash);
 }
 
+/* For copy_wait: a clock that nobody sets. */
+static void init_conditions(struct copy_job *job)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&job->cond, &attr);
+	pthread_cond_init(&job->watch, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 int copy_run(struct source *src, struct sink *dst, const struct copy_options *opt,
 	struct copy_control *ctl, struct copy_result *ret, struct err *err)
 {
@@ -276,8 +291,7 @@ int copy_run(struct source *src, struct sink *dst, const struct copy_options *op
 	job->ctl = ctl;
 	job->phase = "copy";
 	pthread_mutex_init(&job->lock, NULL);
-	pthread_cond_init(&job->cond, NULL);
-	pthread_cond_init(&job->watch, NULL);
+	init_conditions(job);
 	r = init(job, err);
 	if (!r)
 		r = run(job, err);

@@ -139,7 +139,8 @@ guest_after()
 	rm -f "$dir/vars.fd"
 	guest_machine "$bus" "${guest_images[@]}"
 	guest_boot_start=$SECONDS
-	vm_start after $limit "${args[@]}" -no-reboot
+	# Longer than what is waited for below, which finds out how far it came.
+	vm_start after $((limit + 60)) "${args[@]}" -no-reboot
 	end=$((SECONDS + limit))
 	# The system answers before it is complete; "starting" is no answer yet.
 	while [ "$state" = '' ] || [ "$state" = starting ] || [ "$state" = initializing ]; do

@@ -103,6 +103,11 @@ static int file_write(struct sink *k, const void *buf, size_t len, uint64_t off,
 	if (r < 0)
 		return err_sys(err, err_disk_code(errno), "%s: write %zu bytes at %" PRIu64,
 			k->name, len, off);
+	/*
+	 * On its way to the disk at once: a kernel short of memory would hold up all writers for it
+	 * later, and the flush finds little left. What goes wrong, the flush tells.
+	 */
+	sync_file_range(f->fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
 	return 0;
 }
 

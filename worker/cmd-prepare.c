@@ -248,12 +248,36 @@ static void leave(struct request *q)
 	rmdir(q->work);
 }
 
-static int usage(const char *name)
+#define HELP "help" /* asked for, not an error */
+static const char both_text[] =
+	"  --json              the report as JSON\n"
+	"  --root DEVICE       the system on this device, where the disks hold several\n"
+	"  --key [WHICH=]FILE  the key of the encrypted volume WHICH (DEVICE or UUID), or of all\n"
+	"  --nic MAC[=OLD]     an adapter of this machine, and the source's that it replaces\n"
+	"  --help              this text\n";
+static const char prepare_text[] =
+	"  --dry-run           only the plan\n"
+	"  --rehearse          the plan carried out on snapshots in memory (in the image)\n"
+	"  --undo              take an earlier preparation back\n"
+	"  --keep-tools        leave the old hypervisor's tools in\n"
+	"  --packages DIR      install the guest agent from the packages there\n"
+	"  --guest-agent       install the guest agent at the first start\n"
+	"  --address NAME=HOW  dhcp, or ADDRESS/PREFIX[,GATEWAY[,DNS...]], for an adapter\n"
+	"  --console HOW       keep the consoles, or serial: one there, too\n"
+	"  --cloud-init-anew   let cloud-init take the clone for a new machine\n"
+	"  --relabel           SELinux labels everything at the first start\n"
+	"  --extension WHEN=FILE  a script of yours: pre-mount, mounted, mounted-worker, first-boot\n"
+	"  --tool-timeout SECONDS  for one tool of the guest (900)\n"
+	"  --quiet             no lines of progress\n";
+
+static int usage(FILE *out, const char *name, int status)
 {
-	fprintf(stderr, "usage: worker %s%s [--json] [--nic MAC[=OLD]] [--root DEVICE] "
-		"[--key [DEVICE=|UUID=]FILE] DISK...\n", name, strcmp(name, "prepare") ? "" :
-		" [--dry-run|--rehearse|--undo] [--keep-tools] [--cloud-init-anew] [--relabel] [--console keep|serial] [--guest-agent] [--packages DIR] [--address NAME=HOW] [--extension WHEN=FILE] [--tool-timeout SECONDS]");
-	return err_exit_status(ERR_USAGE);
+	bool all = !strcmp(name, "prepare");
+
+	fprintf(out, "usage: worker %s [options] DISK...\n"
+		     "  DISK                device or image file, the boot disk first\n%s%s",
+		name, all ? prepare_text : "", both_text);
+	return status;
 }
 
 static int parse(struct request *q, int argc, char **argv, struct err *err)
@@ -269,12 +293,15 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "guest-agent", no_argument, NULL, 'g' },
 		{ "packages", required_argument, NULL, 'p' },
 		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool inspect = q->opt.action == GUEST_INSPECT;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'h')
+			return err_set(err, ERR_USAGE, HELP);
 		if (c == '?' || (inspect && strchr("dutclxaRCgp", c)) ||
 			(strchr("duR", c) && (q->opt.action != GUEST_APPLY || q->opt.rehearse)))
 			return err_set(err, ERR_USAGE, " ");
@@ -324,8 +351,10 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 	q.opt.step = show_step;
 	q.opt.ctx = &q;
 	if (parse(&q, argc, argv, &err) < 0) {
+		if (!strcmp(err.text, HELP))
+			return usage(stdout, argv[0], 0);
 		if (err.code == ERR_USAGE && !strcmp(err.text, " "))
-			return usage(argv[0]);
+			return usage(stderr, argv[0], err_exit_status(ERR_USAGE));
 	} else if (isolate(&q, &err) == 0) {
 		guest_run(&q.opt, &report, &err);
 	}

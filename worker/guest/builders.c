@@ -62,10 +62,27 @@ int guest_op_add_line(struct guest *g, const char *path, const char *line, const
 		guest_op_write(g, path, out.s, out.len, why, err);
 }
 
-static bool needs_build(const struct guest_kernel *k, bool links)
+static bool has_image(const struct guest_kernel *k)
 {
-	return k->bootable && *k->initrd && !k->unified &&
-		(links || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed));
+	return k->bootable && *k->initrd && !k->unified;
+}
+
+/* What the tool has to be told by name, 0 = nothing is to be built. All images are built when one has
+ * to be: what any of them keeps is named. */
+static uint64_t wanted_drivers(const struct guest *g, bool links)
+{
+	uint64_t wanted = 0;
+	bool due = false;
+
+	for (int i = 0; i < g->facts.n_kernels; i++) {
+		const struct guest_kernel *k = &g->facts.kernels[i];
+
+		if (!has_image(k))
+			continue;
+		due |= links || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed);
+		wanted |= k->modules & ~k->builtin & (guest_kept_drivers(g, k) | ~DRIVERS_STACK);
+	}
+	return due ? wanted : 0;
 }
 
 int guest_plan_initrd(struct guest *g, struct err *err)
@@ -75,14 +92,11 @@ int guest_plan_initrd(struct guest *g, struct err *err)
 	 * disks by its own copy of lvm.conf and mdadm.conf, and waits for the device to resume from. */
 	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack") ||
 		guest_plan_writes(g, "resume");
-	unsigned wanted = 0, stack = guest_stack_drivers(g);
+	uint64_t wanted;
 
 	if (!b)
 		return guest_plan_supplement(g, err);
-	for (int i = 0; i < g->facts.n_kernels; i++)
-		if (needs_build(&g->facts.kernels[i], links))
-			wanted |= g->facts.kernels[i].modules & ~g->facts.kernels[i].builtin &
-				(stack | ~DRIVERS_STACK);
+	wanted = wanted_drivers(g, links);
 	if (!wanted)
 		return 0;
 	if (b->configure(g, wanted, err) < 0)
@@ -91,7 +105,7 @@ int guest_plan_initrd(struct guest *g, struct err *err)
 		const struct guest_kernel *k = &g->facts.kernels[i];
 		struct guest_op *op;
 
-		if (!k->bootable || !*k->initrd || k->unified)
+		if (!has_image(k))
 			continue;
 		op = guest_op_add(g, OP_INITRD, k->initrd, NULL, "%s for kernel %s, with virtio drivers",
 			b->name, k->version);

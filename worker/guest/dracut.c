@@ -9,9 +9,9 @@
 
 #define DROP_IN "/etc/dracut.conf.d/90-target-worker.conf"
 
-static int configure(struct guest *g, unsigned wanted, struct err *err)
+static int configure(struct guest *g, uint64_t wanted, struct err *err)
 {
-	char list[256], text[512];
+	char list[GUEST_DRIVER_LIST_MAX], text[GUEST_DRIVER_LIST_MAX + 100];
 
 	guest_driver_list(wanted, " ", list, sizeof(list));
 	snprintf(text, sizeof(text), "# Disks and network of KVM (target-worker)\n"

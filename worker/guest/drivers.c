@@ -6,6 +6,8 @@
 
 #include "initrd/initrd.h"
 
+_Static_assert(N_DRIVERS <= 64, "a mask of drivers has 64 bits");
+
 const char *const guest_driver_names[N_DRIVERS] = {
 	[DRIVER_VIRTIO_PCI] = "virtio_pci",
 	[DRIVER_VIRTIO_BLK] = "virtio_blk",
@@ -14,7 +16,6 @@ const char *const guest_driver_names[N_DRIVERS] = {
 	[DRIVER_SD_MOD] = "sd_mod",
 	[DRIVER_NVME] = "nvme",
 	[DRIVER_AHCI] = "ahci",
-	[DRIVER_DM_CRYPT] = "dm_crypt",
 	[DRIVER_XTS] = "xts",
 	[DRIVER_ECB] = "ecb",
 	[DRIVER_CBC] = "cbc",
@@ -24,13 +25,50 @@ const char *const guest_driver_names[N_DRIVERS] = {
 	[DRIVER_SERPENT] = "serpent_generic",
 	[DRIVER_TWOFISH] = "twofish_generic",
 	[DRIVER_CAMELLIA] = "camellia_generic",
+	[DRIVER_DM_CRYPT] = "dm_crypt",
 	[DRIVER_RAID0] = "raid0",
 	[DRIVER_RAID1] = "raid1",
 	[DRIVER_RAID10] = "raid10",
 	[DRIVER_RAID456] = "raid456",
+	[DRIVER_MD_MOD] = "md_mod",
+	[DRIVER_MD_CLUSTER] = "md_cluster",
+	[DRIVER_LINEAR] = "linear",
+	[DRIVER_MD_LINEAR] = "md_linear",
+	[DRIVER_MD_MULTIPATH] = "multipath",
+	[DRIVER_DM_MOD] = "dm_mod",
+	[DRIVER_DM_RAID] = "dm_raid",
+	[DRIVER_DM_RAID45] = "dm_raid45",
+	[DRIVER_DM_MIRROR] = "dm_mirror",
+	[DRIVER_DM_LOG_USERSPACE] = "dm_log_userspace",
+	[DRIVER_DM_SNAPSHOT] = "dm_snapshot",
+	[DRIVER_DM_THIN_POOL] = "dm_thin_pool",
+	[DRIVER_DM_CACHE] = "dm_cache",
+	[DRIVER_DM_CACHE_SMQ] = "dm_cache_smq",
+	[DRIVER_DM_CACHE_MQ] = "dm_cache_mq",
+	[DRIVER_DM_CACHE_CLEANER] = "dm_cache_cleaner",
+	[DRIVER_DM_WRITECACHE] = "dm_writecache",
+	[DRIVER_DM_PCACHE] = "dm_pcache",
+	[DRIVER_DM_INTEGRITY] = "dm_integrity",
+	[DRIVER_DM_VERITY] = "dm_verity",
+	[DRIVER_DM_VDO] = "dm_vdo",
+	[DRIVER_KVDO] = "kvdo",
+	[DRIVER_DM_MULTIPATH] = "dm_multipath",
+	[DRIVER_DM_ROUND_ROBIN] = "dm_round_robin",
+	[DRIVER_DM_QUEUE_LENGTH] = "dm_queue_length",
+	[DRIVER_DM_SERVICE_TIME] = "dm_service_time",
+	[DRIVER_DM_HISTORICAL_SERVICE_TIME] = "dm_historical_service_time",
+	[DRIVER_DM_IO_AFFINITY] = "dm_io_affinity",
+	[DRIVER_DM_SWITCH] = "dm_switch",
+	[DRIVER_DM_ZERO] = "dm_zero",
+	[DRIVER_DM_CLONE] = "dm_clone",
+	[DRIVER_DM_EBS] = "dm_ebs",
+	[DRIVER_DM_ERA] = "dm_era",
+	[DRIVER_DM_UNSTRIPE] = "dm_unstripe",
+	[DRIVER_DM_ZONED] = "dm_zoned",
+	[DRIVER_BCACHE] = "bcache",
 };
 
-unsigned guest_driver_bit(const char *path)
+uint64_t guest_driver_bit(const char *path)
 {
 	char name[64];
 
@@ -38,11 +76,11 @@ unsigned guest_driver_bit(const char *path)
 		return 0;
 	for (int i = 0; i < N_DRIVERS; i++)
 		if (!strcmp(name, guest_driver_names[i]))
-			return 1u << i;
+			return DRIVER_BIT(i);
 	return 0;
 }
 
-unsigned guest_config_drivers(const char *text, size_t len)
+uint64_t guest_config_drivers(const char *text, size_t len)
 {
 	static const struct {
 		const char *line;
@@ -53,24 +91,24 @@ unsigned guest_config_drivers(const char *text, size_t len)
 		{ "CONFIG_BLK_DEV_SD=y", DRIVER_SD_MOD }, { "CONFIG_BLK_DEV_NVME=y", DRIVER_NVME },
 		{ "CONFIG_SATA_AHCI=y", DRIVER_AHCI },
 	};
-	unsigned mask = 0;
+	uint64_t mask = 0;
 	size_t at = 0;
 	struct boot_line l;
 
 	while (boot_line_next(text, len, &at, &l))
 		for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 			if (l.len == strlen(lines[i].line) && !memcmp(l.s, lines[i].line, l.len))
-				mask |= 1u << lines[i].driver;
+				mask |= DRIVER_BIT(lines[i].driver);
 	return mask;
 }
 
-void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size)
+void guest_driver_list(uint64_t mask, const char *sep, char *ret, size_t size)
 {
 	size_t used = 0;
 
 	*ret = '\0';
 	for (int i = 0; i < N_DRIVERS && used < size; i++)
-		if (mask & 1u << i)
+		if (mask & DRIVER_BIT(i))
 			used += (size_t)snprintf(ret + used, size - used, "%s%s",
 				guest_driver_names[i], sep);
 }
@@ -89,7 +127,7 @@ static bool cipher_names(const char *detail, const char *module)
 }
 
 /* "raid1, 2 members" */
-static unsigned raid_driver(const char *detail)
+static uint64_t raid_driver(const char *detail)
 {
 	static const struct {
 		const char *level;
@@ -102,13 +140,13 @@ static unsigned raid_driver(const char *detail)
 
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
 		if (strlen(levels[i].level) == len && !strncmp(detail, levels[i].level, len))
-			return 1u << levels[i].driver;
+			return DRIVER_BIT(levels[i].driver);
 	return 0;
 }
 
-unsigned guest_stack_drivers(const struct guest *g)
+uint64_t guest_stack_drivers(const struct guest *g)
 {
-	unsigned mask = 0;
+	uint64_t mask = 0;
 
 	for (int i = 0; i < g->stack.n; i++) {
 		const struct fs_layer *l = &g->stack.layers[i];
@@ -117,11 +155,16 @@ unsigned guest_stack_drivers(const struct guest *g)
 			mask |= raid_driver(l->detail);
 		if (l->kind != FS_LAYER_LUKS)
 			continue;
-		mask |= 1u << DRIVER_DM_CRYPT;
+		mask |= DRIVER_BIT(DRIVER_DM_CRYPT);
 		for (int k = DRIVER_XTS; k <= DRIVER_CAMELLIA; k++)
 			if (cipher_names(l->detail, guest_driver_names[k]))
-				mask |= 1u << k;
+				mask |= DRIVER_BIT(k);
 	}
 	/* xts stands on ecb, and not every kernel's tables of modules say so. */
-	return mask & 1u << DRIVER_XTS ? mask | 1u << DRIVER_ECB : mask;
+	return mask & DRIVER_BIT(DRIVER_XTS) ? mask | DRIVER_BIT(DRIVER_ECB) : mask;
+}
+
+uint64_t guest_kept_drivers(const struct guest *g, const struct guest_kernel *k)
+{
+	return (guest_stack_drivers(g) | (k->packed & DRIVERS_MD)) & ~k->builtin;
 }

@@ -70,13 +70,13 @@ static void find_arch(struct guest *g)
 
 /* Kernels: a folder below /lib/modules, an image and an initramfs with its version. */
 
-static int find_modules(const struct fs_root *r, const char *dir, int depth, unsigned *mask,
+static int find_modules(const struct fs_root *r, const char *dir, int depth, uint64_t *mask,
 	struct err *err);
 struct module_walk {
 	const struct fs_root *r;
 	const char *dir;
 	int depth;
-	unsigned *mask;
+	uint64_t *mask;
 	struct err *err;
 };
 
@@ -93,7 +93,7 @@ static int look_module(void *ctx, const char *name, const struct stat *st)
 	return find_modules(w->r, path, w->depth + 1, w->mask, w->err);
 }
 
-static int find_modules(const struct fs_root *r, const char *dir, int depth, unsigned *mask,
+static int find_modules(const struct fs_root *r, const char *dir, int depth, uint64_t *mask,
 	struct err *err)
 {
 	struct module_walk w = { r, dir, depth, mask, err };

@@ -26,25 +26,42 @@ enum guest_driver {
 	DRIVER_VIRTIO_PCI, DRIVER_VIRTIO_BLK, DRIVER_VIRTIO_SCSI, DRIVER_VIRTIO_NET, DRIVER_SD_MOD,
 	DRIVER_NVME, DRIVER_AHCI,
 	/* and to open encrypted volumes and arrays */
-	DRIVER_DM_CRYPT, DRIVER_XTS, DRIVER_ECB, DRIVER_CBC, DRIVER_ESSIV, DRIVER_SHA256, DRIVER_AES,
-	DRIVER_SERPENT, DRIVER_TWOFISH, DRIVER_CAMELLIA, DRIVER_RAID0, DRIVER_RAID1, DRIVER_RAID10,
-	DRIVER_RAID456, N_DRIVERS,
+	DRIVER_XTS, DRIVER_ECB, DRIVER_CBC, DRIVER_ESSIV, DRIVER_SHA256, DRIVER_AES, DRIVER_SERPENT,
+	DRIVER_TWOFISH, DRIVER_CAMELLIA,
+	/* drivers/md, but for what only tests of kernels use and what others of them bring along */
+	DRIVER_DM_CRYPT, DRIVER_RAID0, DRIVER_RAID1, DRIVER_RAID10, DRIVER_RAID456, DRIVER_MD_MOD,
+	DRIVER_MD_CLUSTER, DRIVER_LINEAR, DRIVER_MD_LINEAR, DRIVER_MD_MULTIPATH, DRIVER_DM_MOD,
+	DRIVER_DM_RAID, DRIVER_DM_RAID45, DRIVER_DM_MIRROR, DRIVER_DM_LOG_USERSPACE,
+	DRIVER_DM_SNAPSHOT, DRIVER_DM_THIN_POOL, DRIVER_DM_CACHE, DRIVER_DM_CACHE_SMQ,
+	DRIVER_DM_CACHE_MQ, DRIVER_DM_CACHE_CLEANER, DRIVER_DM_WRITECACHE, DRIVER_DM_PCACHE,
+	DRIVER_DM_INTEGRITY, DRIVER_DM_VERITY, DRIVER_DM_VDO, DRIVER_KVDO, DRIVER_DM_MULTIPATH,
+	DRIVER_DM_ROUND_ROBIN, DRIVER_DM_QUEUE_LENGTH, DRIVER_DM_SERVICE_TIME,
+	DRIVER_DM_HISTORICAL_SERVICE_TIME, DRIVER_DM_IO_AFFINITY, DRIVER_DM_SWITCH, DRIVER_DM_ZERO,
+	DRIVER_DM_CLONE, DRIVER_DM_EBS, DRIVER_DM_ERA, DRIVER_DM_UNSTRIPE, DRIVER_DM_ZONED,
+	DRIVER_BCACHE, N_DRIVERS,
 };
 extern const char *const guest_driver_names[N_DRIVERS];
 /* Bit masks over enum guest_driver. */
-#define DRIVERS_MUST (1u << DRIVER_VIRTIO_PCI | 1u << DRIVER_VIRTIO_BLK)
-#define DRIVERS_INITRD (DRIVERS_MUST | 1u << DRIVER_VIRTIO_SCSI | 1u << DRIVER_SD_MOD)
-#define DRIVERS_STACK (~0u << DRIVER_DM_CRYPT)
+#define DRIVER_BIT(driver) (UINT64_C(1) << (driver))
+#define DRIVERS_MUST (DRIVER_BIT(DRIVER_VIRTIO_PCI) | DRIVER_BIT(DRIVER_VIRTIO_BLK))
+#define DRIVERS_INITRD (DRIVERS_MUST | DRIVER_BIT(DRIVER_VIRTIO_SCSI) | DRIVER_BIT(DRIVER_SD_MOD))
+#define DRIVERS_STACK (~UINT64_C(0) << DRIVER_XTS)
+#define DRIVERS_MD (~UINT64_C(0) << DRIVER_DM_CRYPT)
+#define GUEST_DRIVER_LIST_MAX 1024 /* all names with a separator each */
 struct guest;
+struct guest_kernel;
 /* What the open encrypted volumes and arrays use. Tools of the guest ask device-mapper, and the
  * kernel which modules it has loaded: in their cell it has none. */
-unsigned guest_stack_drivers(const struct guest *g);
+uint64_t guest_stack_drivers(const struct guest *g);
+/* The same and those of drivers/md that the kernel's image, as it is, holds: somebody or some tool
+ * put them in, for a volume that may not be known here. Nothing that is built in. */
+uint64_t guest_kept_drivers(const struct guest *g, const struct guest_kernel *k);
 /* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
-unsigned guest_driver_bit(const char *path);
+uint64_t guest_driver_bit(const char *path);
 /* What a kernel's configuration (CONFIG_...=y) says is built in. */
-unsigned guest_config_drivers(const char *text, size_t len);
+uint64_t guest_config_drivers(const char *text, size_t len);
 /* The names of a mask, each followed by sep. */
-void guest_driver_list(unsigned mask, const char *sep, char *ret, size_t size);
+void guest_driver_list(uint64_t mask, const char *sep, char *ret, size_t size);
 
 /* layout.c */
 struct guest_disk {
@@ -82,7 +99,7 @@ struct guest_kernel {
 	char version[96];
 	char image[256], initrd[256]; /* paths within the guest; "" = none */
 	char made[256];      /* where the guest's tool puts it, when initrd is a copy of that; "" = initrd */
-	unsigned builtin, modules, packed; /* drivers: in the kernel, as files, in the initrd */
+	uint64_t builtin, modules, packed; /* drivers: in the kernel, as files, in the initrd */
 	uint64_t initrd_size, initrd_unpacked;
 	bool unified;        /* image and initrd are one file, built by systemd's tools: never edited */
 	uint64_t initrd_off, initrd_len; /* of a unified one: where it is in that file */
@@ -125,7 +142,7 @@ struct guest_builder {
 	const char *programs[GUEST_MAX_PROGRAMS]; /* where it may be; the first that is there */
 	bool (*detect)(const struct guest *g); /* of two tools with one name; NULL = the program is enough */
 	/* Plans what its configuration needs so that these drivers go into every image. */
-	int (*configure)(struct guest *g, unsigned drivers, struct err *err);
+	int (*configure)(struct guest *g, uint64_t drivers, struct err *err);
 	/* Builds one kernel's image, in the guest's root. */
 	int (*build)(struct guest *g, const struct guest_kernel *k, struct err *err);
 };

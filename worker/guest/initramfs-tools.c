@@ -24,7 +24,7 @@ static bool lists(const char *text, const char *module)
 	return false;
 }
 
-static int configure(struct guest *g, unsigned wanted, struct err *err)
+static int configure(struct guest *g, uint64_t wanted, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
@@ -37,7 +37,7 @@ static int configure(struct guest *g, unsigned wanted, struct err *err)
 	if (len && text[len - 1] != '\n')
 		strbuf_str(&out, "\n");
 	for (int i = 0; i < N_DRIVERS; i++) {
-		if (!(wanted & 1u << i) || (text && lists(text, guest_driver_names[i])))
+		if (!(wanted & DRIVER_BIT(i)) || (text && lists(text, guest_driver_names[i])))
 			continue;
 		if (first)
 			strbuf_str(&out, "# Disks and network of KVM (target-worker)\n");

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /* A makefile: its own variable for modules that nothing on this machine asks for. */
-static int configure(struct guest *g, unsigned wanted, struct err *err)
+static int configure(struct guest *g, uint64_t wanted, struct err *err)
 {
-	char list[256], line[300];
+	char list[GUEST_DRIVER_LIST_MAX], line[GUEST_DRIVER_LIST_MAX + 50];
 
 	guest_driver_list(wanted, " ", list, sizeof(list));
 	snprintf(line, sizeof(line), "MODULES_ADD += %.*s # target-worker", (int)strlen(list) - 1,

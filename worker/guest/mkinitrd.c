@@ -16,20 +16,22 @@ static bool is_suse(const struct guest *g)
 }
 
 /* INITRD_MODULES="..." lists what every image gets; drivers of the old host stay in it. */
-static int suse_configure(struct guest *g, unsigned wanted, struct err *err)
+static int suse_configure(struct guest *g, uint64_t wanted, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
-	char have[1024];
+	char have[1024], list[GUEST_DRIVER_LIST_MAX], all[GUEST_DRIVER_LIST_MAX + 50];
 	size_t len = 0, at;
 	char *line;
 
 	if (fs_read(&g->root, SUSE_CONFIG, GUEST_TEXT_MAX, &text, &len, err))
 		return err_set(err, ERR_PREP_UNSUPPORTED, "%s cannot be read", SUSE_CONFIG);
 	line = strncmp(text, SUSE_KEY, strlen(SUSE_KEY)) ? strstr(text, "\n" SUSE_KEY) : text;
-	if (!line)
-		return guest_op_add_line(g, SUSE_CONFIG, SUSE_KEY "virtio_pci virtio_blk\"",
-			GUEST_WHY_DRIVERS, err);
+	if (!line) {
+		guest_driver_list(wanted, " ", list, sizeof(list));
+		snprintf(all, sizeof(all), SUSE_KEY "%.*s\"", (int)strlen(list) - 1, list);
+		return guest_op_add_line(g, SUSE_CONFIG, all, GUEST_WHY_DRIVERS, err);
+	}
 	at = (size_t)(strchr(line, '"') + 1 - text);
 	at += strcspn(text + at, "\"\n");
 	snprintf(have, sizeof(have), " %.*s ", (int)(text + at - line), line);
@@ -41,7 +43,7 @@ static int suse_configure(struct guest *g, unsigned wanted, struct err *err)
 		char word[64];
 
 		snprintf(word, sizeof(word), " %s ", guest_driver_names[i]);
-		if (wanted & 1u << i && !strstr(have, word))
+		if (wanted & DRIVER_BIT(i) && !strstr(have, word))
 			strbuf_fmt(&out, " %s", guest_driver_names[i]);
 	}
 	strbuf_add(&out, text + at, len - at);
@@ -60,11 +62,11 @@ static int suse_build(struct guest *g, const struct guest_kernel *k, struct err 
 }
 
 /* The drivers of the first disk controller are what its mkinitrd packs. */
-static int redhat_configure(struct guest *g, unsigned wanted, struct err *err)
+static int redhat_configure(struct guest *g, uint64_t wanted, struct err *err)
 {
 	static const char line[] = "alias scsi_hostadapter99 virtio_blk";
 
-	return wanted & 1u << DRIVER_VIRTIO_BLK ? guest_op_add_line(g, "/etc/modprobe.conf", line,
+	return wanted & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? guest_op_add_line(g, "/etc/modprobe.conf", line,
 		GUEST_WHY_DRIVERS, err) : 0;
 }
 
@@ -77,7 +79,7 @@ static int redhat_build(struct guest *g, const struct guest_kernel *k, struct er
 	argv[n++] = g->facts.builder_program;
 	argv[n++] = "-f";
 	for (int i = 0; i < N_DRIVERS; i++) {
-		if (!((DRIVERS_INITRD | guest_stack_drivers(g)) & k->modules & ~k->builtin & 1u << i))
+		if (!((DRIVERS_INITRD | guest_kept_drivers(g, k)) & k->modules & ~k->builtin & DRIVER_BIT(i)))
 			continue;
 		snprintf(with[i], sizeof(with[i]), "--with=%s", guest_driver_names[i]);
 		argv[n++] = with[i];

@@ -160,12 +160,12 @@ void guest_report_step_end(struct guest *g)
 	g->step = NULL;
 }
 
-static yyjson_mut_val *driver_list(struct guest *g, unsigned mask)
+static yyjson_mut_val *driver_list(struct guest *g, uint64_t mask)
 {
 	yyjson_mut_val *a = yyjson_mut_arr(g->doc);
 
 	for (int i = 0; i < N_DRIVERS; i++)
-		if (mask & 1u << i)
+		if (mask & DRIVER_BIT(i))
 			yyjson_mut_arr_add_str(g->doc, a, guest_driver_names[i]);
 	return a;
 }

@@ -110,7 +110,7 @@ static int add_file(struct supplement *s, const char *name, bool needed, struct 
 }
 
 /* "a.ko: b.ko c.ko": each with all that it needs. */
-static int add_modules(struct supplement *s, unsigned wanted, struct err *err)
+static int add_modules(struct supplement *s, uint64_t wanted, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	char path[256], *save = NULL, *word_save;
@@ -137,7 +137,7 @@ static int add_modules(struct supplement *s, unsigned wanted, struct err *err)
 	return 0;
 }
 
-static int make_archive(struct supplement *s, unsigned wanted, struct err *err)
+static int make_archive(struct supplement *s, uint64_t wanted, struct err *err)
 {
 	static const char *const tables[] = {
 		"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin",
@@ -160,7 +160,7 @@ int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *
 {
 	CLEANUP_FREE struct supplement *s = calloc(1, sizeof(*s));
 	struct initrd_reader r = { .read = read_image, .entry = see, .ctx = s };
-	unsigned wanted = DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed;
+	uint64_t wanted = DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed;
 	enum initrd_status status;
 	int result;
 

@@ -69,7 +69,7 @@ static bool fixed_root(struct guest *g, const struct guest_kernel *k)
 }
 
 /* Why a unified image does not start, and what is to be done. */
-static void unified_reason(struct guest *g, const struct guest_kernel *k, unsigned missing, char *ret,
+static void unified_reason(struct guest *g, const struct guest_kernel *k, uint64_t missing, char *ret,
 	size_t size)
 {
 	char advice[512], stable[256];
@@ -83,7 +83,7 @@ static void unified_reason(struct guest *g, const struct guest_kernel *k, unsign
 	}
 	guest_unified_advice(g, k, advice, sizeof(advice));
 	snprintf(ret, size, "%s lacks %s, and unified kernel images are not edited: on the source %s, and "
-		"copy again", k->image, missing & 1u << DRIVER_VIRTIO_BLK ? "virtio_blk" : "virtio_pci",
+		"copy again", k->image, missing & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? "virtio_blk" : "virtio_pci",
 		advice);
 }
 
@@ -95,7 +95,7 @@ static void judge_kernels(struct judging *j)
 
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[i];
-		unsigned missing = DRIVERS_MUST & ~k->builtin;
+		uint64_t missing = DRIVERS_MUST & ~k->builtin;
 
 		if (!k->bootable)
 			continue;
@@ -116,7 +116,7 @@ static void judge_kernels(struct judging *j)
 			snprintf(text, sizeof(text), "%s cannot be read", k->initrd);
 		else
 			snprintf(text, sizeof(text), "%s lacks %s", k->initrd,
-				missing & 1u << DRIVER_VIRTIO_BLK ? "virtio_blk" : "virtio_pci");
+				missing & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? "virtio_blk" : "virtio_pci");
 		snprintf(last, sizeof(last), "%s", text);
 		if (k->initrd_read)
 			reason(j, text);
@@ -200,12 +200,13 @@ static struct guest_kernel *kernel_of(struct guest *g, const struct guest_op *op
 	return op->kind == OP_INITRD || op->kind == OP_SUPPLEMENT ? &g->facts.kernels[op->index] : NULL;
 }
 
-/* Of an encrypted volume or an array that the old image could open. */
-static int lost_drivers(const struct guest_kernel *k, unsigned lost, struct err *err)
+/* Of a volume or an array that the old image could open. */
+static int lost_drivers(const struct guest_kernel *k, uint64_t lost, struct err *err)
 {
-	char names[128];
+	char names[GUEST_DRIVER_LIST_MAX];
 
-	guest_driver_list(lost, " ", names, sizeof(names));
+	guest_driver_list(lost, ", ", names, sizeof(names));
+	names[strlen(names) - 2] = '\0';
 	return err_set(err, ERR_PREP_VERIFY, "the new %s lacks drivers of the guest's volumes that the old "
 		"one had: %s", k->initrd, names);
 }
@@ -230,7 +231,7 @@ int guest_verify(struct guest *g, struct err *err)
 	for (int i = 0; i < g->n_ops; i++) {
 		const struct guest_op *op = &g->ops[i];
 		struct guest_kernel *k = kernel_of(g, op);
-		unsigned missing, had;
+		uint64_t missing, had;
 		char opened[sizeof(k->opens)];
 
 		if (op->kind == OP_WRITE) {
@@ -247,7 +248,7 @@ int guest_verify(struct guest *g, struct err *err)
 			return err_set(err, ERR_PREP_VERIFY, "%s is still there", op->path);
 		if (!k)
 			continue;
-		had = k->packed;
+		had = k->packed & guest_kept_drivers(g, k);
 		memcpy(opened, k->opens, sizeof(opened));
 		if (guest_read_initrd(g, k, err) < 0)
 			return -1;
@@ -255,7 +256,7 @@ int guest_verify(struct guest *g, struct err *err)
 		if (!k->initrd_read || missing)
 			return err_set(err, ERR_PREP_VERIFY, "the new %s %s", k->initrd,
 				missing ? "lacks virtio drivers" : "cannot be read");
-		missing = guest_stack_drivers(g) & had & ~k->packed;
+		missing = had & ~k->packed;
 		if (missing)
 			return lost_drivers(k, missing, err);
 		if (lost_volume(k, opened, err) < 0)

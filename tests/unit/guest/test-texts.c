@@ -410,9 +410,9 @@ static void layer_needs(enum fs_layer_kind kind, const char *detail, const char 
 
 TEST(stack_drivers)
 {
-	layer_needs(FS_LAYER_LUKS, "LUKS, aes-xts-plain64", "dm_crypt xts ecb aes_generic ");
+	layer_needs(FS_LAYER_LUKS, "LUKS, aes-xts-plain64", "xts ecb aes_generic dm_crypt ");
 	layer_needs(FS_LAYER_LUKS, "LUKS, serpent-cbc-essiv:sha256",
-		"dm_crypt cbc essiv sha256_generic serpent_generic ");
+		"cbc essiv sha256_generic serpent_generic dm_crypt ");
 	layer_needs(FS_LAYER_LUKS, "LUKS", "dm_crypt ");
 	layer_needs(FS_LAYER_LUKS, "LUKS, xtsx-aes_generic", "dm_crypt ");
 	layer_needs(FS_LAYER_MD, "xts", "");
@@ -420,6 +420,41 @@ TEST(stack_drivers)
 	layer_needs(FS_LAYER_MD, "raid10, 4 members", "raid10 ");
 	layer_needs(FS_LAYER_MD, "raid6, 5 members", "raid456 ");
 	layer_needs(FS_LAYER_LVM, "raid1, 2 members", "");
+}
+
+/* Of drivers/md what the image holds and the stack needs, nothing else and nothing built in. */
+TEST(kept_drivers)
+{
+	static const char *const packed[] = {
+		"kernel/drivers/md/dm-thin-pool.ko.xz", "kernel/drivers/md/bcache/bcache.ko",
+		"dm-service-time.ko.zst", "kernel/drivers/net/virtio_net.ko", "kernel/drivers/md/raid10.ko",
+		"kernel/crypto/xts.ko",
+	};
+	struct guest *g = calloc(1, sizeof(*g));
+	struct guest_kernel k = { .builtin = guest_driver_bit("kernel/drivers/md/raid10.ko") };
+	char list[GUEST_DRIVER_LIST_MAX];
+
+	if (!g) {
+		CHECK(g);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
+		k.packed |= guest_driver_bit(packed[i]);
+	g->stack.layers[0].kind = FS_LAYER_MD;
+	snprintf(g->stack.layers[0].detail, sizeof(g->stack.layers[0].detail), "raid1, 2 members");
+	g->stack.n = 1;
+	guest_driver_list(guest_kept_drivers(g, &k), " ", list, sizeof(list));
+	CHECK_STR(list, "raid1 dm_thin_pool dm_service_time bcache ");
+	/* Every name has a place of its own, and room in the list. */
+	for (int i = 0; i < N_DRIVERS; i++) {
+		char file[64];
+
+		snprintf(file, sizeof(file), "%s.ko", guest_driver_names[i]);
+		CHECK_U64(guest_driver_bit(file), DRIVER_BIT(i));
+	}
+	guest_driver_list(DRIVER_BIT(N_DRIVERS) - 1, " ", list, sizeof(list));
+	CHECK_U64(strlen(list) < sizeof(list) - 100, 1);
+	free(g);
 }
 
 TEST(early_crypttab)
@@ -563,6 +598,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),
 	TEST_ENTRY(stack_drivers, "drivers of ciphers and arrays that are open"),
+	TEST_ENTRY(kept_drivers, "what an image holds for volumes stays in it"),
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
 	TEST_ENTRY(kdump_conf, "the disk that kdump writes to"),
 	TEST_ENTRY(xorg, "X's driver of another hypervisor's card"),

@@ -176,13 +176,36 @@ static bool accepts_target(const char *list, size_t len)
 		accepts(list, len, "/dev/sda2") && accepts(list, len, "/dev/nvme0n1p2");
 }
 
-/* The length of a setting that begins at s, up to the end of the line of its "]"; 0 = it is none
- * that filters disks, or not complete. */
-static size_t filter_len(const char *s, size_t len, size_t *ret_list, size_t *ret_list_len)
+/* What a text of LVM's is in: a string, by the quote that ends it, a comment ('#'), or neither (0).
+ * Strings may have line breaks; a backslash counts between double quotes only (libdm's parser). */
+struct lvm_scan {
+	char in;
+	bool escaped;
+};
+
+static void lvm_scan(struct lvm_scan *st, char c)
+{
+	if (st->escaped)
+		st->escaped = false;
+	else if (st->in == '#')
+		st->in = c == '\n' ? 0 : '#';
+	else if (st->in == '"' && c == '\\')
+		st->escaped = true;
+	else if (st->in)
+		st->in = c == st->in ? 0 : st->in;
+	else if (c == '"' || c == '\'' || c == '#')
+		st->in = c;
+}
+
+struct lvm_filter {
+	size_t list, list_len; /* the patterns */
+	size_t len;            /* of whole lines: the end of the last one is in no string */
+};
+
+/* Where the value of a setting that filters disks begins, 0 = it is another setting. */
+static size_t filter_value(const char *s, size_t len)
 {
 	size_t at = 0, name;
-	const char *close, *nl;
-	bool quoted = false;
 
 	while (at < len && (s[at] == ' ' || s[at] == '\t'))
 		at++;
@@ -196,45 +219,63 @@ static size_t filter_len(const char *s, size_t len, size_t *ret_list, size_t *re
 		return 0;
 	while (at < len && (s[at] == ' ' || s[at] == '\t' || s[at] == '='))
 		at++;
-	*ret_list = at;
-	/* one pattern may stand without brackets */
-	if (at < len && s[at] == '[') {
-		for (close = s + at; close < s + len && (quoted || *close != ']'); close++) {
-			quoted ^= *close == '"';
-			if (!quoted)
-				close += comment_len(close, (size_t)(s + len - close));
-		}
-		if (close >= s + len)
-			return 0;
-	} else {
-		close = s + at;
-	}
-	nl = memchr(close, '\n', (size_t)(s + len - close));
-	*ret_list_len = nl ? (size_t)(nl - (s + at)) : len - at;
-	return nl ? (size_t)(nl - s) + 1 : len;
+	return at;
 }
 
+/* 1: a filter begins here; 0: none; -1: one that does not end, which LVM refuses as a whole. */
+static int find_filter(const char *s, size_t len, struct lvm_filter *ret)
+{
+	struct lvm_scan st = { 0 };
+	size_t at = filter_value(s, len);
+	bool open = at < len && s[at] == '['; /* one pattern may stand without brackets */
+
+	if (!at)
+		return 0;
+	for (ret->list = at; at < len; at++) {
+		lvm_scan(&st, s[at]);
+		if (!st.in && s[at] == ']')
+			open = false;
+		if (!st.in && s[at] == '\n' && !open)
+			break;
+	}
+	ret->list_len = at - ret->list;
+	ret->len = at < len ? at + 1 : len;
+	return open || st.in == '"' || st.in == '\'' ? -1 : 1;
+}
+
+static void comment_out(const char *s, size_t len, struct strbuf *out)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!i || s[i - 1] == '\n')
+			strbuf_str(out, "# target-worker: ");
+		strbuf_add(out, s + i, 1);
+	}
+}
+
+/* Filters are taken as a whole, so that what is left is read as it was, and a second run finds
+ * nothing. */
 int guest_lvm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
 {
+	struct lvm_scan st = { 0 };
 	int changed = 0;
 	size_t full;
 
 	(void)m;
 	for (size_t at = 0; at < len; at += full) {
 		const char *nl = memchr(s + at, '\n', len - at);
-		size_t list = 0, list_len = 0, n = filter_len(s + at, len - at, &list, &list_len);
+		struct lvm_filter f = { 0 };
+		int found = st.in ? 0 : find_filter(s + at, len - at, &f);
 
 		full = nl ? (size_t)(nl - (s + at)) + 1 : len - at;
-		if (!n || accepts_target(s + at + list, list_len)) {
+		if (found)
+			full = found < 0 ? len - at : f.len;
+		for (size_t i = 0; i < full; i++)
+			lvm_scan(&st, s[at + i]);
+		if (found <= 0 || accepts_target(s + at + f.list, f.list_len)) {
 			strbuf_add(out, s + at, full);
 			continue;
 		}
-		for (size_t i = 0; i < n; i++) {
-			if (!i || s[at + i - 1] == '\n')
-				strbuf_str(out, "# target-worker: ");
-			strbuf_add(out, s + at + i, 1);
-		}
-		full = n;
+		comment_out(s + at, full, out);
 		changed++;
 	}
 	return changed;

@@ -162,6 +162,39 @@ TEST(lvm_conf)
 		"filter = [ \"a|^/dev/sda", 0);
 }
 
+/* What LVM takes for a string, it does for us: what stands in one is no filter, and a second run finds
+ * nothing. */
+TEST(lvm_strings)
+{
+	static const char *const texts[][2] = {
+		{ "a = \"x\nfilter = [ \\\"r|.*|\\\" ]\n\"\nfilter = [ \"r|.*|\" ]\nb = 1\n",
+			"a = \"x\nfilter = [ \\\"r|.*|\\\" ]\n\"\n# target-worker: filter = [ \"r|.*|\" ]\nb = 1\n" },
+		{ "filter = [ \"r|.*|\", \"a\nfilter = [ ]\nc = \" ]\nd = 1\n",
+			"# target-worker: filter = [ \"r|.*|\", \"a\n# target-worker: filter = [ ]\n"
+			"# target-worker: c = \" ]\nd = 1\n" },
+		{ "filter = [ \"a|^/dev/sd|\",\nfilter = [ \"r|.*|\" ] ]\nfilter = [ \"r|.*|\" ]",
+			"# target-worker: filter = [ \"a|^/dev/sd|\",\n# target-worker: filter = [ \"r|.*|\" ] ]\n"
+			"# target-worker: filter = [ \"r|.*|\" ]" },
+		{ "filter = [ \"x\",\nglobal_filter = \"r|.*|\" \"\n\"r|.*|\" ]\n",
+			"filter = [ \"x\",\nglobal_filter = \"r|.*|\" \"\n\"r|.*|\" ]\n" },
+		{ "filter = [ \"a|.*|\",\nfilter = [ \"r|.*|\" ] ]\n",
+			"filter = [ \"a|.*|\",\nfilter = [ \"r|.*|\" ] ]\n" },
+		{ "filter = [ \"r|.*|\" ] # it's \"so\nx = 'a\nfilter = [ \"r|.*|\" ]\n'\n",
+			"# target-worker: filter = [ \"r|.*|\" ] # it's \"so\nx = 'a\nfilter = [ \"r|.*|\" ]\n'\n" },
+		{ "filter = [ \"r|.*|\" ] y = \"z\nfilter = [ \"r|.*|\" ]\n",
+			"filter = [ \"r|.*|\" ] y = \"z\nfilter = [ \"r|.*|\" ]\n" },
+		{ "filter = \"r|.*|\n\"\ne = 1", "# target-worker: filter = \"r|.*|\n# target-worker: \"\ne = 1" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;
+
+		guest_lvm_rewrite(texts[i][0], strlen(texts[i][0]), NULL, &once);
+		CHECK_STR(once.s, texts[i][1]);
+		CHECK_U64(guest_lvm_rewrite(once.s, once.len, NULL, &again), 0);
+	}
+}
+
 TEST(volumes)
 {
 	static struct guest_vol vols[] = {
@@ -594,6 +627,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(dracut_conf, "devices in dracut's own configuration"),
 	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
 	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
+	TEST_ENTRY(lvm_strings, "a string may go on in the next line, and have a filter in it"),
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),
 	TEST_ENTRY(firmware, "a guest made for BIOS on UEFI and the other way round"),

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 
 #define MAX_PATTERN 256
+#define MAX_PLUS 8
 
 /* Disks by their order, controller or identity; globs of mdadm.conf too. */
 static bool of_controller(const char *word, size_t len)
@@ -119,6 +120,16 @@ int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, str
 
 /* lvm.conf(5): [ "a|regex|", "r|regex|" ], the first that matches decides, no match accepts. */
 
+/* regcomp(3) copies what "+" and braces repeat, nested ones many times over. LVM knows no braces. */
+static bool is_modest(const char *regex)
+{
+	int plus = 0;
+
+	for (const char *p = regex; *p; p++)
+		plus += *p == '+';
+	return plus <= MAX_PLUS && !strchr(regex, '{');
+}
+
 /* 1 accepts, 0 rejects, -1: not a pattern. */
 static int pattern_says(const char *p, size_t len, const char *name)
 {
@@ -134,7 +145,7 @@ static int pattern_says(const char *p, size_t len, const char *name)
 		len--; /* the closing delimiter */
 	memcpy(text, p + 1, len);
 	text[len] = '\0';
-	if (regcomp(&re, text, REG_EXTENDED | REG_NOSUB))
+	if (!is_modest(text) || regcomp(&re, text, REG_EXTENDED | REG_NOSUB))
 		return -1;
 	hit = !regexec(&re, name, 0, NULL, 0);
 	regfree(&re);

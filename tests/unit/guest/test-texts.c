@@ -195,6 +195,26 @@ TEST(lvm_strings)
 	}
 }
 
+/* Patterns that would take all memory are none. */
+TEST(lvm_patterns)
+{
+	static const char *const patterns[] = {
+		"x++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++",
+		"((((((((((((((((((((((((((((((x+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+",
+		"((((x{1,255}){1,255}){1,255}){1,255}){1,255}",
+	};
+	char text[256], want[300];
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+
+		snprintf(text, sizeof(text), "filter = [ \"a|%s|\", \"r|.+|\" ]\n", patterns[i]);
+		snprintf(want, sizeof(want), "# target-worker: %s", text);
+		guest_lvm_rewrite(text, strlen(text), NULL, &out);
+		CHECK_STR(out.s, want);
+	}
+}
+
 TEST(volumes)
 {
 	static struct guest_vol vols[] = {
@@ -627,6 +647,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(dracut_conf, "devices in dracut's own configuration"),
 	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
 	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
+	TEST_ENTRY(lvm_patterns, "a pattern cannot take all memory"),
 	TEST_ENTRY(lvm_strings, "a string may go on in the next line, and have a filter in it"),
 	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(interfaces, "adapters of interfaces(5)"),

@@ -6,7 +6,8 @@
 #                              of what initramfs tools and firmware say when the root is missing)
 #   guest_prepare [OPTION...]  qemu/prepare, with the report in $dir/report.json
 #   guest_after [BUS]          it starts from BUS (virtio-blk) with virtio-net only and answers on
-#                              its old address; the answer is in $dir/answer
+#                              its old address; the answer is in $dir/answer. guest_extra=(ARGUMENT...):
+#                              more of its machine; guest_while_up=COMMAND: called before it is ended
 #   guest_end                  writes the row for tests/MATRIX.md
 # Limits are scaled by the calibration boot of lib.sh.
 
@@ -17,6 +18,7 @@
 mac=00:50:56:aa:10:01 mac2=00:50:56:aa:10:02
 guest_before_result="not tried"
 guest_after_result="not reached"
+guest_extra=()
 
 guest_begin()
 {
@@ -140,7 +142,7 @@ guest_after()
 	guest_machine "$bus" "${guest_images[@]}"
 	guest_boot_start=$SECONDS
 	# Longer than what is waited for below, which finds out how far it came.
-	vm_start after $((limit + 60)) "${args[@]}" -no-reboot
+	vm_start after $((limit + 60)) "${args[@]}" "${guest_extra[@]}" -no-reboot
 	end=$((SECONDS + limit))
 	# The system answers before it is complete; "starting" is no answer yet.
 	while [ "$state" = '' ] || [ "$state" = starting ] || [ "$state" = initializing ]; do
@@ -171,6 +173,7 @@ guest_after()
 	[ "$state" = running ] || { [ "$state" = degraded ] && [ -z "$(guest_failed)" ]; } ||
 		fail "after: the system is '$state': $(guest_said failed)"
 	guest_said nic | grep -q 'virtio' || fail "after: no virtio adapter: $(guest_said nic)"
+	${guest_while_up:+"$guest_while_up"}
 	vm_qmp after '{"execute":"quit"}' >/dev/null
 	vm_wait after 60 60
 	guest_after_result="yes"

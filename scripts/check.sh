@@ -33,32 +33,50 @@ one() {
 
 sources() { git ls-files -co --exclude-standard -- "$@" | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
 
+# What passed once is not looked at again: a mark in the cache for each script, by its content, that
+# of all that scripts source, and the version of the tool.
 check_shellcheck() {
-	local list
-	list=$(sources | while read -r f; do
+	local marks=${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/shellcheck sourced f keys=() list=()
+	sourced=$({
+		shellcheck --version
+		sources | grep -E '(\.bash|/lib\.sh|^qemu/.*\.sh)$' | xargs cat
+	} | sha256sum)
+	mkdir -p "$marks"
+	find "$marks" -type f -mtime +30 -delete
+	while read -r f; do
 		case $f in
-		*.sh) echo "$f" ;;
-		*.*) ;;
-		*) head -c 32 "$f" | grep -qE '^#!/(usr/bin/env bash|bin/(ba)?sh)' && echo "$f" ;;
+		*.sh) ;;
+		*.*) continue ;;
+		*) head -c 32 "$f" | grep -qE '^#!/(usr/bin/env bash|bin/(ba)?sh)' || continue ;;
 		esac
-	done)
-	# shellcheck disable=SC2086 # file names of this repository have no spaces
-	shellcheck -x -S warning $list
+		keys+=("$marks/$({ echo "$sourced $f"; cat "$f"; } | sha256sum | cut -c1-32)")
+		if [ -e "${keys[-1]}" ]; then
+			touch "${keys[-1]}"
+		else
+			list+=("$f")
+		fi
+	done < <(sources)
+	echo "${#list[@]} of ${#keys[@]} scripts are new"
+	[ ${#list[@]} -eq 0 ] || shellcheck -x -S warning "${list[@]}" || return 1
+	touch "${keys[@]}"
 }
 
 check_spdx() {
 	local bad
-	bad=$(sources '*.c' '*.h' '*.sh' '*.py' Makefile '*.mk' 'kernel-config/*.config' |
-		while read -r f; do head -n 3 "$f" | grep -q SPDX-License-Identifier || echo "$f"; done)
+	# shellcheck disable=SC2016 # for awk
+	bad=$(sources '*.c' '*.h' '*.sh' '*.py' Makefile '*.mk' 'kernel-config/*.config' | xargs -d '\n' awk '
+		FNR > 3 { nextfile }
+		/SPDX-License-Identifier/ { has[FILENAME] = 1 }
+		END { for (i = 1; i < ARGC; i++) if (!(ARGV[i] in has)) print ARGV[i] }')
 	[ -z "$bad" ] || { printf 'no SPDX line: %s\n' "$bad"; return 1; }
 }
 
 # Names of registries, paths of one machine and unfinished words must not land.
 check_words() {
 	local org=debian bad
-	bad=$(sources | grep -vE '^(scripts/check\.sh|tests/data/)' | while read -r f; do
-		grep -InHE "(deb|security|ftp|snapshot)\.$org\.org|registry\.npm|/work/(main|shared)|TODO|FIXME|XXX[^X]" "$f"
-	done | grep -vE 'mktemp|XXXXXX' || :)
+	bad=$(sources | grep -vE '^(scripts/check\.sh|tests/data/)' | xargs -d '\n' \
+		grep -InHE "(deb|security|ftp|snapshot)\.$org\.org|registry\.npm|/work/(main|shared)|TODO|FIXME|XXX[^X]" |
+		grep -vE 'mktemp|XXXXXX' || :)
 	[ -z "$bad" ] || { printf '%s\n' "$bad"; return 1; }
 }
 
@@ -84,10 +102,7 @@ check_symbols() {
 
 check_size_of_files() {
 	local bad
-	bad=$(sources '*.c' '*.h' '*.sh' | while read -r f; do
-		n=$(wc -l <"$f")
-		[ "$n" -le 700 ] || echo "$f: $n lines"
-	done)
+	bad=$(sources '*.c' '*.h' '*.sh' | xargs -d '\n' wc -l | awk '$2 != "total" && $1 > 700 { print $2 ": " $1 " lines" }')
 	[ -z "$bad" ] || { printf 'split these: %s\n' "$bad"; return 1; }
 }
 

@@ -13,15 +13,17 @@ if [ -z "$arrows" ]; then
 	exit 1
 fi
 
-allowed() { # FROM TO
-	awk -v from="$1" -v to="$2" -F ' *-> *' '
-		$1 == from { n = split($2, t, " "); for (i = 1; i <= n; i++) if (t[i] == to) ok = 1 }
-		END { exit !ok }' <<<"$arrows"
-}
+declare -A allowed=() # "FROM TO"
+while read -r from _ names; do
+	for to in $names; do
+		allowed[$from $to]=1
+	done
+done <<<"$arrows"
 
 bad=0
 while IFS=: read -r file line; do
-	from=$(basename "$(dirname "$file")")
+	from=${file%/*}
+	from=${from##*/}
 	header=${line#*\"}
 	header=${header%%\"*}
 	case $header in
@@ -40,7 +42,7 @@ while IFS=: read -r file line; do
 		echo "$file: includes $header; another module sees only $to/$to.h" >&2
 		bad=1
 	fi
-	if ! allowed "$from" "$to"; then
+	if [ -z "${allowed[$from $to]:-}" ]; then
 		echo "$file: $from may not include $to ($doc)" >&2
 		bad=1
 	fi

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "../test.h"
@@ -137,6 +138,25 @@ TEST(spawn_limit)
 	CHECK(ret.seconds < 90);
 }
 
+/* The machine has more threads than either limit: only those of the program count. */
+TEST(spawn_tasks)
+{
+	const char *argv[] = { "/bin/sh", "-c",
+		"sleep 1 & sleep 1 & wait; echo few; for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; wait", NULL };
+	struct spawn sp = { .argv = argv, .clone_flags = CLONE_NEWPID, .max_tasks = 6 };
+	struct spawn_result ret;
+	struct err err = ERR_INIT;
+
+	if (geteuid()) {
+		puts("(not root: left out)");
+		return;
+	}
+	CHECK(spawn_run(&sp, &ret, &err) == -1);
+	CHECK(!ret.timed_out);
+	CHECK_U64(err.code, ERR_PREP_TASKS);
+	CHECK_STR(ret.last_line, "few");
+}
+
 TEST(replace_file)
 {
 	char dir[] = "/tmp/tw-test-XXXXXX", path[64], *text;
@@ -177,6 +197,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(log_ring, "the log keeps the newest whole lines and masks control characters"),
 	TEST_ENTRY(spawn_runs, "output, status and a missing program"),
 	TEST_ENTRY(spawn_limit, "a program past its limit is ended with its children"),
+	TEST_ENTRY(spawn_tasks, "more processes than allowed are ended, and others are not counted"),
 	TEST_ENTRY(replace_file, "files are replaced whole and read within a limit"),
 };
 TEST_MAIN(tests)

@@ -16,14 +16,19 @@ vm_run=${vm_run:?the directory of the VMs}
 vm_scripts=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../scripts
 declare -A vm_pid=() vm_fd=()
 vm_seq=0
+vm_lock_kept= # by a caller of vm_lock
 
-# One emulator run at a time on a machine: a second one disturbs the first one's timers. A pair of
-# source and target counts as one run. A caller who holds the lock sets TW_QEMU_LOCKED. The file
-# TW_CLOCK is told who waits: a test's deadline does not run meanwhile.
+# One emulator run at a time on a machine: a second one disturbs the first one's timers. Machines that
+# run together (a source and its target) count as one run: vm_start takes the lock for the first of
+# them, the end of the last one gives it back, so that what is done before, after and in between is
+# nobody's wait. A caller who wants more calls vm_lock himself and keeps it until vm_unlock; one who
+# holds it for another script sets TW_QEMU_LOCKED. The file TW_CLOCK is told who waits: a test's
+# deadline does not run meanwhile.
 vm_lock()
 {
 	local file=${TW_QEMU_LOCK:-${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/qemu.lock}
 
+	vm_lock_kept=1
 	[ -z "${TW_QEMU_LOCKED:-}" ] || return 0
 	if vm_under_flock "$file"; then
 		export TW_QEMU_LOCKED=1
@@ -34,7 +39,7 @@ vm_lock()
 	if ! flock -n "$vm_lock_fd"; then
 		echo "waiting for another emulator run to end" >&2
 		[ -z "${TW_CLOCK:-}" ] || echo waiting >>"$TW_CLOCK"
-		flock -w "${1:-7200}" "$vm_lock_fd" || return 1
+		flock -w 7200 "$vm_lock_fd" || return 1
 		[ -z "${TW_CLOCK:-}" ] || echo locked >>"$TW_CLOCK"
 	fi
 	export TW_QEMU_LOCKED=1
@@ -61,6 +66,7 @@ vm_unlock()
 	flock -u "$vm_lock_fd" # whatever has inherited it
 	exec {vm_lock_fd}>&-
 	unset vm_lock_fd TW_QEMU_LOCKED
+	vm_lock_kept=
 }
 
 # vm_beside COMMAND... &: without the lock, which would outlive a caller that was killed.
@@ -73,9 +79,11 @@ vm_beside()
 # vm_start NAME DEADLINE-SECONDS QEMU-ARGUMENTS...
 vm_start()
 {
-	local name=$1 deadline=$2 dir=$vm_run/$1 accel=(-accel 'tcg,thread=single') i fd
+	local name=$1 deadline=$2 dir=$vm_run/$1 accel=(-accel 'tcg,thread=single') i fd kept=$vm_lock_kept
 	shift 2
 
+	vm_lock || return 1
+	vm_lock_kept=$kept
 	mkdir -p "$dir"
 	rm -f "$dir"/{serial.log,qmp.log,qmp.in,qmp.sock,qemu.log,cpu.log,screen.ppm,registers}
 	# QEMU takes the first one that it has.
@@ -195,7 +203,7 @@ vm_wait()
 			return 1
 		fi
 		[ -z "${vm_tick:-}" ] || "$vm_tick" "$name"
-		sleep "${vm_poll:-0.5}"
+		sleep "${vm_poll:-0.2}"
 	done
 	vm_reap "$name"
 }
@@ -225,6 +233,7 @@ vm_reap()
 	[ -z "$fd" ] || exec {fd}>&-
 	rm -f "$vm_run/$name/qmp.in" "$vm_run/$name/qmp.sock"
 	unset "vm_pid[$name]" "vm_fd[$name]"
+	[ -n "$vm_lock_kept" ] || [ ${#vm_pid[@]} -gt 0 ] || vm_unlock
 }
 
 # As if the plug were pulled.

@@ -7,6 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 boot_begin
 make --no-print-directory LAB=1 image >"$dir/make.log" 2>&1 || fail "$(tail -n 3 "$dir/make.log")"
+vm_lock
 
 # typed IMAGE: starts it without a job and types until it is off; what it showed is in $dir/screen.
 typed()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2016,SC2119,SC2120
 # Sourced by the boot tests. A test
-#   boot_begin                 makes its folder build/boot/NAME, takes the emulator lock
+#   boot_begin                 makes its folder build/boot/NAME
 #   boot_worker <<END          makes the initramfs overlay whose /bin/worker is this shell script
 #   qemu_* (qemu/lib.sh)       puts the machine together in the array `qemu`
 #   boot_controller            starts the reference controller; sets controller_url
@@ -63,7 +63,6 @@ boot_begin()
 	mkdir -p "$vm_run"
 	dir=$vm_run
 	trap boot_end EXIT
-	vm_lock 5400
 	boot_scale
 	qemu_new "$dir"
 }
@@ -152,12 +151,23 @@ boot_screen()
 # every half hour; the load of the machine is in it.
 boot_scale()
 {
-	local mark=$top/build/boot/.scale start self=$dir
+	local mark=$top/build/boot/.scale
 
-	if [ -n "$(find "$mark" -mmin -30 2>&-)" ]; then
-		scale=$(cat "$mark")
-		return
-	fi
+	boot_scale_known && return
+	vm_lock # who had it may have measured meanwhile
+	boot_scale_known || boot_scale_measure
+	vm_unlock
+}
+
+boot_scale_known()
+{
+	[ -n "$(find "$mark" -mmin -30 2>&-)" ] && scale=$(cat "$mark")
+}
+
+boot_scale_measure()
+{
+	local start self=$dir
+
 	scale=100 # no limit that matters while it is measured
 	dir=$self/calibration
 	qemu_new "$dir"

@@ -26,7 +26,8 @@ truncate -s 8M "$dir/exact.raw"
 qemu-img create -q -f qcow2 "$dir/second.qcow2" 12M
 
 status=0
-TW_QEMU_LOCKED=1 qemu/run --dir "$dir/run" --medium disk --nic e1000 --memory 192 \
+vm_lock
+qemu/run --dir "$dir/run" --medium disk --nic e1000 --memory 192 \
 	--disk "$dir/first.raw,bus=nvme,serial=HAND0" \
 	--disk "$dir/second.qcow2,bus=virtio-scsi,serial=HAND1" --job "$dir/job.json" \
 	--result "$dir/result.json" --serial "$dir/serial.log" --timeout $((200 * scale / 4)) \
@@ -38,6 +39,7 @@ TW_QEMU_LOCKED=1 qemu/run --dir "$dir/run" --medium disk --nic e1000 --memory 19
 	-drive "if=none,id=path,format=raw,file=$dir/path.raw" \
 	-device virtio-blk-pci,addr=0x12,drive=path \
 	2>"$dir/run.log" || status=$?
+vm_unlock
 [ $status = 0 ] || fail "exit status $status: $(tail -n 3 "$dir/run.log" "$dir/serial.log")"
 [ "$(jq -r '"\(.verdict) \(.code) \(.job_channel)"' "$dir/result.json")" = "success NONE smbios" ] ||
 	fail "result.json: $(jq -c '{verdict, err, job_channel}' "$dir/result.json")"

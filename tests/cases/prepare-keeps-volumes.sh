@@ -54,6 +54,10 @@ guest()
 
 phony
 guest debian $kernel /boot/initrd.img-$kernel
+# Copied for whoever asks, not loaded at every start.
+show /etc/initramfs-tools/modules >"$work/modules"
+! grep -E 'raid|dm|bcache' "$work/modules" || fail "these are loaded at every start"
+is '.changes == []'
 while read -r name version image; do
 	tests/data/phony-family "$name" "$work/tree"
 	guest "$name" "$version" "$image"

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 
 #define MODULES "/etc/initramfs-tools/modules"
+#define HOOK "/etc/initramfs-tools/hooks/target-worker"
 #define CRYPTTAB "/etc/crypttab"
 
 /* Whether a line of the modules file names it. */
@@ -24,7 +25,32 @@ static bool lists(const char *text, const char *module)
 	return false;
 }
 
-static int configure(struct guest *g, uint64_t wanted, struct err *err)
+/*
+ * What MODULES names is loaded at every start. That is right for what the root is known to stand on; the
+ * drivers of volumes that the old image only holds are copied by a hook, for whoever asks for them
+ * (initramfs-tools(7), manual_add_modules).
+ */
+static int keep(struct guest *g, uint64_t drivers, struct err *err)
+{
+	char list[GUEST_DRIVER_LIST_MAX], text[GUEST_DRIVER_LIST_MAX + 256];
+	int before = g->n_ops;
+
+	if (!drivers)
+		return 0;
+	guest_driver_list(drivers, " ", list, sizeof(list));
+	snprintf(text, sizeof(text), "#!/bin/sh\n"
+		"# Drivers of volumes that the image had before (target-worker).\n"
+		"[ \"$1\" != prereqs ] || exit 0\n"
+		". /usr/share/initramfs-tools/hook-functions\n"
+		"manual_add_modules %.*s\n", (int)strlen(list) - 1, list);
+	if (guest_op_write(g, HOOK, text, strlen(text), GUEST_WHY_DRIVERS, err) < 0)
+		return -1;
+	if (g->n_ops > before)
+		g->ops[before].mode = 0755;
+	return 0;
+}
+
+static int name(struct guest *g, uint64_t wanted, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
@@ -47,7 +73,14 @@ static int configure(struct guest *g, uint64_t wanted, struct err *err)
 	if (out.failed)
 		return err_set(err, ERR_NOMEM, "plan %s: out of memory", MODULES);
 	return first ? 0 : guest_op_write(g, MODULES, out.s, out.len,
-		"drivers that every initramfs needs on KVM", err);
+		GUEST_WHY_DRIVERS, err);
+}
+
+static int configure(struct guest *g, uint64_t wanted, struct err *err)
+{
+	uint64_t loaded = ~DRIVERS_STACK | guest_stack_drivers(g);
+
+	return name(g, wanted & loaded, err) < 0 ? -1 : keep(g, wanted & ~loaded, err);
 }
 
 /* The hook of cryptsetup asks device-mapper whether the root is encrypted, which it cannot reach in its

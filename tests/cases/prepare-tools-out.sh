@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Guest tools that no package manager knows: VMware's archive by its own list of files, VirtualBox and
-# Parallels by where they put things. Nothing of them is left, files that their lists name but that are
+# Guest tools that no package manager knows: VMware's archive by its own list of files, VirtualBox,
+# Parallels and Nutanix by where they put things. Nothing of them is left, files that their lists name but that are
 # the guest's stay, repositories of VMware's tools are off, and undo brings all of it back.
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
@@ -24,12 +24,14 @@ tools=(/usr/sbin/vmware-toolbox /usr/lib/vmware-tools/sbin/vmtoolsd /etc/init.d/
 	"/lib/modules/$kernel/misc/vmci.ko" /etc/modprobe.d/vmware-tools.conf /etc/vmware-tools/tools.conf
 	/opt/VBoxGuestAdditions-7.0.8/bin/VBoxClient /opt/VBoxGuestAdditions-7.0.8/uninstall.sh
 	/var/lib/VBoxGuestAdditions/config /etc/udev/rules.d/60-vboxadd.rules "/lib/modules/$kernel/misc/vboxguest.ko"
-	/usr/lib/parallels-tools/install /usr/lib/parallels-tools/version /etc/modprobe.d/parallels.conf)
-own=(/usr/lib/vmware-is-mine/data /etc/modules /usr/src/linux/file /etc/modprobe.d/own.conf /opt/own/vm
+	/usr/lib/parallels-tools/install /usr/lib/parallels-tools/version /etc/modprobe.d/parallels.conf
+	/usr/local/nutanix/ngt/python/bin/uninstall_ngt.py /etc/init.d/ngt_guest_agent)
+own=(/usr/lib/vmware-is-mine/data /usr/local/bin/ngt-own /etc/modules /usr/src/linux/file /etc/modprobe.d/own.conf /opt/own/vm
 	/usr/sbin/vm-taken-back)
 put "${tools[@]}" "${own[@]}"
 mkdir -p "$tree/etc/rc2.d"
 ln -s ../init.d/vmware-tools "$tree/etc/rc2.d/S03vmware-tools"
+ln -s ../init.d/ngt_guest_agent "$tree/etc/rc2.d/S99ngt_guest_agent"
 cat >"$tree/etc/vmware-tools/locations" <<END
 answer SBINDIR /usr/sbin
 directory /usr/sbin
@@ -56,13 +58,14 @@ printf 'Section "Device"\n\tDriver "vmware"\nEndSection\n' | tee "$tree/etc/X11/
 touch "$tree/usr/lib/xorg/modules/drivers/vesa_drv.so"
 pack
 inspect
-is '.facts.tools == "vmware-tools virtualbox parallels"'
+is '.facts.tools == "vmware-tools virtualbox parallels nutanix"'
 list before
 prepare
 [ "$status" = 0 ] || fail "exit status $status"
 is '.verdict == "boots" and .facts.tools_left == 0'
 list after
-for file in "${tools[@]}" /etc/rc2.d/S03vmware-tools /etc/vmware-tools /opt/VBoxGuestAdditions-7.0.8; do
+for file in "${tools[@]}" /etc/rc2.d/S03vmware-tools /etc/rc2.d/S99ngt_guest_agent /etc/vmware-tools \
+	/usr/local/nutanix /opt/VBoxGuestAdditions-7.0.8; do
 	if grep -q "^\.$file " "$work/after"; then fail "$file is left"; fi
 done
 for file in "${own[@]}" /etc/fstab /boot/initrd.img-$kernel; do

@@ -58,6 +58,14 @@ static const struct {
 		"/etc/udev/rules.d/z10*xen*", false },
 	{ "ovirt", "ovirt-guest-agent ovirt-guest-agent-common", "ovirt-guest-agent.service", NULL, NULL,
 		false },
+	/* As its own uninstaller: the service and the whole folder. On guests with rpm, too: nothing tells
+	 * its package from its installer there without asking rpm, whose entry for the package stays. */
+	{ "nutanix", "nutanix-guest-agent",
+		"ngt_guest_agent.service ngt_self_service_restore.service nutanix-guest-agent.service",
+		"/etc/init.d/ngt_guest_agent",
+		"/usr/local/nutanix /etc/init.d/ngt_guest_agent /etc/rc?.d/[SK]??ngt_guest_agent "
+		"/etc/rc.d/rc?.d/[SK]??ngt_guest_agent /etc/systemd/system/ngt_*.service "
+		"/etc/systemd/system/*.wants/ngt_*.service", false },
 	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, NULL, true },
 	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service", NULL,
 		"/etc/udev/rules.d/66-azure-storage.rules /etc/udev/rules.d/99-azure-product-uuid.rules",

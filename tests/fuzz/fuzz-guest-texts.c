@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Units, configuration of initramfs tools, LVM, md, X and debconf of a hostile guest. A rewrite that
+/* Units, configuration of initramfs tools, LVM, md, X, autofs and debconf of a hostile guest. A rewrite that
  * changes nothing keeps every byte, and a second one finds nothing. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rewrite(guest_kdump_rewrite, s, size);
 	rewrite(guest_mdadm_rewrite, s, size);
 	rewrite(guest_lvm_rewrite, s, size);
+	rewrite(guest_autofs_rewrite, s, size);
 	rewrite(xorg, s, size);
 	if (guest_debconf_rewrite(s, size, "/dev/vda", &once) &&
 		guest_debconf_rewrite(once.s, once.len, "/dev/vda", &again))

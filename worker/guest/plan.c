@@ -285,6 +285,7 @@ static const struct {
 } steps[] = {
 	{ "fstab", plan_fstab },
 	{ "units", guest_plan_units },
+	{ "autofs", guest_plan_autofs },
 	{ "crypttab", plan_crypttab },
 	{ "stack", guest_plan_stack },
 	{ "resume", guest_plan_resume },

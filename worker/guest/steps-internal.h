@@ -49,6 +49,11 @@ int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m, stru
 /* What= and Type= of one, "" = none; both of size. False without the first. */
 bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type, size_t size);
 
+/* autofs.c */
+int guest_plan_autofs(struct guest *g, struct err *err);
+/* Comments out a map's entries of hypervisors' shared folders; returns how many. */
+int guest_autofs_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out);
+
 /* supplement.c */
 int guest_plan_supplement(struct guest *g, struct err *err);
 int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *err);

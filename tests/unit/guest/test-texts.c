@@ -112,6 +112,31 @@ TEST(dracut_conf)
 		"add_device+", 4);
 }
 
+TEST(autofs)
+{
+	GOLDEN(guest_autofs_rewrite,
+		"# hgfs -fstype=vmhgfs :.host:/\n"
+		"hgfs -fstype=fuse.vmhgfs-fuse,allow_other \\\n\t:.host:/share\n"
+		"box\t-ro,fstype=vboxsf :data\n"
+		"win .host:/x\n"
+		"home -rw,fstype=nfs4 server:/home/&\n"
+		"multi -rw /a server:/a /b -fstype=vboxsf :b\n"
+		"+auto.misc\n"
+		"notype -nofstype=vboxsf :data\n"
+		"usb -fstype=auto :/dev/sdb1\n"
+		"last -fstype=prl_fs :none",
+		"# hgfs -fstype=vmhgfs :.host:/\n"
+		"# target-worker: hgfs -fstype=fuse.vmhgfs-fuse,allow_other \\\n# target-worker: \t:.host:/share\n"
+		"# target-worker: box\t-ro,fstype=vboxsf :data\n"
+		"# target-worker: win .host:/x\n"
+		"home -rw,fstype=nfs4 server:/home/&\n"
+		"multi -rw /a server:/a /b -fstype=vboxsf :b\n"
+		"+auto.misc\n"
+		"notype -nofstype=vboxsf :data\n"
+		"usb -fstype=auto :/dev/sdb1\n"
+		"# target-worker: last -fstype=prl_fs :none", 4);
+}
+
 TEST(mdadm_conf)
 {
 	GOLDEN(guest_mdadm_rewrite,
@@ -646,6 +671,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(units, "devices of systemd's mount and swap units become paths by UUID"),
 	TEST_ENTRY(dracut_conf, "devices in dracut's own configuration"),
 	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
+	TEST_ENTRY(autofs, "maps of autofs that mount shared folders"),
 	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
 	TEST_ENTRY(lvm_patterns, "a pattern cannot take all memory"),
 	TEST_ENTRY(lvm_strings, "a string may go on in the next line, and have a filter in it"),

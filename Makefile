@@ -103,7 +103,7 @@ worker: build/worker/worker build/worker/source-server ## static musl programs i
 
 # Unit tests: each tests/unit/<module>/test-*.c is a program.
 UNIT := $(patsubst tests/unit/%.c,build/host/unit/%,$(sort $(wildcard tests/unit/*/test-*.c)))
-build/host/unit/%: tests/unit/%.c tests/unit/test.h build/host/libworker.a
+build/host/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h tests/unit/*/*.h) build/host/libworker.a
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC test $<';)$(host_CC) $(CFLAGS_ALL) -Wno-missing-prototypes $(host_CFLAGS) \
 		-I. -o $@ $< build/host/libworker.a $(host_LDFLAGS) $(LIBS)

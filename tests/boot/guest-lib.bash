@@ -16,7 +16,7 @@
 
 # The MAC addresses are the old ones: who moves a server keeps them, and its licences.
 mac=00:50:56:aa:10:01 mac2=00:50:56:aa:10:02
-guest_before_result="not tried"
+guest_before_result="not tried" guest_before_s=0
 guest_after_result="not reached"
 guest_extra=()
 
@@ -25,12 +25,11 @@ guest_begin()
 	local n
 
 	requires qemu-system-x86_64 qemu-img socat mmdebstrap jq
-	guest_dir=$(qemu/guests/assemble "$1") # before the lock: most of it needs no emulator
+	guest_dir=$(qemu/guests/assemble "$1")
 	boot_begin
 	trap guest_trap EXIT
 	# shellcheck source=/dev/null
 	. "$guest_dir/guest.env"
-	guest_start=$SECONDS
 	guest_images=()
 	for ((n = 0; n < disks; n++)); do
 		guest_overlay "$dir/disk$n.qcow2" "$guest_dir/disk$n.qcow2"
@@ -93,57 +92,82 @@ guest_machine()
 guest_missing='ALERT! +.* does not exist|Warning: /dev/.* does not exist|Warning: Could not boot|No bootable option|BdsDxe: failed to load'
 guest_lost='ALERT! +.* does not exist|Warning: Could not boot|\(initramfs\)|emergency mode'
 
+# initramfs-tools looks for a disk for half a minute: others may have the emulator meanwhile.
+guest_waits='Begin: Waiting for (suspend/resume device|root file system)'
+
 # On overlays of its own.
 guest_before()
 {
-	local n images=() limit=$((150 * scale / 4)) missing=${1:-$guest_missing}
+	local n images=()
 
+	guest_missing=${1:-$guest_missing}
+	guest_before_limit=$((150 * scale / 4))
 	for ((n = 0; n < disks; n++)); do
 		guest_overlay "$dir/before$n.qcow2" "$guest_dir/disk$n.qcow2"
 		images+=("$dir/before$n.qcow2")
 	done
 	guest_machine virtio-blk "${images[@]}"
-	vm_start before $limit "${args[@]}" -no-reboot
+	vm_start before $((4 * guest_before_limit)) "${args[@]}" -no-reboot
+	guest_before_start=$SECONDS
 	guest_before_result="neither starts nor says why not"
-	vm_wait_serial before $limit "$missing|login:" || {
+	guest_before_shows "$guest_missing|login:|$guest_waits"
+	guest_before_s=$((SECONDS - guest_before_start))
+	if grep -aqE -- "$guest_missing|login:" "$vm_run/before/serial.log"; then
+		guest_before_ends
+	else
+		guest_before_result="still looked for its disk when the test ended"
+		vm_unlock
+	fi
+}
+
+guest_before_shows()
+{
+	vm_wait_serial before $guest_before_limit "$1" || {
 		vm_autopsy before
-		fail "before: neither '$missing' nor a login was seen on $vm_run/before/serial.log"
+		fail "before: '$1' was not seen on $vm_run/before/serial.log"
 	}
+}
+
+# Until it has given up.
+guest_before_ends()
+{
+	guest_before_shows "$guest_missing|login:"
 	if grep -aq 'login:' "$vm_run/before/serial.log"; then
 		guest_before_result="boots"
 		fail "before: the guest starts from virtio as it is: nothing would be proved"
 	fi
-	guest_before_result="no: $(grep -aoE -- "$missing" "$vm_run/before/serial.log" | head -n 1 | cut -c1-60)"
+	guest_before_result="no: $(grep -aoE -- "$guest_missing" "$vm_run/before/serial.log" | head -n 1 | cut -c1-60)"
 	vm_kill before
 	rm -f "$dir"/before*.qcow2 "$dir/vars.fd"
 }
 
 guest_prepare()
 {
-	local start=$SECONDS nics=()
+	local nics=()
 
 	# Of two adapters an operator says which is which.
 	[ "$network" != bond ] || nics=(--nic "$mac=$mac" --nic "$mac2=$mac2")
 	guest_after_result="preparing failed"
 	qemu/prepare --firmware "$firmware" "${nics[@]}" --dir "$dir/prepare" --report "$dir/report.json" "$@" \
 		"${guest_images[@]}" || fail "prepare: $(jq -c .err "$dir/prepare/result.json")"
-	guest_prepare_s=$((SECONDS - start))
+	guest_prepare_s=$(($(date +%s) - $(stat -c %Y "$dir/prepare/worker/cmdline")))
+	[ -z "${vm_pid[before]:-}" ] || guest_before_ends
 }
 
 # guest_after [BUS]: blank variables of UEFI, so a boot entry cannot help.
 guest_after()
 {
 	local bus=${1:-virtio-blk} limit=$((240 * scale / 4)) end state='' log=$vm_run/after/serial.log
-	local moved=$SECONDS size=0 now
+	local moved size=0 now ask
 
 	guest_bus=$bus
 	guest_after_result="no answer on $bus"
 	rm -f "$dir/vars.fd"
 	guest_machine "$bus" "${guest_images[@]}"
-	guest_boot_start=$SECONDS
 	# Longer than what is waited for below, which finds out how far it came.
 	vm_start after $((limit + 60)) "${args[@]}" "${guest_extra[@]}" -no-reboot
-	end=$((SECONDS + limit))
+	guest_boot_start=$SECONDS moved=$SECONDS
+	end=$((SECONDS + limit)) ask=$((SECONDS + 60))
 	# The system answers before it is complete; "starting" is no answer yet.
 	while [ "$state" = '' ] || [ "$state" = starting ] || [ "$state" = initializing ]; do
 		now=$(stat -c %s "$log")
@@ -163,10 +187,13 @@ guest_after()
 			vm_autopsy after
 			fail "after: no answer in $limit s, state '$state', console moved $((SECONDS - moved)) s ago: $(tail -c 300 "$log" | tr -d '\r')"
 		fi
-		if [ -n "$state" ] || grep -aq 'Started\|Reached\|login:' "$log"; then
+		# Answering keeps it from its work for seconds: nobody asks before it is ready, but one that
+		# shows no login on this console is asked now and then.
+		if grep -aq 'login:' "$log" || [ $SECONDS -ge $ask ]; then
 			guest_ask || state=''
+			ask=$((SECONDS + 20))
 		fi
-		sleep 2
+		sleep 1
 	done
 	guest_boot_s=$((SECONDS - guest_boot_start))
 	[ "$(guest_said host)" = "$hostname" ] || fail "after: it calls itself '$(guest_said host)'"
@@ -217,12 +244,13 @@ guest_row()
 	mkdir -p build/matrix
 	jq -n --arg test "$(basename "$0" .sh)" --arg guest "$guest" --arg about "$about" \
 		--arg before "$guest_before_result" --arg after "$1" --arg bus "${guest_bus:-}" \
-		--arg commit "$(guest_commit)" --argjson seconds $((SECONDS - guest_start)) \
+		--arg commit "$(guest_commit)" --argjson seconds $((guest_before_s + ${guest_prepare_s:-0} + ${guest_boot_s:-0})) \
 		--argjson prepare "${guest_prepare_s:-null}" --argjson boot "${guest_boot_s:-null}" \
 		'$ARGS.named' >"build/matrix/$guest.json"
 }
 
 guest_end()
 {
+	[ -z "${vm_pid[before]:-}" ] || guest_before_ends
 	guest_row "${1:-yes, answers on $address}"
 }

@@ -6,11 +6,16 @@
 freeze=auto # source-server's --freeze
 ssh_port=$(vm_port) # on this machine's loopback
 
+# One connection a machine for all that is asked: making one takes the emulated processor seconds.
+ssh_at=$(mktemp -d) # short, as names of sockets have to be
+ssh_vm=source
+
 guest_ssh()
 {
-	ssh -q -i "$guest_dir/ssh_key" -p "$ssh_port" -o UserKnownHostsFile="$guest_dir/known_hosts" \
+	(vm_beside ssh -q -i "$guest_dir/ssh_key" -p "$ssh_port" -o UserKnownHostsFile="$guest_dir/known_hosts" \
 		-o HostKeyAlias="$address" -o StrictHostKeyChecking=yes -o BatchMode=yes \
-		-o ConnectTimeout=5 root@127.0.0.1 "$@"
+		-o ControlMaster=auto -o ControlPath="$ssh_at/$ssh_vm" -o ControlPersist=yes \
+		-o ConnectTimeout=5 root@127.0.0.1 "$@")
 }
 
 # wait_login VM SECONDS: with the host key of the source, so nobody else can answer.
@@ -18,6 +23,7 @@ wait_login()
 {
 	local end=$((SECONDS + $2))
 
+	ssh_vm=$1
 	until guest_ssh true; do
 		if ! vm_runs "$1"; then
 			die "$1: went off before it could be logged in to"

@@ -28,8 +28,9 @@ start_controller()
 	local i
 
 	mkdir -p "$demo/controller"
+	: >"$demo/controller.log"
 	vm_beside build/controller/controller serve --state "$demo/controller" \
-		--listen "127.0.0.1:$controller_port" >"$demo/controller.log" 2>&1 &
+		--listen "127.0.0.1:$controller_port" >>"$demo/controller.log" 2>&1 &
 	controller_pid=$!
 	for ((i = 0; i < 600; i++)); do
 		! grep -q '^pin ' "$demo/controller.log" || break

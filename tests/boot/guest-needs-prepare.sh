@@ -13,7 +13,7 @@ limit=$((200 * scale / 4))
 vm_start boot $limit "${args[@]}" -device virtio-blk-pci,drive=disk \
 	-drive "if=none,id=disk,file=$dir/disk.raw,format=raw"
 # initramfs-tools looks for the root device half a minute: others may have the emulator meanwhile.
-vm_wait_serial boot $limit 'Begin: Waiting for (suspend/resume device|root file system)|login:' ||
+vm_wait_serial boot $limit 'Begin: Waiting for (suspend/resume device|root file system)|ALERT! |login:' ||
 	fail "the initramfs did not get as far as its disk"
 vm_unlock
 vm_wait_serial boot $limit 'ALERT! +/dev/sda1 does not exist' ||

@@ -33,14 +33,28 @@ one() {
 
 sources() { git ls-files -co --exclude-standard -- "$@" | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
 
+# What a script sources, and that in turn: adds to read_by, from sourced_by.
+add_sourced() {
+	local f
+	for f; do
+		[ -z "${read_by[$f]:-}" ] || continue
+		read_by[$f]=1
+		# shellcheck disable=SC2086 # names without spaces
+		add_sourced ${sourced_by[$f]:-}
+	done
+}
+
 # What passed once is not looked at again: a mark in the cache for each script, by its content, that
-# of all that scripts source, and the version of the tool.
+# of what it sources, and the version of the tool.
 check_shellcheck() {
-	local marks=${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/shellcheck sourced f keys=() list=()
-	sourced=$({
-		shellcheck --version
-		sources | grep -E '(\.bash|/lib\.sh|^qemu/.*\.sh)$' | xargs cat
-	} | sha256sum)
+	local marks=${XDG_CACHE_HOME:-$HOME/.cache}/target-worker/shellcheck version f to keys=() list=()
+	local -A sourced_by=() read_by
+	version=$(shellcheck --version)
+	# shellcheck disable=SC2016 # for awk
+	while read -r f to; do
+		[ ! -f "$to" ] || sourced_by[$f]+=" $to"
+	done < <(sources | xargs -d '\n' awk '
+		sub(/^[ \t]*# shellcheck source=/, "") || sub(/^[ \t]*(\.|source) /, "") { print FILENAME, $1 }')
 	mkdir -p "$marks"
 	find "$marks" -type f -mtime +30 -delete
 	while read -r f; do
@@ -49,7 +63,10 @@ check_shellcheck() {
 		*.*) continue ;;
 		*) head -c 32 "$f" | grep -qE '^#!/(usr/bin/env bash|bin/(ba)?sh)' || continue ;;
 		esac
-		keys+=("$marks/$({ echo "$sourced $f"; cat "$f"; } | sha256sum | cut -c1-32)")
+		read_by=()
+		add_sourced "$f"
+		keys+=("$marks/$({ echo "$version $f"; printf '%s\n' "${!read_by[@]}" | sort | xargs cat; } |
+			sha256sum | cut -c1-32)")
 		if [ -e "${keys[-1]}" ]; then
 			touch "${keys[-1]}"
 		else

@@ -61,7 +61,7 @@ static void add_globs(struct strbuf *out, uint64_t drivers)
 		else if (i >= DRIVER_XTS)
 			strbuf_fmt(out, "kernel/crypto/%s.ko*\n", name);
 		else
-			strbuf_fmt(out, "kernel/drivers/**/%s.ko*\n", name);
+			strbuf_fmt(out, "kernel/drivers/*/%s.ko*\nkernel/drivers/*/*/%s.ko*\n", name, name);
 	}
 }
 

@@ -67,39 +67,37 @@ static bool has_image(const struct guest_kernel *k)
 	return k->bootable && *k->initrd && !k->unified;
 }
 
-/* What the tool has to be told by name, 0 = nothing is to be built. All images are built when one has
- * to be: what any of them keeps is named. */
-static uint64_t wanted_drivers(const struct guest *g, bool links)
+/* Whether images are to be built, all when one has to be, and what the tool has to be told by name:
+ * what any of them keeps. */
+static bool build_is_due(const struct guest *g, uint64_t *ret_wanted)
 {
-	uint64_t wanted = 0;
-	bool due = false;
+	/* An initramfs with udev names adapters before the root's own files are read, finds the root's
+	 * disks by its own copy of lvm.conf and mdadm.conf, and waits for the device to resume from. */
+	bool copies = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack") ||
+		guest_plan_writes(g, "resume"), due = false;
 
+	*ret_wanted = 0;
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[i];
 
 		if (!has_image(k))
 			continue;
-		due |= links || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed);
-		wanted |= k->modules & ~k->builtin & (guest_kept_drivers(g, k) | ~DRIVERS_STACK);
+		due |= copies || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed);
+		*ret_wanted |= k->modules & ~k->builtin & (guest_kept_drivers(g, k) | ~DRIVERS_STACK);
 	}
-	return due ? wanted : 0;
+	return due;
 }
 
 int guest_plan_initrd(struct guest *g, struct err *err)
 {
 	const struct guest_builder *b = g->facts.builder;
-	/* An initramfs with udev names adapters before the root's own files are read, finds the root's
-	 * disks by its own copy of lvm.conf and mdadm.conf, and waits for the device to resume from. */
-	bool links = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack") ||
-		guest_plan_writes(g, "resume");
 	uint64_t wanted;
 
 	if (!b)
 		return guest_plan_supplement(g, err);
-	wanted = wanted_drivers(g, links);
-	if (!wanted)
+	if (!build_is_due(g, &wanted))
 		return 0;
-	if (b->configure(g, wanted, err) < 0)
+	if (wanted && b->configure(g, wanted, err) < 0)
 		return -1;
 	for (int i = 0; i < g->facts.n_kernels; i++) {
 		const struct guest_kernel *k = &g->facts.kernels[i];

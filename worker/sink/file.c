@@ -105,9 +105,12 @@ static int file_write(struct sink *k, const void *buf, size_t len, uint64_t off,
 			k->name, len, off);
 	/*
 	 * On its way to the disk at once: a kernel short of memory would hold up all writers for it
-	 * later, and the flush finds little left. What goes wrong, the flush tells.
+	 * later, and the flush finds little left. What fails here, a flush may not see again.
 	 */
-	sync_file_range(f->fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+	if (sync_file_range(f->fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE) < 0 &&
+		errno != ENOSYS)
+		return err_sys(err, err_disk_code(errno), "%s: write back %zu bytes at %" PRIu64,
+			k->name, len, off);
 	return 0;
 }
 

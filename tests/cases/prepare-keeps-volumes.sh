@@ -79,14 +79,7 @@ loses()
 	volumes 6.8.5-301.fc40.x86_64 /boot/initramfs-6.8.5-301.fc40.x86_64.img
 	# shellcheck disable=SC2016 # for the guest's shell
 	sed -i 's/^for name in/drivers=$(echo "$drivers" | sed -E "s,'"$1"',,g")\n&/' "$work/tree/usr/bin/dracut"
-	pack
-	list before
-	prepare
-	expect PREP_VERIFY 7
-	is --arg re "$2" '.error.text | test($re)'
-	is '.changes == [] and .verdict == "does-not-boot"'
-	list after
-	same before after "an image without '$1': the guest is not as before"
+	unbelieved "$2"
 }
 loses raid1 'the new /boot/initramfs-6.*.img lacks drivers of the guest.s volumes that the old one had: raid1$'
 loses 'raid1 |dm_thin_pool |bcache' ': raid1, dm_thin_pool, bcache$'

@@ -9,6 +9,8 @@
 #   stays_and_goes      after a second run: the disk is as `list after` has it; undo: as `list before`
 #   is FILTER           the report fulfils a jq filter
 #   expect CODE STATUS  how it failed
+#   unbelieved REGEX    packs and prepares: what a tool has made is refused with that text, and the
+#                       guest is as before
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 requires busybox jq sfdisk mke2fs losetup
@@ -93,4 +95,16 @@ expect()
 {
 	[ "$status" = "$2" ] || fail "exit status $status, not $2"
 	is --arg code "$1" '.error.code == $code'
+}
+
+unbelieved()
+{
+	pack
+	list before
+	prepare
+	expect PREP_VERIFY 7
+	is --arg re "$1" '.error.text | test($re)'
+	is '.changes == [] and .verdict == "does-not-boot"'
+	list after
+	same before after "a run that did not pass its own check left a difference"
 }

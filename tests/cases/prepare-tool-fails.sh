@@ -29,14 +29,7 @@ bad()
 {
 	printf '#!/bin/sh\nset -e\n%s >"/boot/initrd.img-%s"\n' "$1" "$kernel" \
 		>"$work/tree/usr/sbin/update-initramfs"
-	pack
-	list before
-	prepare
-	expect PREP_VERIFY 7
-	is --arg re "$2" '.error.text | test($re)'
-	is '.changes == [] and .verdict == "does-not-boot"'
-	list after
-	same before after "a run that did not pass its own check left a difference"
+	unbelieved "$2"
 }
 rm "$work/tree/etc/initramfs-tools/hooks/broken"
 bad 'cd /lib/modules && find . -name "vmw_*" | cpio -o -H newc | gzip -n' \

@@ -18,6 +18,7 @@ facts()
 {
 	jq -r '.facts | "system \(.os.id) \(.os.version) (\(.os.name)), family \(.os.family)",
 		(select(.cpu_level > 1) | "needs x86-64-v\(.cpu_level)"),
+		(select(.machine_type != "q35") | "needs machine type \(.machine_type)"),
 		"loader \(.loader.kind) \(.loader.config), firmware \(.firmware)",
 		"init \(.init), initramfs by \(.initramfs_tool), tools \(.tools)",
 		(.kernels[] | "kernel \(.version) \(.image) \(.initrd) bootable \(.bootable)",

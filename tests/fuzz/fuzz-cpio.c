@@ -54,9 +54,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct initrd_reader r = { .read = read_memory, .entry = entry, .data = take, .ctx = &m,
 		.want_data = true };
 	struct initrd_info info;
+	struct strbuf out = STRBUF_INIT;
 
 	initrd_walk(&r, &info);
 	if (info.packed > size)
 		abort();
+	m = (struct memory){ .data = data, .len = size };
+	initrd_expand(&r, 1 << 20, &out);
+	strbuf_free(&out);
 	return 0;
 }

@@ -263,6 +263,7 @@ static int find_kernels(struct guest *g, struct err *err)
 		if (find_drivers(g, k, err) < 0)
 			return -1;
 		k->bootable = k->image[0] != '\0';
+		k->virtio = guest_kernel_virtio(g, k);
 		if (*k->initrd && guest_read_initrd(g, k, err) < 0)
 			return -1;
 	}
@@ -322,6 +323,8 @@ int guest_inspect(struct guest *g, struct err *err)
 		return -1;
 	find_arch(g);
 	guest_find_cpu(g);
+	if (g->opt->in_target)
+		guest_check_virtio(g, "/sys/bus/pci/devices");
 	find_init(g);
 	find_hibernation(g);
 	snprintf(f->firmware, sizeof(f->firmware), "%s", find_firmware(g));

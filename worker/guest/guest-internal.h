@@ -95,6 +95,12 @@ struct guest_mount {
 	int vol;
 };
 
+enum guest_virtio {
+	GUEST_VIRTIO_UNKNOWN,
+	GUEST_VIRTIO_LEGACY, /* legacy and transitional devices only */
+	GUEST_VIRTIO_1,      /* all */
+};
+
 struct guest_kernel {
 	char version[96];
 	char image[256], initrd[256]; /* paths within the guest; "" = none */
@@ -108,6 +114,7 @@ struct guest_kernel {
 	char opens[256];     /* encrypted volumes that Debian's initramfs opens: names, with commas between */
 	char initrd_format[48];
 	bool bootable;       /* image and modules are there */
+	enum guest_virtio virtio;
 };
 
 struct guest_iface {
@@ -314,6 +321,13 @@ int guest_cpu_needed(const char *id, const char *version);
 int guest_cpu_level(const char *cpuinfo, size_t len);
 /* Warns when this CPU is below what the guest needs. */
 void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len);
+
+/* virtio.c */
+enum guest_virtio guest_kernel_virtio(const struct guest *g, const struct guest_kernel *k);
+/* QEMU's, whose virtio devices the bootable kernels drive: "q35", "pc"; "" = not for x86. */
+const char *guest_machine_type(const struct guest *g);
+/* Warns when this machine (pci: /sys/bus/pci/devices) has devices that such a kernel does not drive. */
+void guest_check_virtio(struct guest *g, const char *pci);
 
 /* ifaces.c */
 int guest_find_ifaces(struct guest *g, struct err *err);

@@ -185,6 +185,8 @@ static yyjson_mut_val *kernels(struct guest *g)
 		yyjson_mut_obj_add_uint(g->doc, o, "initrd_bytes", k->initrd_size);
 		yyjson_mut_obj_add_bool(g->doc, o, "bootable", k->bootable);
 		yyjson_mut_obj_add_bool(g->doc, o, "unified", k->unified);
+		if (k->virtio)
+			put(g, o, "virtio", k->virtio == GUEST_VIRTIO_1 ? "1" : "legacy");
 		yyjson_mut_obj_add_val(g->doc, o, "built_in", driver_list(g, k->builtin));
 		yyjson_mut_obj_add_val(g->doc, o, "modules", driver_list(g, k->modules));
 		yyjson_mut_obj_add_val(g->doc, o, "in_initrd", driver_list(g, k->packed));
@@ -314,6 +316,7 @@ static yyjson_mut_val *facts(struct guest *g)
 	put(g, o, "arch", f->arch);
 	if (f->cpu_level)
 		yyjson_mut_obj_add_int(g->doc, o, "cpu_level", f->cpu_level);
+	put(g, o, "machine_type", guest_machine_type(g));
 	put(g, o, "firmware", f->firmware);
 	put(g, o, "init", f->init);
 	put(g, loader, "kind", boot_kind_name(f->boot.kind));

@@ -54,6 +54,10 @@ struct initrd_info {
 /* info may be NULL; it is filled as far as the image was understood. */
 enum initrd_status initrd_walk(struct initrd_reader *r, struct initrd_info *info);
 
+/* expand.c: a file that may be compressed in one of these ways, such as a module; only read and ctx
+ * of the reader are used. Its content is added to out; over max bytes of it is INITRD_TOO_LARGE. */
+enum initrd_status initrd_expand(struct initrd_reader *r, size_t max, struct strbuf *out);
+
 /* cpio.c: makes an archive in newc form, uncompressed: the kernel takes it behind (or before)
  * any image when it starts at a multiple of four bytes. */
 void initrd_add(struct strbuf *out, const char *name, uint32_t mode, const void *data,

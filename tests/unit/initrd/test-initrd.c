@@ -252,12 +252,39 @@ TEST(module_names)
 	CHECK(!initrd_module_name("a-name-that-does-not-fit-in-there.ko", name, 8));
 }
 
+TEST(expand)
+{
+	static const uint8_t bzip2[] = "BZh91AY";
+	struct memory plain = { .data = (const uint8_t *)"hello", .len = 5 };
+	struct memory packed = { .data = xz_image, .len = sizeof(xz_image), .step = 1 };
+	struct memory cut = { .data = xz_image, .len = sizeof(xz_image) - 1 };
+	struct memory other = { .data = bzip2, .len = sizeof(bzip2) }, empty = { .data = bzip2 };
+	struct memory *const all[] = { &plain, &packed, &cut, &other, &empty };
+	static const enum initrd_status want[] = { INITRD_OK, INITRD_OK, INITRD_CORRUPT, INITRD_UNSUPPORTED,
+		INITRD_OK };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+		struct initrd_reader r = { .read = read_memory, .ctx = all[i] };
+
+		CHECK_U64(initrd_expand(&r, 4096, &out), want[i]);
+		if (all[i] == &plain)
+			CHECK_STR(out.s, "hello");
+		if (all[i] == &packed) {
+			CHECK(memmem(out.s, out.len, "hello virtio", 12));
+			all[i]->at = 0;
+			CHECK_U64(initrd_expand(&r, out.len, &out), INITRD_TOO_LARGE);
+		}
+	}
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(formats, "gzip, zstd, xz and lzma images, in reads of any size"),
 	TEST_ENTRY(damage, "a cut or changed image is never taken for a good one"),
 	TEST_ENTRY(early_cpio, "a plain archive, zeroes and a compressed one are one image"),
 	TEST_ENTRY(lz4_legacy, "lz4 in the kernel's form"),
 	TEST_ENTRY(refused, "what cannot be read is named, without taking memory for it"),
+	TEST_ENTRY(expand, "single files, compressed or not"),
 	TEST_ENTRY(module_names, "module files in all spellings"),
 };
 TEST_MAIN(tests)

@@ -7,7 +7,8 @@
 #   guest_prepare [OPTION...]  qemu/prepare, with the report in $dir/report.json
 #   guest_after [BUS]          it starts from BUS (virtio-blk) with virtio-net only and answers on
 #                              its old address; the answer is in $dir/answer. guest_extra=(ARGUMENT...):
-#                              more of its machine; guest_while_up=COMMAND: called before it is ended
+#                              more of its machine; guest_while_up=COMMAND: called before it is ended;
+#                              guest_off=button: it shuts down in order, for a look at its disks
 #   guest_end                  writes the row for tests/MATRIX.md
 # Limits are scaled by the calibration boot of lib.sh.
 
@@ -201,8 +202,13 @@ guest_after()
 		fail "after: the system is '$state': $(guest_said failed)"
 	guest_said nic | grep -q 'virtio' || fail "after: no virtio adapter: $(guest_said nic)"
 	${guest_while_up:+"$guest_while_up"}
-	vm_qmp after '{"execute":"quit"}' >/dev/null
-	vm_wait after 60 60
+	if [ "${guest_off:-}" = button ]; then
+		vm_qmp after '{"execute":"system_powerdown"}' >/dev/null
+		vm_wait after $((240 * scale / 4)) $((240 * scale / 4)) || fail "after: its power button does not end it"
+	else
+		vm_qmp after '{"execute":"quit"}' >/dev/null
+		vm_wait after 60 60
+	fi
 	guest_after_result="yes"
 }
 

@@ -10,6 +10,7 @@
 #define FETCH_TRIES 8
 #define FETCH_AHEAD 8 /* requests on the way at once */
 #define ANSWER_MS 60000
+#define FIRST_BLOCK 4096u /* the largest logical sector of a disk */
 #define LOOK_MS 250 /* how often a wait looks for a cancel */
 
 void copy_fetcher_end(struct copy_fetcher *f)
@@ -161,6 +162,18 @@ static struct source_chan *take_channel(struct copy_job *job)
 	return NULL;
 }
 
+/* Firmware looks at the first block before anything else. It comes last and alone: a worker that is
+ * killed in a write leaves a part of it, and with a whole first block that would start. */
+static int put_head(struct copy_job *job, const uint8_t *head, struct err *err)
+{
+	size_t first = job->head < FIRST_BLOCK ? job->head : FIRST_BLOCK;
+
+	if (first < job->head && (sink_write(job->dst, head + first, job->head - first, first, err) < 0 ||
+		sink_flush(job->dst, err) < 0))
+		return -1;
+	return sink_write(job->dst, head, first, 0, err) < 0 ? -1 : sink_flush(job->dst, err);
+}
+
 int copy_head_release(struct copy_job *job, struct err *err)
 {
 	/* All requests are at rest: their buffers serve for what comes, what is read again, and on the
@@ -174,9 +187,7 @@ int copy_head_release(struct copy_job *job, struct err *err)
 	copy_close_channels(job);
 	if (f.step > job->request_cap)
 		f.step = job->request_cap;
-	if (copy_fetch(&f, buf, job->head, 0, err) < 0 ||
-		sink_write(job->dst, buf, job->head, 0, err) < 0 ||
-		sink_flush(job->dst, err) < 0 ||
+	if (copy_fetch(&f, buf, job->head, 0, err) < 0 || put_head(job, buf, err) < 0 ||
 		sink_read(job->dst, again, job->head, 0, err) < 0)
 		goto out;
 	if (job->opt->verify != COPY_VERIFY_NONE && !copy_same_bytes(buf, again, job->head)) {

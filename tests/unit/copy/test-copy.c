@@ -227,6 +227,29 @@ TEST(head_kept)
 	fclose(f);
 }
 
+/* What follows the copy's last barrier. */
+TEST(first_block)
+{
+	struct copy_options opt = { .verify = 0 };
+	char target[160], line[80], text[4][80] = { "", "", "", "" };
+	unsigned n = 0;
+	FILE *f;
+
+	unlink(in_dir("e"));
+	snprintf(target, sizeof(target), "record:%s?log=%s", in_dir("e"), in_dir("ops"));
+	REQUIRE(run("pattern:3000000", target, &opt) == 0);
+	f = fopen(in_dir("ops"), "re");
+	REQUIRE(f);
+	while (fgets(line, sizeof(line), f))
+		if (strncmp(line, "read", 4))
+			snprintf(text[n++ % 4], sizeof(text[0]), "%s", line);
+	fclose(f);
+	CHECK_STR(text[n % 4], "write 4096 1044480\n");
+	CHECK(!strncmp(text[(n + 1) % 4], "flush", 5));
+	CHECK_STR(text[(n + 2) % 4], "write 0 4096\n");
+	CHECK(!strncmp(text[(n + 3) % 4], "flush", 5));
+}
+
 TEST(too_small)
 {
 	struct copy_options opt = { .verify = 0 };
@@ -333,6 +356,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(probe, "a journal is believed after a few leaves, and not when they differ"),
 	TEST_ENTRY(unfinished, "leaves of unfinished units are not read again; older journals count"),
 	TEST_ENTRY(head_kept, "the first MiB stays zero until it is released"),
+	TEST_ENTRY(first_block, "and of it, the first block stays zero until the rest is durable"),
 	TEST_ENTRY(too_small, "a target that is too small is refused"),
 	TEST_ENTRY(root, "the root hash does not depend on the order of leaves"),
 	TEST_ENTRY(commit, "masked, then exact; what the preparation wrote stays"),

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (info.packed > size)
 		abort();
 	m = (struct memory){ .data = data, .len = size };
-	initrd_expand(&r, 1 << 20, &out);
+	initrd_expand(&r, 1 << 16, &out);
 	strbuf_free(&out);
 	return 0;
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A rehearsal in the image: what it reports is what the preparation then does, over a partition with a
 # volume group (partitions alone: job-prepare-tool); not one byte of the disks changes and nothing stays
-# open. A guest whose hook is a fork bomb without bounds fails its rehearsal, and the machine goes on.
+# open. A guest whose hook is a fork bomb without bounds, or needs more memory than there is, fails its
+# rehearsal, and the machine goes on.
 # limit: 1200
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,6 +16,9 @@ mkdir -p "$dir/tree/etc/initramfs-tools/hooks"
 printf 'echo "bomb: begins"\nbomb() { bomb | bomb & }\nbomb\nsleep 300\n' \
 	>"$dir/tree/etc/initramfs-tools/hooks/bomb"
 tests/data/phony-disk "$dir/tree" "$dir/bomb.disk" 64
+# More than half of the machine's memory, which is what a rehearsal has for changes.
+printf 'dd if=/dev/zero of=/var/tmp/fill bs=1M count=150 && sync\n' >"$dir/tree/etc/initramfs-tools/hooks/bomb"
+tests/data/phony-disk "$dir/tree" "$dir/fill.disk" 200
 rm -r "$dir/tree/etc/initramfs-tools/hooks"
 mkdir "$dir/boot.tree"
 mv "$dir"/tree/boot/* "$dir/boot.tree/"
@@ -35,12 +39,14 @@ check active lvm vgchange -ay deb-vg
 dd if=/dev/vdc of=/dev/deb-vg/root bs=1M
 check inactive lvm vgchange -an deb-vg
 sync
-before=$(sum /dev/vda /dev/vdb)
+before=$(sum /dev/vda /dev/vdb /dev/vdd)
 want 0 group prepare --rehearse --json --nic 52:54:00:12:34:56 /dev/vda
 check "the rehearsal of a group leaves something open" closed
 want 7 bomb prepare --rehearse --json --nic 52:54:00:12:34:56 /dev/vdb
 check "the bomb leaves something open" closed
-check "a rehearsal changed the disks" [ "$before" = "$(sum /dev/vda /dev/vdb)" ]
+want 9 fill prepare --rehearse --json --nic 52:54:00:12:34:56 /dev/vdd
+check "a rehearsal without room leaves something open" closed
+check "a rehearsal changed the disks" [ "$before" = "$(sum /dev/vda /dev/vdb /dev/vdd)" ]
 want 0 apply-group prepare --json --nic 52:54:00:12:34:56 /dev/vda
 check "the preparation changed nothing" [ "$before" != "$(sum /dev/vda /dev/vdb)" ]
 END
@@ -48,6 +54,7 @@ qemu_machine 256
 qemu_disk "$dir/lvm.disk"
 qemu_disk "$dir/bomb.disk"
 qemu_disk "$dir/root.img"
+qemu_disk "$dir/fill.disk"
 stack_run
 
 is group '.verdict == "boots" and .rehearsal.memory_bytes > 0 and (.changes | length) > 0'
@@ -57,4 +64,5 @@ for list in .plan '[.changes[] | select(.path | test("target-worker") | not) | {
 		fail "rehearsed and done differ in $list"
 done
 is bomb '.error.code == "PREP_TASKS" and .verdict == "does-not-boot"'
+is fill '.error.code == "NOMEM" and (.error.text | test("need more than [0-9]+ MB of memory"))'
 grep -q 'guest: bomb: begins' "$dir/out/bomb.err" || fail "the bomb did not go off"

@@ -30,6 +30,10 @@ printf 'secret-one\n' >/run/one.text
 printf wrong >/run/wrong
 dd if=/dev/urandom of=/run/two bs=512 count=1
 check format cryptsetup luksFormat -q --type luks2 --uuid $one --pbkdf argon2id --pbkdf-memory 4096 --pbkdf-force-iterations 4 --pbkdf-parallel 2 /dev/vda1 /run/one
+for token in systemd-tpm2 other clevis; do
+	echo "{\\"type\\":\\"\$token\\",\\"keyslots\\":[\\"0\\"]}" >/run/token
+	check token cryptsetup token import --json-file /run/token /dev/vda1
+done
 check open cryptsetup open --key-file /run/one /dev/vda1 made
 check pvcreate lvm pvcreate -q /dev/mapper/made
 check vgcreate lvm vgcreate -q deb /dev/mapper/made
@@ -71,6 +75,10 @@ for run in none wrong named; do
 done
 is none '.error.text | test("no key for it was given")'
 is one '[.facts.layers[] | .kind + " " + .name] == ["luks cryptpv", "lvm deb"]'
+is one '.facts.layers[0].tokens == "systemd-tpm2 other clevis"'
+is one '[.warnings[] | select(test("bound to the old machine"))] |
+	map(split(" ") | .[0] + " " + .[5]) == ["/dev/vda1 systemd-tpm2,", "/dev/vda1 clevis,"]'
+is two '(.facts.layers[1] | has("tokens") | not) and .warnings == []'
 is one '.facts.layers[1].on == ["/dev/mapper/cryptpv"]'
 is one '[.facts.mounts[].device] == ["/dev/mapper/deb-root"] and .facts.os.id == "debian"'
 is two '[.facts.layers[] | .kind + " " + .name] == ["lvm two", "luks cryptroot"]'

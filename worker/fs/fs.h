@@ -75,6 +75,7 @@ struct fs_layer {
 	char name[128];      /* "/dev/md0", a volume group, the name below /dev/mapper */
 	char uuid[64];
 	char detail[64];     /* "raid1, 2 members", "LUKS, aes-xts-plain64" */
+	char tokens[64];     /* of LUKS2, other keys than a passphrase: "systemd-tpm2 clevis" */
 	char problem[200];   /* "1 of 2 members is missing"; "" = none */
 	char *on;            /* devices below it, separated by commas */
 };

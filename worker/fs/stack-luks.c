@@ -41,14 +41,38 @@ static void see_table(void *ctx, const char *line)
 		snprintf(l->detail, sizeof(l->detail), "LUKS, %s", cipher);
 }
 
+/* cryptsetup's text: below "Tokens:", "  0: systemd-tpm2" and its members, which stand further in. */
+struct dump {
+	struct fs_layer *l;
+	bool in_tokens;
+};
+
+static void see_dump(void *ctx, const char *line)
+{
+	struct dump *d = ctx;
+	size_t used = strlen(d->l->tokens);
+	char type[48];
+	int n;
+
+	if (*line != ' ' && *line != '\t')
+		d->in_tokens = !strcmp(line, "Tokens:");
+	else if (d->in_tokens && sscanf(line, "  %d: %47s", &n, type) == 2 && line[2] != ' ' &&
+		used + strlen(type) + 2 <= sizeof(d->l->tokens))
+		sprintf(d->l->tokens + used, "%s%s", used ? " " : "", type);
+}
+
 static int describe(struct fs_stack *s, struct fs_layer *l, struct err *err)
 {
 	const char *argv[] = { STACK_DMSETUP, "table", l->name, NULL };
+	const char *dump[] = { STACK_CRYPTSETUP, "luksDump", "--disable-locks", l->on, NULL };
+	struct dump d = { .l = l };
 	char last[256];
 	int status;
 
 	snprintf(l->detail, sizeof(l->detail), "LUKS");
 	status = fs_stack_run(s, argv, see_table, l, last, err);
+	if (!status)
+		status = fs_stack_run(s, dump, see_dump, &d, last, err);
 	if (status > 0)
 		return err_set(err, ERR_PREP_STACK, "look at %s: %s", l->name, last);
 	return status;

@@ -104,6 +104,18 @@ static bool key_is_named(const struct guest_key *k)
 	return (k->uuid && *k->uuid) || (k->device && *k->device);
 }
 
+/* Keys that open the volume by themselves, and do not on another machine. */
+static void check_tokens(struct guest *g, const struct fs_layer *l)
+{
+	static const char *const bound[] = { "systemd-tpm2", "clevis", "systemd-fido2", "systemd-pkcs11" };
+
+	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++)
+		if (strstr(l->tokens, bound[i]))
+			guest_report_warn(g, "%s has a key of %s, which is bound to the old machine or its "
+				"network: where it fails, the new one asks for the passphrase at its "
+				"console; bind it again there", l->on, bound[i]);
+}
+
 static int open_encrypted(struct guest *g, int vol, struct err *err)
 {
 	const struct fs_info *fs = &g->vols[vol].fs;
@@ -134,6 +146,7 @@ static int open_encrypted(struct guest *g, int vol, struct err *err)
 			named |= key_is_named(k);
 			continue;
 		case FS_KEY_FITS:
+			check_tokens(g, l);
 			snprintf(node, sizeof(node), "/dev/mapper/%s", name);
 			if (guest_add_vol(g, node, -1, 0, err) < 0)
 				return -1;

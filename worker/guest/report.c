@@ -229,6 +229,8 @@ static yyjson_mut_val *layers(struct guest *g)
 		put(g, o, "name", l->name);
 		put(g, o, "uuid", l->uuid);
 		put(g, o, "detail", l->detail);
+		if (*l->tokens)
+			put(g, o, "tokens", l->tokens);
 		if (*l->problem)
 			put(g, o, "problem", l->problem);
 		for (const char *p = l->on; *p; p += strcspn(p, ","), p += *p == ',') {

@@ -26,12 +26,12 @@ look() { debugfs -R "$1" "$dir/disk0.raw?offset=$((start * 512))" 2>"$dir/debugf
 left=/usr/lib/target-worker-first-boot
 look "cat /var/log/target-worker-first-boot.log" >"$dir/first-boot.log"
 diff - "$dir/first-boot.log" <<-END >"$dir/first-boot.diff" || fail "first boot: $(cat "$dir/first-boot.log")"
-	$left/00
+	$left/00f
 	root is /dev/sda1
-	$left/00: exit status 0
-	$left/01
+	$left/00f: exit status 0
+	$left/01f
 	active
-	$left/01: exit status 0
+	$left/01f: exit status 0
 END
 jq -r '.changes[] | select(.path | test("first-boot")) | .path' "$dir/report.json" >"$dir/paths"
 [ "$(wc -l <"$dir/paths")" -ge 4 ] || fail "changes for the first boot: $(cat "$dir/paths")"

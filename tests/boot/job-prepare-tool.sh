@@ -88,4 +88,8 @@ sha256sum --quiet -c "$dir/windows.sum" || fail "the Windows disk was written to
 for file in job.json volume.raw; do
 	[ ! -e "$dir/windows/$file" ] || fail "a key was left behind in $file"
 done
+for wrong in never=/bin/true mounted=/nowhere; do
+	prepare wrong 2 --extension $wrong "$dir/windows.raw"
+	grep -q "^prepare: --extension $wrong: " "$dir/wrong.log" || fail "$(tail -n 1 "$dir/wrong.log")"
+done
 rm -f "$dir"/*.raw "$dir"/*.qcow2 "$dir/ntfs"

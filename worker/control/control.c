@@ -155,12 +155,12 @@ static int enter(struct control *c, uint64_t until, struct err *err)
 
 	for (;;) {
 		rc = control_session_register(c, c->register_http, &r, err);
-		if (rc != CONTROL_RETRY)
+		if (rc != CONTROL_RETRY || clock_now_ms() >= until)
 			break;
 		next = clock_now_ms() +
 			control_backoff_next(&backoff, c->backoff_max_s, r.retry_after_s);
-		if (next >= until)
-			break;
+		/* the last try is at the window's end, not as long before as a pause lasts */
+		next = next < until ? next : until;
 		pthread_mutex_lock(&c->lock);
 		while (!is_cancelled(c) && clock_now_ms() < next)
 			wait_cancellable(c, next);

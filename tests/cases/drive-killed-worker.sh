@@ -3,7 +3,8 @@
 # limit: 1200
 # kill -9 of the worker at 50 random points of a copy, counted in bytes on the line (TW_POINTS and
 # TW_SEED choose others): what it leaves is nothing, a head of which the first
-# block is held back, or the whole; the next run continues and the target is byte for byte the source. Sanitized and release programs in turn.
+# block is held back, or the whole; the next run continues and the target is byte for byte the source.
+# Sanitized and release programs in turn.
 # shellcheck source=tests/cases/drive-kill-lib.bash
 . "$(dirname "$0")/drive-kill-lib.bash"
 killed worker

@@ -45,6 +45,7 @@ bool button_pressed(int fd)
 	bool pressed = false;
 
 	while (read(fd, &ev, sizeof(ev)) == sizeof(ev))
-		pressed = pressed || (ev.type == EV_KEY && ev.code == KEY_POWER && ev.value == 1);
+		pressed = pressed || (ev.type == EV_KEY && ev.code == KEY_POWER &&
+			ev.value == 1);
 	return pressed;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text for people, on every console the kernel uses: a VM may show a screen, a serial port, a
- * hypervisor console, or nothing. Serial outputs get lines; the screen gets one static picture
- * with the last lines in it. Nothing here may block: a serial port that nobody reads loses
- * lines, never the machine.
+ * Text for people, on every console the kernel uses: a VM may show a screen, a serial
+ * port, a hypervisor console, or nothing. Serial outputs get lines; the screen gets one
+ * static picture with the last lines in it. Nothing here may block: a serial port that
+ * nobody reads loses lines, never the machine.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +67,8 @@ void console_open_all(void)
 
 	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (file_read("/proc/consoles", list, sizeof(list)) == 0) {
-		for (line = strtok_r(list, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		for (line = strtok_r(list, "\n", &save); line;
+		    line = strtok_r(NULL, "\n", &save)) {
 			line[strcspn(line, " ")] = '\0';
 			open_one(line);
 		}
@@ -102,7 +103,8 @@ static void queue_text(struct console *c, const char *text, size_t len)
 	size_t room = QUEUE - c->queued;
 
 	if (c->dropped && room > len + sizeof(note)) {
-		c->queued += snprintf(c->queue + c->queued, room, "(%u lines lost)\n", c->dropped);
+		c->queued += snprintf(c->queue + c->queued, room, "(%u lines lost)\n",
+			c->dropped);
 		room = QUEUE - c->queued;
 		c->dropped = 0;
 	}
@@ -168,15 +170,17 @@ static void addresses(char *ret, size_t size)
 			sl = sizeof(struct sockaddr_in6);
 		else if (a->ifa_addr->sa_family != AF_INET)
 			continue;
-		if (getnameinfo(a->ifa_addr, sl, host, sizeof(host), NULL, 0, NI_NUMERICHOST) == 0 &&
-				len + strlen(host) + 2 < size)
-			len += snprintf(ret + len, size - len, "%s%s", len ? " " : "", host);
+		if (getnameinfo(a->ifa_addr, sl, host, sizeof(host), NULL, 0,
+				NI_NUMERICHOST) == 0 && len + strlen(host) + 2 < size)
+			len += snprintf(ret + len, size - len, "%s%s",
+				len ? " " : "", host);
 	}
 	freeifaddrs(all);
 }
 
 /* Appends one row, cut to the width of the screen, and clears the rest of it. */
-static size_t row(char *buf, size_t at, unsigned cols, const char *label, const char *text)
+static size_t row(char *buf, size_t at, unsigned cols, const char *label,
+	const char *text)
 {
 	char line[256];
 
@@ -213,7 +217,8 @@ static void draw(struct console *c, double now)
 	at = row(buf, at, ws.ws_col, "", "");
 	at = row(buf, at, ws.ws_col, "", footer);
 	at += snprintf(buf + at, SCREEN - at, "\033[J");
-	if (c->queued == 0) /* a screen that does not take text yet keeps the old picture */
+	if (c->queued == 0) /* a screen that does not take text yet keeps
+			     * the old picture */
 		queue_text(c, buf, at < SCREEN ? at : SCREEN - 1);
 }
 
@@ -234,7 +239,8 @@ size_t console_poll_fds(struct pollfd *fds, size_t max)
 
 	for (size_t i = 0; i < n_consoles && n < max; i++)
 		if (consoles[i].queued)
-			fds[n++] = (struct pollfd){ .fd = consoles[i].fd, .events = POLLOUT };
+			fds[n++] = (struct pollfd){ .fd = consoles[i].fd,
+				.events = POLLOUT };
 	return n;
 }
 
@@ -281,8 +287,8 @@ void panic(const char *what)
 {
 	int sys = errno;
 	char text[160];
-	int n = snprintf(text, sizeof(text), "init: %s: %s; power-off in 10 seconds\n", what,
-		strerror(sys));
+	int n = snprintf(text, sizeof(text), "init: %s: %s; power-off in 10 seconds\n",
+		what, strerror(sys));
 
 	if (n_consoles == 0)
 		(void)!write(STDERR_FILENO, text, n); /* the kernel's own /dev/console */

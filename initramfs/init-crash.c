@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Describes how a child ended: "signal 11 (Segmentation fault); ran 12 s; maxrss 8123 kB; ..." */
+/* Describes how a child ended: "signal 11 (Segmentation fault); ran 12 s;
+ * maxrss 8123 kB; ..." */
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,7 +12,8 @@ void crash_describe(char *ret, size_t size, const struct crash *crash)
 	char how[96];
 
 	if (crash->stalled)
-		snprintf(how, sizeof(how), "stalled: no progress in the time it had asked for");
+		snprintf(how, sizeof(how),
+			"stalled: no progress in the time it had asked for");
 	else if (WIFSIGNALED(crash->status) && crash->oom)
 		snprintf(how, sizeof(how), "killed: out of memory");
 	else if (WIFSIGNALED(crash->status))
@@ -21,7 +23,8 @@ void crash_describe(char *ret, size_t size, const struct crash *crash)
 		snprintf(how, sizeof(how), "exit without a verdict");
 	else
 		snprintf(how, sizeof(how), "exit status %d", WEXITSTATUS(crash->status));
-	snprintf(ret, size, "%s; ran %u s; maxrss %ld kB%s%s", how, crash->ran_s, crash->maxrss_kb,
-		crash->last_line[0] ? "; last: " : "", crash->last_line);
+	snprintf(ret, size, "%s; ran %u s; maxrss %ld kB%s%s", how, crash->ran_s,
+		crash->maxrss_kb, crash->last_line[0] ? "; last: " :
+		"", crash->last_line);
 	text_sanitise(ret);
 }

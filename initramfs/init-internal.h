@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of PID 1 share. Times are seconds of the monotonic clock. Functions that can
- * fail and matter return 0, or -1 with errno set; the rest report on the consoles and go on.
+ * What the parts of PID 1 share. Times are seconds of the monotonic clock. Functions that
+ * can fail and matter return 0, or -1 with errno set; the rest report on the consoles and
+ * go on.
  */
 #ifndef INIT_INTERNAL_H
 #define INIT_INTERNAL_H
@@ -20,7 +21,8 @@ enum { ALLOW_DEFAULT = 60, ALLOW_START = 300, ALLOW_MAX = 86400, CRASH_BUDGET = 
 
 /* options.c: tw.* words of the kernel command line that PID 1 itself obeys. */
 struct options {
-	enum verb on_error;  /* tw.on_error=poweroff|reboot|hold|shell, after the crash budget */
+	enum verb on_error;  /* tw.on_error=poweroff|reboot|hold|shell,
+			      * after the crash budget */
 	bool debug;          /* tw.debug=1: lab build only */
 	unsigned grace;      /* tw.grace=SECONDS between TERM and KILL of the worker */
 	unsigned debug_exit; /* tw.debug_exit=PORT: lab build only, isa-debug-exit */
@@ -52,7 +54,8 @@ const char *verb_name(enum verb verb);
 /* Replaces control characters, so that no text can steer a terminal. */
 void text_sanitise(char *text);
 
-/* crash.c: what a dead child leaves behind, as one line for people and for TW_LAST_CRASH. */
+/* crash.c: what a dead child leaves behind,
+ * as one line for people and for TW_LAST_CRASH. */
 struct crash {
 	int status; /* from wait4 */
 	long maxrss_kb;
@@ -126,20 +129,22 @@ void worker_crash(const struct worker *w, int status, const struct rusage *usage
 /* shell.c: its pid, or 0 when this is not a lab build or there is no serial console. */
 pid_t shell_start(void);
 
-/* stack.c: ends device-mapper, md and loop devices that nothing holds any more. Returns how many
- * went; in the last round it says why the others stay. */
+/* stack.c: ends device-mapper, md and loop devices that nothing holds any more. Returns
+ * how many went; in the last round it says why the others stay. */
 unsigned stack_round(bool last);
 
 /* shutdown.c */
 void shutdown_written(const char *path); /* remembers a disk to flush */
 void shutdown_flush(void);
-/* Before the worker reports: the tear-down of shutdown_run but for the processes, and what stays
- * told to this socket (message.c). */
+/* Before the worker reports: the tear-down of shutdown_run but for the processes, and
+ * what stays told to this socket (message.c). */
 void shutdown_settle(int socket);
-/* Something stays as it is: a line, and a message to a worker that waits in shutdown_settle. */
-void shutdown_stays(const char *code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* After a crash: ends what the worker left running, mounted and mapped, so that the next one
- * starts as the first did. */
+/* Something stays as it is: a line, and a message to a worker that
+ * waits in shutdown_settle. */
+void shutdown_stays(const char *code, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* After a crash: ends what the worker left running, mounted and mapped, so that the next
+ * one starts as the first did. */
 void shutdown_leftovers(void);
 void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 	__attribute__((noreturn));
@@ -147,7 +152,8 @@ void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 int bounded(unsigned seconds, int (*fn)(const char *), const char *arg);
 
 double now_s(void);
-int file_read(const char *path, char *buf, size_t size); /* text, terminated; -1 on failure */
+/* text, terminated; -1 on failure */
+int file_read(const char *path, char *buf, size_t size);
 int file_write(const char *path, const char *text);
 
 #endif

@@ -6,11 +6,12 @@
  *   allow SECONDS               the next tick may take this long
  *   status TEXT                 one line for the screen
  *   written /dev/NAME           flush this disk before power-off
- *   settle                      the job is over, nothing is reported yet: flush, unmount and take
- *                               down what is left, and answer what stays
+ *   settle                      the job is over, nothing is reported yet: flush, unmount
+ *                               and take down what is left, and answer what stays
  *   finish poweroff|reboot|hold the job is over and reported; the worker exits next
  *
- * and back, after settle only: "left CODE TEXT" for each thing that stays, then "settled".
+ * and back, after settle only: "left CODE TEXT" for each thing that stays, then
+ * "settled".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +103,8 @@ bool message_parse(struct message *ret, const char *buf, size_t len)
 	}
 	if ((arg = after(text, "status")))
 		ret->kind = MESSAGE_STATUS;
-	else if ((arg = after(text, "written")) && is_device(arg) && strlen(arg) < sizeof(ret->text))
+	else if ((arg = after(text, "written")) && is_device(arg) &&
+	    strlen(arg) < sizeof(ret->text))
 		ret->kind = MESSAGE_WRITTEN;
 	else
 		return false;

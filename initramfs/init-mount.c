@@ -20,18 +20,23 @@ struct mount {
 };
 
 /*
- * Sizes are caps, not reservations. efivarfs is there only on EFI and stays read-only until the
- * worker writes a boot entry. Guests' own tools want pseudo terminals and /dev/shm.
+ * Sizes are caps, not reservations. efivarfs is there only on EFI and stays read-only
+ * until the worker writes a boot entry. Guests' own tools want pseudo terminals and
+ * /dev/shm.
  */
 static const struct mount mounts[] = {
 	{ "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, 0555, false },
 	{ "sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, 0555, false },
 	{ "devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL, 0755, false },
-	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666", 0755,
+	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666",
+		0755,
 		true },
-	{ "shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=10%", 01777, true },
-	{ "run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=20%", 0755, false },
-	{ "tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=30%", 01777, false },
+	{ "shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=10%", 01777,
+		true },
+	{ "run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=20%", 0755,
+		false },
+	{ "tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=30%", 01777,
+		false },
 	{ "efivarfs", "/sys/firmware/efi/efivars", "efivarfs",
 		MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL, 0, true },
 };
@@ -48,7 +53,8 @@ void mount_base(void)
 
 		if (m->mode)
 			mkdir(m->point, m->mode);
-		if (mount(m->source, m->point, m->type, m->flags, m->data) == 0 || m->optional)
+		if (mount(m->source, m->point, m->type, m->flags, m->data) == 0 ||
+		    m->optional)
 			continue;
 		snprintf(what, sizeof(what), "mount %s", m->point);
 		panic(what);
@@ -80,7 +86,8 @@ int mount_unescape(char *path)
 	return 0;
 }
 
-/* Fields of a line: id, parent, major:minor, root, mount point, options, ... (proc(5)). */
+/* Fields of a line: id, parent, major:minor, root, mount point, options,
+ * ... (proc(5)). */
 bool mount_entry_parse(struct mount_entry *ret, const char *line)
 {
 	size_t n;

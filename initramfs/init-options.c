@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of the kernel command line that PID 1 obeys. Unknown ones belong to the worker. */
+/* The words of the kernel command line that PID 1 obeys.
+ * Unknown ones belong to the worker. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,7 +12,8 @@
 static void become_shell(const char *tty)
 {
 	const char *argv[] = { "sh", NULL };
-	const char *envp[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=linux", NULL };
+	const char *envp[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/",
+		"TERM=linux", NULL };
 	char path[32];
 	sigset_t none;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way out, in an order that leaves every disk clean: end all processes, flush the disks that
- * were written, unmount in reverse order, take down the device stacks, sync, stop the watchdog,
- * power off. Each step that could block runs in a child with a time limit; what was skipped is
- * said. Nothing here returns to the caller: a machine that could not be powered off waits.
+ * The way out, in an order that leaves every disk clean: end all processes, flush the
+ * disks that were written, unmount in reverse order, take down the device stacks, sync,
+ * stop the watchdog, power off. Each step that could block runs in a child with a time
+ * limit; what was skipped is said. Nothing here returns to the caller: a machine that
+ * could not be powered off waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,8 @@ enum {
 	MOUNTS = 256,
 	TERM_SECONDS = 3,
 	KILL_SECONDS = 3,
-	FLUSH_SECONDS = 60, /* one disk; 32 MiB of dirty pages at most, but slow storage */
+	FLUSH_SECONDS = 60, /* one disk; 32 MiB of dirty pages at most,
+			     * but slow storage */
 	UMOUNT_SECONDS = 15,
 	UNWIND_SECONDS = 45, /* no new round after that */
 	SYNC_SECONDS = 30,
@@ -49,8 +51,10 @@ static void nap_ms(unsigned ms)
 
 static void answer(const char *text)
 {
-	/* A worker that does not listen any more loses nothing that the consoles have not shown. */
-	if (asker >= 0 && send(asker, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	/* A worker that does not listen any more loses nothing that
+	 * the consoles have not shown. */
+	if (asker >= 0 &&
+	    send(asker, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		say("init: the worker cannot be told: %s", strerror(errno));
 }
 
@@ -205,7 +209,8 @@ static unsigned umount_round(bool last)
 	return gone;
 }
 
-/* Mounts and devices in turns: a loop device may lie on a mounted filesystem and carry another. */
+/* Mounts and devices in turns: a loop device may lie on a mounted
+ * filesystem and carry another. */
 static void unwind(void)
 {
 	double end = now_s() + UNWIND_SECONDS;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes down loop, device-mapper and md devices, top of each stack first: a device goes when no
- * other device holds it (/sys/block/NAME/holders). The caller repeats rounds until one changes
- * nothing, so the order of names does not matter.
+ * Takes down loop, device-mapper and md devices, top of each stack first: a device goes
+ * when no other device holds it (/sys/block/NAME/holders). The caller repeats rounds
+ * until one changes nothing, so the order of names does not matter.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,8 @@ enum { STEP_SECONDS = 10 };
 
 struct kind {
 	const char *prefix;
-	const char *mark; /* below /sys/block/NAME: there only while the device is in use */
+	const char *mark; /* below /sys/block/NAME: there only while the
+			   * device is in use */
 	int (*stop)(const char *name); /* 0 or an errno */
 };
 
@@ -53,7 +54,8 @@ static int stop_loop(const char *name)
 
 static int stop_dm(const char *name)
 {
-	struct dm_ioctl io = { .version = { DM_VERSION_MAJOR, 0, 0 }, .data_size = sizeof(io) };
+	struct dm_ioctl io = { .version = { DM_VERSION_MAJOR, 0, 0 },
+		.data_size = sizeof(io) };
 	char path[96];
 
 	snprintf(path, sizeof(path), "/sys/block/%s/dm/name", name);
@@ -118,7 +120,8 @@ unsigned stack_round(bool last)
 				continue;
 			if (held(e->d_name)) {
 				if (last)
-					shutdown_stays("OFF_DM", "%s stays: another device holds it",
+					shutdown_stays("OFF_DM",
+						"%s stays: another device holds it",
 						e->d_name);
 				continue;
 			}

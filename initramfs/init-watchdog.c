@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watchdog resets the machine when PID 1 cannot get things moving any more: init.c feeds it
- * as long as the worker's progress is fresh, or a stalled worker is being ended and restarted.
- * A card of the hypervisor is preferred to the kernel's software timer, because it also sees a
- * hung kernel. Closing needs the letter V first ("magic close"), else the machine is reset.
+ * The watchdog resets the machine when PID 1 cannot get things moving any more: init.c
+ * feeds it as long as the worker's progress is fresh, or a stalled worker is being ended
+ * and restarted. A card of the hypervisor is preferred to the kernel's software timer,
+ * because it also sees a hung kernel. Closing needs the letter V first ("magic close"),
+ * else the machine is reset.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +59,8 @@ void watchdog_open(void)
 		return;
 	}
 	/* Some cards remember; the others, and a panic's own restart, leave no trace. */
-	has_reset = ioctl(fd, WDIOC_GETBOOTSTATUS, &status) == 0 && status & WDIOF_CARDRESET;
+	has_reset = ioctl(fd, WDIOC_GETBOOTSTATUS, &status) == 0 &&
+		status & WDIOF_CARDRESET;
 	if (has_reset)
 		say("watchdog: it has reset this machine");
 	if (ioctl(fd, WDIOC_SETTIMEOUT, &timeout) < 0)

@@ -27,7 +27,8 @@ static void become_worker(const char *verb, const char *last_crash, int sock, in
 {
 	char fd_env[32], crash_env[400];
 	const char *argv[] = { "worker", verb, NULL };
-	const char *envp[8] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=linux",
+	const char *envp[8] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/",
+		"TERM=linux",
 		"LC_ALL=C", fd_env };
 	size_t n = 5;
 	sigset_t none;
@@ -47,7 +48,8 @@ static void become_worker(const char *verb, const char *last_crash, int sock, in
 	}
 	if (watchdog_has_reset())
 		envp[n++] = "TW_LAST_RESET=watchdog";
-	/* execve takes non-const strings for historical reasons and does not change them. */
+	/* execve takes non-const strings for historical reasons and
+	 * does not change them. */
 	execve("/bin/worker", (char **)argv, (char **)envp);
 	dprintf(2, "start /bin/worker: %s\n", strerror(errno));
 	_exit(127);
@@ -57,18 +59,21 @@ int worker_start(struct worker *w, const char *verb, const char *last_crash)
 {
 	int sock[2], out[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sock) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		sock) < 0)
 		return -1;
 	if (pipe2(out, O_CLOEXEC) < 0)
 		goto no_pipe;
-	*w = (struct worker){ .socket = sock[0], .output = out[0], .oom_kills = oom_kills() };
+	*w = (struct worker){ .socket = sock[0], .output = out[0],
+		.oom_kills = oom_kills() };
 	w->started = now_s();
 	w->deadline = w->started + ALLOW_START;
 	w->pid = fork();
 	if (w->pid < 0)
 		goto no_child;
 	if (w->pid == 0) {
-		/* The worker's own end blocks: its messages are never lost to a full queue. */
+		/* The worker's own end blocks: its messages are never
+		 * lost to a full queue. */
 		fcntl(sock[1], F_SETFL, 0);
 		become_worker(verb, last_crash, sock[1], out[1]);
 	}
@@ -94,8 +99,8 @@ static void line_done(struct worker *w)
 	if (!w->line[0])
 		return;
 	console_line(w->line);
-	snprintf(w->last_line, sizeof(w->last_line), "%.*s", (int)sizeof(w->last_line) - 1,
-		w->line);
+	snprintf(w->last_line, sizeof(w->last_line), "%.*s",
+		(int)sizeof(w->last_line) - 1, w->line);
 }
 
 void worker_read_output(struct worker *w)

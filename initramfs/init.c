@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PID 1 of the image. When it starts there is the initramfs and nothing else: no /proc, no /dev
- * but one console node, no environment worth having, no one to report to. It mounts, opens every
- * console, starts the worker and supervises it, and takes the machine down in order. It reads
- * nothing from the network and nothing from a disk; the worker does that and may crash.
+ * PID 1 of the image. When it starts there is the initramfs and nothing else: no /proc,
+ * no /dev but one console node, no environment worth having, no one to report to. It
+ * mounts, opens every console, starts the worker and supervises it, and takes the machine
+ * down in order. It reads nothing from the network and nothing from a disk; the worker
+ * does that and may crash.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -24,16 +25,19 @@
 
 enum {
 	BUTTONS = 8,
-	FORGIVE_SECONDS = 1800, /* a worker that ran so long starts with a full crash budget */
+	FORGIVE_SECONDS = 1800, /* a worker that ran so long starts with a
+				 * full crash budget */
 	REPORT_SECONDS = 300,   /* for `worker report-crash` */
-	KILLED_SECONDS = 30,    /* a killed process that still lives is stuck in the kernel */
+	KILLED_SECONDS = 30,    /* a killed process that still lives is
+				 * stuck in the kernel */
 };
 
 enum phase {
 	PHASE_RUN,     /* the worker runs */
 	PHASE_BACKOFF, /* restart it at `deadline` */
 	PHASE_STOP,    /* it was asked to stop, KILL at `deadline` */
-	PHASE_REPORT,  /* the budget is spent; `worker report-crash` runs, KILL at `deadline` */
+	PHASE_REPORT,  /* the budget is spent; `worker report-crash`
+			* runs, KILL at `deadline` */
 	PHASE_HOLD,    /* nothing runs, wait for the power button */
 	PHASE_OFF,
 };
@@ -43,7 +47,8 @@ struct init {
 	struct worker worker;
 	enum phase phase;
 	enum verb verb;      /* how it will end, once decided */
-	unsigned exit_code;  /* lab: 1 the worker finished, 2 it failed, 3 asked from outside */
+	unsigned exit_code;  /* lab: 1 the worker finished, 2 it failed, 3
+			      * asked from outside */
 	double deadline;     /* of the phase */
 	unsigned crashes;
 	char last_crash[360];
@@ -126,7 +131,8 @@ static void give_up(struct init *in)
 {
 	char text[480];
 
-	snprintf(text, sizeof(text), "the worker failed %u times: %s", in->crashes, in->last_crash);
+	snprintf(text, sizeof(text), "the worker failed %u times: %s", in->crashes,
+		in->last_crash);
 	console_problem(text);
 	say("init: %s", text);
 	decide(in, in->opt.on_error, 2, "tw.on_error");
@@ -241,8 +247,8 @@ static void reap(struct init *in)
 }
 
 /*
- * init.8 documents this table. TERM and INT do not mean reboot as with BusyBox: "shut down
- * guest" of a hypervisor must end in power-off.
+ * init.8 documents this table. TERM and INT do not mean reboot as with BusyBox: "shut
+ * down guest" of a hypervisor must end in power-off.
  */
 static void read_signals(struct init *in)
 {
@@ -277,12 +283,14 @@ static void check_deadlines(struct init *in, double now)
 		kill(w->pid, SIGKILL);
 	} else if (in->phase == PHASE_BACKOFF && now > in->deadline) {
 		start(in);
-	} else if ((in->phase == PHASE_STOP || in->phase == PHASE_REPORT) && now > in->deadline) {
+	} else if ((in->phase == PHASE_STOP || in->phase == PHASE_REPORT) &&
+		now > in->deadline) {
 		say("init: the worker does not end in time, ending it");
 		kill(-w->pid, SIGKILL);
 		in->phase = PHASE_OFF;
 	}
-	/* A worker that outlives its KILL is stuck in the kernel: let the watchdog reset. */
+	/* A worker that outlives its KILL is stuck in the kernel:
+	 * let the watchdog reset. */
 	if (!(in->phase == PHASE_RUN && w->stalled && now > w->deadline))
 		watchdog_feed(now);
 }
@@ -327,7 +335,8 @@ int main(void)
 	char cmdline[4096] = "";
 
 	if (getpid() != 1) {
-		fprintf(stderr, "init: this program is PID 1 of the target-worker image\n");
+		fprintf(stderr,
+			"init: this program is PID 1 of the target-worker image\n");
 		return 1;
 	}
 	signals_block(&in);
@@ -339,7 +348,8 @@ int main(void)
 	say("target-worker " TW_VERSION ", kernel start to PID 1 in %.2f s", now_s());
 	/* The supervisor is the last process the kernel may sacrifice. */
 	tune("/proc/self/oom_score_adj", "-1000");
-	/* Little unwritten data at any time: progress means flushed, and the end is quick. */
+	/* Little unwritten data at any time: progress means flushed,
+	 * and the end is quick. */
 	tune("/proc/sys/vm/dirty_bytes", "33554432");
 	tune("/proc/sys/vm/dirty_background_bytes", "8388608");
 	loopback_up();
@@ -352,7 +362,8 @@ int main(void)
 		wait_events(&in);
 		check_deadlines(&in, now_s());
 		console_refresh(now_s());
-		if (in.phase == PHASE_OFF && (in.verb == VERB_HOLD || in.verb == VERB_SHELL))
+		if (in.phase == PHASE_OFF &&
+		    (in.verb == VERB_HOLD || in.verb == VERB_SHELL))
 			hold(&in);
 		if (in.phase == PHASE_OFF)
 			shutdown_run(in.verb, &in.opt, in.exit_code);

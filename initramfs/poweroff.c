@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /sbin/poweroff and /sbin/reboot: ask PID 1. The kernel itself runs these programs when a
- * hypervisor (Hyper-V, Xen) or a thermal event asks for an orderly end; without them it cuts
- * the power with filesystems mounted.
+ * /sbin/poweroff and /sbin/reboot: ask PID 1. The kernel itself runs these programs when
+ * a hypervisor (Hyper-V, Xen) or a thermal event asks for an orderly end; without them it
+ * cuts the power with filesystems mounted.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -123,6 +123,21 @@ check_size_of_files() {
 	[ -z "$bad" ] || { printf 'split these: %s\n' "$bad"; return 1; }
 }
 
+# 90 columns, tabs of 8. Texts stay whole, so that they can be searched for.
+check_columns() {
+	sources '*.c' '*.h' | xargs -d '\n' awk '
+		/"/ { next }
+		{
+			n = split($0, part, "\t")
+			w = length(part[n])
+			for (i = 1; i < n; i++)
+				at = int((at + length(part[i])) / 8 + 1) * 8
+			if (at + w > 90) { print FILENAME ":" FNR ": " at + w " columns"; bad = 1 }
+			at = 0
+		}
+		END { exit bad }'
+}
+
 check_packages_list() {
 	[ "$(grep -cvE '^(#|$|[a-z0-9][a-z0-9.+-]* +# .+)' scripts/packages.list)" = 0 ]
 }
@@ -153,6 +168,7 @@ static() {
 	run words check_words
 	run symbols check_symbols
 	run file-sizes check_size_of_files
+	run columns check_columns
 	run packages-list check_packages_list
 	run codes check_codes
 }

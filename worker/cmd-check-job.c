@@ -61,12 +61,12 @@ int cmd_check_job(int argc, char **argv)
 	if (fdio_read_file(argv[optind], JOB_MAX_BYTES, &text, &len, &err) == 0 &&
 		job_parse(text, len, &j, &err) == 0) {
 		if (!json)
-			printf("%s: a valid job: migration %s, mode %s, %d drive%s\n", argv[optind],
-				j->migration, job_mode_name(j->mode), j->n_drives,
-				j->n_drives == 1 ? "" : "s");
+			printf("%s: a valid job: migration %s, mode %s, %d drive%s\n",
+				argv[optind], j->migration, job_mode_name(j->mode),
+				j->n_drives, j->n_drives == 1 ? "" : "s");
 	} else if (!json) {
-		fprintf(stderr, "%s: %s: %s\n(%s)\n", argv[optind], err_name(err.code), err.text,
-			err_hint(err.code));
+		fprintf(stderr, "%s: %s: %s\n(%s)\n", argv[optind], err_name(err.code),
+			err.text, err_hint(err.code));
 	}
 	if (text)
 		explicit_bzero(text, len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker compare: whether a device or file holds what the source does, leaf by leaf of 64 KiB. Nothing is
- * written. A source-server sends hashes; from other sources everything is read.
+ * worker compare: whether a device or file holds what the source does, leaf by leaf of 64
+ * KiB. Nothing is written. A source-server sends hashes; from other sources everything is
+ * read.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -48,13 +49,15 @@ static void tell_range(struct comparison *c)
 {
 	if (c->from == c->to)
 		return;
-	printf(c->json ? "%s[%" PRIu64 ",%" PRIu64 "]" : "%sdiffers %" PRIu64 " %" PRIu64 "\n",
-		c->json && c->ranges ? "," : "", c->from, c->to - c->from);
+	printf(c->json ? "%s[%" PRIu64 ",%" PRIu64 "]" :
+		"%sdiffers %" PRIu64 " %" PRIu64 "\n", c->json && c->ranges ? "," :
+			"", c->from, c->to - c->from);
 	c->ranges++;
 	c->from = c->to = 0;
 }
 
-/* Both devices and files may be longer than the source: what is behind its end is nobody's business. */
+/* Both devices and files may be longer than the source:
+ * what is behind its end is nobody's business. */
 static int compare_leaf(struct comparison *c, uint64_t off, uint32_t len,
 	const struct source_hash *want, struct err *err)
 {
@@ -81,8 +84,9 @@ static int compare(struct comparison *c, struct err *err)
 	uint64_t size = source_get_info(c->src)->size;
 
 	if (c->dst.size < size)
-		return err_set(err, ERR_DISK_SMALL, "%s has %" PRIu64 " bytes, the source %" PRIu64,
-			c->dst.name, c->dst.size, size);
+		return err_set(err, ERR_DISK_SMALL,
+			"%s has %" PRIu64 " bytes, the source %" PRIu64, c->dst.name,
+			c->dst.size, size);
 	c->hashes = malloc(STEP / SOURCE_LEAF * sizeof(*c->hashes));
 	c->leaf = malloc(SOURCE_LEAF);
 	if (!c->hashes || !c->leaf)
@@ -95,15 +99,16 @@ static int compare(struct comparison *c, struct err *err)
 		if (source_hashes(c->chan, off, len, c->hashes, err) < 0)
 			return -1;
 		for (uint64_t at = 0; at < len; at += SOURCE_LEAF)
-			if (compare_leaf(c, off + at, (uint32_t)(len - at < SOURCE_LEAF ? len - at :
+			if (compare_leaf(c, off + at,
+				(uint32_t)(len - at < SOURCE_LEAF ? len - at :
 				SOURCE_LEAF), &c->hashes[at / SOURCE_LEAF], err) < 0)
 				return -1;
 	}
 	return 0;
 }
 
-static void run(struct comparison *c, const char *uri, const char *target, bool allow_plain,
-	struct err *err)
+static void run(struct comparison *c, const char *uri, const char *target,
+	bool allow_plain, struct err *err)
 {
 	struct source_options opt = { .allow_plain = allow_plain, .compress = true };
 	struct source_counters wire;
@@ -117,13 +122,15 @@ static void run(struct comparison *c, const char *uri, const char *target, bool 
 		r = compare(c, err);
 	source_chan_close(c->chan);
 	tell_range(c);
-	/* A source that cannot be told lets its file systems go by itself after a while. */
+	/* A source that cannot be told lets its file systems go by
+	 * itself after a while. */
 	if (!r && source_finish(c->src, &untold) < 0)
 		log_warn("%s", untold.text);
 	source_get_counters(c->src, &wire);
 	c->wire = wire.wire_in;
 	if (!r && c->different)
-		err_set(err, ERR_VERIFY_HASH, "%s: %" PRIu64 " of %" PRIu64 " leaves of 64 KiB differ from the "
+		err_set(err, ERR_VERIFY_HASH,
+			"%s: %" PRIu64 " of %" PRIu64 " leaves of 64 KiB differ from the "
 			"source", target, c->different, c->leaves);
 	block_close(&c->dst);
 	source_close(c->src);
@@ -157,10 +164,11 @@ int cmd_compare(int argc, char **argv)
 	run(&c, argv[optind], argv[optind + 1], allow_plain, &err);
 	if (c.json)
 		printf("],\"leaves\":%" PRIu64 ",\"different\":%" PRIu64 ",\"bytes_wire\":%" PRIu64
-			",\"code\":\"%s\"}\n", c.leaves, c.different, c.wire, err_name(err.code));
+			",\"code\":\"%s\"}\n", c.leaves, c.different, c.wire,
+			err_name(err.code));
 	if (err.code)
-		fprintf(stderr, "worker compare: %s: %s\n(%s)\n", err_name(err.code), err.text,
-			err_hint(err.code));
+		fprintf(stderr, "worker compare: %s: %s\n(%s)\n", err_name(err.code),
+			err.text, err_hint(err.code));
 	if (fflush(stdout))
 		return err_exit_status(ERR_INTERNAL);
 	return err_exit_status(err.code);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worker copy: one drive from a source to a device or file; the same engine as in a job. */
+/* worker copy: one drive from a source to a device or file, by the engine of a job. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -22,10 +22,10 @@ static void on_signal(int sig)
 }
 
 enum {
-	OPT_DELTA = 256, OPT_BITMAP, OPT_VERIFY, OPT_RESUME, OPT_TARGET_ZERO, OPT_CONNECTIONS,
-	OPT_BANDWIDTH, OPT_NO_COMPRESS, OPT_PROGRESS, OPT_JSON, OPT_BAD_RANGES, OPT_JOURNAL,
-	OPT_ALLOW_PLAIN, OPT_STALL, OPT_DEBUG, OPT_JOB_ID, OPT_HELP, OPT_MEMORY,
-	OPT_LIVE, OPT_DOWNTIME, OPT_SINCE,
+	OPT_DELTA = 256, OPT_BITMAP, OPT_VERIFY, OPT_RESUME, OPT_TARGET_ZERO,
+	OPT_CONNECTIONS, OPT_BANDWIDTH, OPT_NO_COMPRESS, OPT_PROGRESS, OPT_JSON,
+	OPT_BAD_RANGES, OPT_JOURNAL, OPT_ALLOW_PLAIN, OPT_STALL, OPT_DEBUG, OPT_JOB_ID,
+	OPT_HELP, OPT_MEMORY, OPT_LIVE, OPT_DOWNTIME, OPT_SINCE,
 };
 
 static const struct option options[] = {
@@ -147,7 +147,8 @@ static const struct {
 	{ OPT_MEMORY, 1 << 20, 64 << 20, "a size from 1M to 64M", AT(copy.memory) },
 };
 
-static int take_number(struct args *a, int c, const char *name, const char *v, struct err *err)
+static int take_number(struct args *a, int c, const char *name, const char *v,
+	struct err *err)
 {
 	uint64_t n = 0;
 	unsigned u;
@@ -158,8 +159,8 @@ static int take_number(struct args *a, int c, const char *name, const char *v, s
 	if (parse_size(v, &n) < 0 || n < numbers[i].min || n > numbers[i].max)
 		return not_one(err, name, v, numbers[i].text);
 	u = (unsigned)n;
-	memcpy((char *)a + numbers[i].at, numbers[i].size == sizeof(u) ? (void *)&u : (void *)&n,
-		numbers[i].size);
+	memcpy((char *)a + numbers[i].at,
+		numbers[i].size == sizeof(u) ? (void *)&u : (void *)&n, numbers[i].size);
 	return 0;
 }
 
@@ -173,7 +174,8 @@ static bool is_name(const char *s, size_t max)
 	return n && n <= max;
 }
 
-static int take_value(struct args *a, int c, const char *name, const char *v, struct err *err)
+static int take_value(struct args *a, int c, const char *name, const char *v,
+	struct err *err)
 {
 	switch (c) {
 	case OPT_BITMAP:
@@ -240,7 +242,8 @@ static int check_together(const struct args *a, struct err *err)
 	if ((a->source.bitmap || a->source.since) && !a->copy.delta)
 		return err_set(err, ERR_USAGE, "--bitmap and --since need --delta");
 	if ((a->source.bitmap || a->source.since) && a->copy.live_passes)
-		return err_set(err, ERR_USAGE, "--bitmap and --since exclude --live-passes");
+		return err_set(err, ERR_USAGE,
+			"--bitmap and --since exclude --live-passes");
 	return 0;
 }
 
@@ -254,24 +257,30 @@ static int parse_args(int argc, char **argv, struct args *a, struct err *err)
 		if (c == OPT_HELP)
 			return 1;
 		if (c == ':')
-			return err_set(err, ERR_USAGE, "--%s needs a value", name_of(optopt));
+			return err_set(err, ERR_USAGE, "--%s needs a value",
+				name_of(optopt));
 		if (c == '?' && optopt)
-			return err_set(err, ERR_USAGE, "--%s takes no value", name_of(optopt));
+			return err_set(err, ERR_USAGE, "--%s takes no value",
+				name_of(optopt));
 		if (c == '?')
-			return err_set(err, ERR_USAGE, "unknown option %.60s", argv[optind - 1]);
-		r = optarg ? take_value(a, c, options[i].name, optarg, err) : take_flag(a, c);
+			return err_set(err, ERR_USAGE, "unknown option %.60s",
+				argv[optind - 1]);
+		r = optarg ? take_value(a, c, options[i].name, optarg, err) :
+			take_flag(a, c);
 		if (r < 0)
 			return -1;
 	}
 	if (optind != argc - 2)
-		return err_set(err, ERR_USAGE, "a SOURCE and a TARGET are wanted, not %d words: "
+		return err_set(err, ERR_USAGE,
+			"a SOURCE and a TARGET are wanted, not %d words: "
 			"worker copy [options] SOURCE TARGET", argc - optind);
 	a->uri = argv[optind];
 	a->target = argv[optind + 1];
 	if (!strncmp(a->target, "file:", 5))
 		a->target += 5;
 	if (!*a->target || strstr(a->target, "://"))
-		return err_set(err, ERR_USAGE, "the target \"%.60s\" is not the path of a block device or "
+		return err_set(err, ERR_USAGE,
+			"the target \"%.60s\" is not the path of a block device or "
 			"file", a->target);
 	return check_together(a, err);
 }
@@ -279,8 +288,8 @@ static int parse_args(int argc, char **argv, struct args *a, struct err *err)
 static void print_eta(const struct copy_progress *p)
 {
 	if (p->eta_s != UINT64_MAX && p->eta_hi_s != UINT64_MAX)
-		fprintf(stderr, ", %" PRIu64 " s left (%" PRIu64 "-%" PRIu64 ")", p->eta_s,
-			p->eta_lo_s, p->eta_hi_s);
+		fprintf(stderr, ", %" PRIu64 " s left (%" PRIu64 "-%" PRIu64 ")",
+			p->eta_s, p->eta_lo_s, p->eta_hi_s);
 	else if (p->eta_s != UINT64_MAX)
 		fprintf(stderr, ", %" PRIu64 " s left", p->eta_s);
 }
@@ -288,7 +297,8 @@ static void print_eta(const struct copy_progress *p)
 static void on_progress(void *ctx, const struct copy_progress *p)
 {
 	const struct args *a = ctx;
-	unsigned percent = p->total ? (unsigned)((double)p->flushed * 100 / (double)p->total) : 100;
+	unsigned percent =
+		p->total ? (unsigned)((double)p->flushed * 100 / (double)p->total) : 100;
 
 	if (a->terminal) {
 		char bar[31];
@@ -300,8 +310,8 @@ static void on_progress(void *ctx, const struct copy_progress *p)
 	} else {
 		fprintf(stderr, "progress %s %u%%", p->phase, percent);
 	}
-	fprintf(stderr, " %" PRIu64 " of %" PRIu64 " MiB durable, %.1f MiB/s", p->flushed >> 20,
-		p->total >> 20, (double)p->rate / (1 << 20));
+	fprintf(stderr, " %" PRIu64 " of %" PRIu64 " MiB durable, %.1f MiB/s",
+		p->flushed >> 20, p->total >> 20, (double)p->rate / (1 << 20));
 	print_eta(p);
 	if (!a->terminal)
 		fputc('\n', stderr);
@@ -310,23 +320,20 @@ static void on_progress(void *ctx, const struct copy_progress *p)
 static int print_result(const struct args *a, const struct copy_result *res,
 	const struct err *err)
 {
-	struct strbuf out = STRBUF_INIT;
+	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 
 	if (a->progress && a->terminal)
 		fputc('\n', stderr);
 	if (err->code)
-		fprintf(stderr, "worker copy: %s: %s\n(%s)\n", err_name(err->code), err->text,
-			err_hint(err->code));
+		fprintf(stderr, "worker copy: %s: %s\n(%s)\n", err_name(err->code),
+			err->text, err_hint(err->code));
 	if (!a->json)
 		return 0;
 	copy_result_json(res, err, &out);
-	if (out.failed || puts(out.s) < 0 || fflush(stdout)) {
-		fputs("worker copy: cannot print the result\n", stderr);
-		strbuf_free(&out);
-		return -1;
-	}
-	strbuf_free(&out);
-	return 0;
+	if (!out.failed && puts(out.s) >= 0 && !fflush(stdout))
+		return 0;
+	fputs("worker copy: cannot print the result\n", stderr);
+	return -1;
 }
 
 static void copy_drive(const struct args *a, struct copy_result *res, struct err *err)
@@ -344,11 +351,12 @@ static void copy_drive(const struct args *a, struct copy_result *res, struct err
 	}
 	if (sink_open(a->target, source_get_info(src)->size, &dst, err) == 0)
 		r = copy_run(src, dst, &a->copy, &control, res, err);
-	/* A source that cannot be told lets its file systems go by itself after a while. */
+	/* A source that cannot be told lets its file systems go by itself in a while. */
 	if (!r && source_finish(src, &untold) < 0)
 		log_warn("%s", untold.text);
 	if (!r && res->bad_bytes)
-		err_set(err, ERR_SRC_READ, "%s: %" PRIu64 " bytes could not be read, see %s",
+		err_set(err, ERR_SRC_READ,
+			"%s: %" PRIu64 " bytes could not be read, see %s",
 			source_name(src), res->bad_bytes, a->copy.bad_ranges);
 	sink_close(dst);
 	source_close(src);

@@ -47,7 +47,8 @@ static int add_nic(struct request *q, const char *text, struct err *err)
 	bool name = eq && old && old < sizeof(nic->name) && !strpbrk(eq + 1, " \t/:");
 
 	if (q->opt.n_nics == MAX_NICS || n != 17 || (eq && !name && old != 17))
-		return err_set(err, ERR_USAGE, "--nic %s: a MAC address, or NEW=OLD", text);
+		return err_set(err, ERR_USAGE, "--nic %s: a MAC address, or NEW=OLD",
+			text);
 	memcpy(nic->mac, text, 17);
 	if (eq)
 		memcpy(name ? nic->name : nic->old_mac, eq + 1, old);
@@ -55,8 +56,8 @@ static int add_nic(struct request *q, const char *text, struct err *err)
 	return 0;
 }
 
-static int add_one_key(struct request *q, const char *name, const void *secret, size_t len,
-	struct err *err)
+static int add_one_key(struct request *q, const char *name, const void *secret,
+	size_t len, struct err *err)
 {
 	struct guest_key *k = &q->keys[q->opt.n_keys];
 
@@ -71,8 +72,8 @@ static int add_one_key(struct request *q, const char *name, const void *secret, 
 	return 0;
 }
 
-/* FILE, DEVICE=FILE or UUID=FILE. A passphrase in a text file ends before the newline; a key file
- * is what it is: so both are tried. */
+/* FILE, DEVICE=FILE or UUID=FILE. A passphrase in a text file ends before the newline; a
+ * key file is what it is: so both are tried. */
 static int add_key(struct request *q, char *text, struct err *err)
 {
 	char *eq = access(text, F_OK) ? strrchr(text, '=') : NULL, *secret;
@@ -87,7 +88,8 @@ static int add_key(struct request *q, char *text, struct err *err)
 		*eq = '\0';
 	q->secrets[q->n_secrets] = secret;
 	q->secret_len[q->n_secrets++] = len;
-	if (len && secret[len - 1] == '\n' && add_one_key(q, name, secret, len - 1, err) < 0)
+	if (len && secret[len - 1] == '\n' &&
+	    add_one_key(q, name, secret, len - 1, err) < 0)
 		return -1;
 	return add_one_key(q, name, secret, len, err);
 }
@@ -98,7 +100,8 @@ static int add_address(struct request *q, char *text, struct err *err)
 	char *eq = strchr(text, '=');
 
 	if (!eq || q->opt.n_addresses == MAX_ADDRESSES)
-		return err_set(err, ERR_USAGE, "--address %s: NAME=HOW, at most %d", text, MAX_ADDRESSES);
+		return err_set(err, ERR_USAGE, "--address %s: NAME=HOW, at most %d", text,
+			MAX_ADDRESSES);
 	*eq = '\0';
 	if (guest_address_parse(text, eq + 1, &q->addresses[q->opt.n_addresses], err) < 0)
 		return -1;
@@ -108,7 +111,8 @@ static int add_address(struct request *q, char *text, struct err *err)
 
 static int set_console(struct request *q, const char *text, struct err *err)
 {
-	q->opt.console = !strcmp(text, "serial") ? GUEST_CONSOLE_SERIAL : GUEST_CONSOLE_KEEP;
+	q->opt.console = !strcmp(text, "serial") ? GUEST_CONSOLE_SERIAL :
+		GUEST_CONSOLE_KEEP;
 	if (q->opt.console == GUEST_CONSOLE_KEEP && strcmp(text, "keep"))
 		return err_set(err, ERR_USAGE, "--console %s: keep or serial", text);
 	return 0;
@@ -129,13 +133,15 @@ static int add_extension(struct request *q, const char *text, struct err *err)
 		if (fdio_read_file(text + n + 1, SCRIPT_MAX,
 			&q->scripts[q->opt.n_extensions], &len, err) < 0)
 			return err_wrap(err, "--extension");
-		*x = (struct guest_extension){ (enum guest_when)i, q->scripts[q->opt.n_extensions],
+		*x = (struct guest_extension){ (enum guest_when)i,
+			q->scripts[q->opt.n_extensions],
 			true };
 		q->opt.n_extensions++;
 		return 0;
 	}
 	return err_set(err, ERR_USAGE, "--extension %s: pre-mount=FILE, mounted=FILE, "
-		"mounted-worker=FILE or first-boot=FILE, at most %d", text, MAX_EXTENSIONS);
+		"mounted-worker=FILE or first-boot=FILE, at most %d", text,
+		MAX_EXTENSIONS);
 }
 
 static void show_step(void *ctx, const char *step, bool done, const char *detail)
@@ -170,7 +176,8 @@ static void print_list(yyjson_val *root, const char *key, const char *title)
 		else
 			printf("  %-12s %-9s %s%s%s\n", str(v, "step"), str(v, "kind"),
 				*str(v, "path") ? str(v, "path") : str(v, "from"),
-				*str(v, "path") || *str(v, "from") ? ": " : "", str(v, "why"));
+				*str(v, "path") || *str(v, "from") ? ": " :
+					"", str(v, "why"));
 	}
 }
 
@@ -182,17 +189,19 @@ static void print_facts(yyjson_val *root)
 
 	if (!*str(os, "name") && !*str(os, "family"))
 		return; /* no system was found */
-	printf("system    %s (%s), %s, %s, %s\n", str(os, "name"), str(os, "family"), str(f, "arch"),
-		str(f, "firmware"), str(f, "init"));
+	printf("system    %s (%s), %s, %s, %s\n", str(os, "name"), str(os, "family"),
+		str(f, "arch"), str(f, "firmware"), str(f, "init"));
 	printf("loader    %s %s\n", str(loader, "kind"), str(loader, "config"));
 	yyjson_arr_foreach(yyjson_obj_get(f, "kernels"), i, max, v)
-		printf("kernel    %s, %s (%s, %llu KiB)\n", str(v, "version"), str(v, "initrd"),
-			str(v, "format"),
-			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v, "initrd_bytes")) >> 10);
+		printf("kernel    %s, %s (%s, %llu KiB)\n", str(v, "version"),
+			str(v, "initrd"), str(v, "format"),
+			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v,
+				"initrd_bytes")) >> 10);
 	yyjson_arr_foreach(yyjson_obj_get(f, "mounts"), i, max, v)
-		printf("mount     %s on %s (%s), %llu MiB free\n", str(v, "device"), str(v, "point"),
-			str(v, "type"),
-			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v, "free_bytes")) >> 20);
+		printf("mount     %s on %s (%s), %llu MiB free\n", str(v, "device"),
+			str(v, "point"), str(v, "type"),
+			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v,
+				"free_bytes")) >> 20);
 	printf("network   %s:", str(f, "network_stacks"));
 	yyjson_arr_foreach(yyjson_obj_get(f, "interfaces"), i, max, v)
 		printf(" %s", str(v, "name"));
@@ -223,12 +232,14 @@ static void print_report(const struct request *q, const struct strbuf *report)
 /* Mounts of the guest in a namespace of our own: they are gone whatever becomes of us. */
 static int isolate(struct request *q, struct err *err)
 {
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(err, ERR_INTERNAL, "mount namespace (this needs root)");
 	snprintf(q->work, sizeof(q->work), "/tmp/target-worker-XXXXXX");
 	if (!mkdtemp(q->work))
 		return err_sys(err, ERR_INTERNAL, "make %s", q->work);
-	if (mount("tmpfs", q->work, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=16m") < 0)
+	if (mount("tmpfs", q->work, "tmpfs", MS_NOSUID | MS_NODEV,
+		"mode=700,size=16m") < 0)
 		return err_sys(err, ERR_INTERNAL, "mount a tmpfs on %s", q->work);
 	q->opt.work_dir = q->work;
 	return 0;
@@ -284,15 +295,21 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 {
 	static const struct option options[] = {
 		{ "dry-run", no_argument, NULL, 'd' }, { "undo", no_argument, NULL, 'u' },
-		{ "json", no_argument, NULL, 'j' }, { "key", required_argument, NULL, 'k' },
-		{ "nic", required_argument, NULL, 'n' }, { "root", required_argument, NULL, 'r' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "nic", required_argument, NULL, 'n' },
+		{ "root", required_argument, NULL, 'r' },
 		{ "tool-timeout", required_argument, NULL, 'T' },
-		{ "keep-tools", no_argument, NULL, 't' }, { "cloud-init-anew", no_argument, NULL, 'c' },
-		{ "relabel", no_argument, NULL, 'l' }, { "address", required_argument, NULL, 'a' },
-		{ "rehearse", no_argument, NULL, 'R' }, { "console", required_argument, NULL, 'C' },
+		{ "keep-tools", no_argument, NULL, 't' },
+		{ "cloud-init-anew", no_argument, NULL, 'c' },
+		{ "relabel", no_argument, NULL, 'l' },
+		{ "address", required_argument, NULL, 'a' },
+		{ "rehearse", no_argument, NULL, 'R' },
+		{ "console", required_argument, NULL, 'C' },
 		{ "guest-agent", no_argument, NULL, 'g' },
 		{ "packages", required_argument, NULL, 'p' },
-		{ "extension", required_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' },
+		{ "extension", required_argument, NULL, 'x' },
+		{ "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -303,7 +320,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		if (c == 'h')
 			return err_set(err, ERR_USAGE, HELP);
 		if (c == '?' || (inspect && strchr("dutclxaRCgp", c)) ||
-			(strchr("duR", c) && (q->opt.action != GUEST_APPLY || q->opt.rehearse)))
+			(strchr("duR", c) &&
+				(q->opt.action != GUEST_APPLY || q->opt.rehearse)))
 			return err_set(err, ERR_USAGE, " ");
 		if (c == 'd' || c == 'u')
 			q->opt.action = c == 'd' ? GUEST_DRY_RUN : GUEST_UNDO;
@@ -319,8 +337,10 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 			q->opt.remove_tools = false;
 		if (c == 'r')
 			q->opt.root = optarg;
-		if (c == 'T' && !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
-			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds", optarg);
+		if (c == 'T' &&
+		    !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
+			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds",
+				optarg);
 		if (c == 'C' && set_console(q, optarg, err) < 0)
 			return -1;
 		if (c == 'k' && add_key(q, optarg, err) < 0)
@@ -361,8 +381,8 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 	if (report.len)
 		print_report(&q, &report);
 	if (err.code)
-		fprintf(stderr, "worker %s: %s: %s\n(%s)\n", argv[0], err_name(err.code), err.text,
-			err_hint(err.code));
+		fprintf(stderr, "worker %s: %s: %s\n(%s)\n", argv[0], err_name(err.code),
+			err.text, err_hint(err.code));
 	leave(&q);
 	return err_exit_status(err.code);
 }

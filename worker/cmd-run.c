@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker run: a whole job. worker report-crash: what init says when the worker cannot. In the image
- * init takes the log from standard error to the kernel log and to every console.
+ * worker run: a whole job. worker report-crash: what init says when the worker cannot. In
+ * the image init takes the log from standard error to the kernel log and to every
+ * console.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -24,7 +25,8 @@ static void on_signal(int sig)
 
 static void catch_signals(void)
 {
-	struct sigaction end = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+	struct sigaction end = { .sa_handler = on_signal },
+		ignore = { .sa_handler = SIG_IGN };
 
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGINT, &end, NULL);
@@ -39,7 +41,8 @@ static int init_socket(void)
 	return text && *text ? atoi(text) : -1;
 }
 
-static int open_port(void *ctx, const struct job *j, struct job_port *ret, struct err *err)
+static int open_port(void *ctx, const struct job *j, struct job_port *ret,
+	struct err *err)
 {
 	struct control_options opt = { .cancel = &stop, .set_clock = init_socket() >= 0 };
 	struct control **control = ctx;
@@ -90,7 +93,8 @@ int cmd_run(int argc, char **argv)
 			return err_exit_status(ERR_USAGE);
 	}
 	if (optind != argc || (!env.image && !env.job_file)) {
-		fputs("usage: worker run --job FILE [--result FILE] [--network]\n", stderr);
+		fputs("usage: worker run --job FILE [--result FILE] [--network]\n",
+			stderr);
 		return err_exit_status(ERR_USAGE);
 	}
 	catch_signals();

@@ -23,15 +23,18 @@ static const struct {
 	const char *usage, *what;
 	bool own_help; /* a text of its own with its options */
 } commands[] = {
-	{ "run", cmd_run, "[--job FILE] [--result FILE] [--network]", "do a whole job", false },
+	{ "run", cmd_run, "[--job FILE] [--result FILE] [--network]", "do a whole job",
+		false },
 	{ "copy", cmd_copy, "[options] SOURCE TARGET", "replicate one drive", true },
 	{ "compare", cmd_compare, "[--json] [--allow-plain] SOURCE TARGET",
 		"tell where a target differs from its source; nothing is written", true },
-	{ "inspect", cmd_inspect, "[options] DISK...", "tell what system the disks hold", true },
+	{ "inspect", cmd_inspect, "[options] DISK...", "tell what system the disks hold",
+		true },
 	{ "prepare", cmd_prepare, "[options] DISK...",
 		"make the system on the disks boot on KVM", true },
 	{ "check-job", cmd_check_job, "[--json] FILE", "check a job document", false },
-	{ "report-crash", cmd_report_crash, "", "leave a crash as the result (called by init)",
+	{ "report-crash", cmd_report_crash, "",
+		"leave a crash as the result (called by init)",
 		false },
 	{ "version", version, "", "print the version", false },
 	{ "help", help, "", "print this text", false },

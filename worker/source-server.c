@@ -37,17 +37,20 @@ static int set_drive(struct args *a, char *value, struct err *err)
 	char *path = strchr(value, '='), *comma;
 
 	if (!path)
-		return err_set(err, ERR_USAGE, "--drive NAME=PATH expected, not \"%s\"", value);
+		return err_set(err, ERR_USAGE, "--drive NAME=PATH expected, not \"%s\"",
+			value);
 	if (a->c.n_drives == SERVE_MAX_DRIVES)
 		return err_set(err, ERR_USAGE, "more than %d drives", SERVE_MAX_DRIVES);
 	*path++ = '\0';
 	comma = strrchr(path, ',');
 	if (comma && !strncmp(comma, ",format=", 8)) {
 		if (strcmp(comma, ",format=raw"))
-			return err_set(err, ERR_USAGE, "drive %s: only format=raw is known", value);
+			return err_set(err, ERR_USAGE,
+				"drive %s: only format=raw is known", value);
 		*comma = '\0';
 	}
-	a->drives[a->c.n_drives++] = (struct serve_drive_spec){ .name = value, .path = path };
+	a->drives[a->c.n_drives++] = (struct serve_drive_spec){ .name = value,
+		.path = path };
 	return 0;
 }
 
@@ -61,7 +64,8 @@ static int set_listen(struct args *a, char *value, struct err *err)
 		errno = 0;
 		port = strtoul(colon + 1, &end, 10);
 		if (!isdigit((unsigned char)colon[1]) || *end || port > 65535)
-			return err_set(err, ERR_USAGE, "--listen: \"%s\" is no port", colon + 1);
+			return err_set(err, ERR_USAGE, "--listen: \"%s\" is no port",
+				colon + 1);
 		*colon = '\0';
 	}
 	if (host[0] == '[' && host[strlen(host) - 1] == ']') {
@@ -95,7 +99,8 @@ static int set_keys(struct args *a, char *value, struct err *err)
 
 	if (fdio_read_file(value, 1 << 16, &text, &len, err) < 0)
 		return -1;
-	for (line = strtok_r(text, "\r\n", &save); line && !r; line = strtok_r(NULL, "\r\n", &save))
+	for (line = strtok_r(text, "\r\n", &save); line && !r;
+	    line = strtok_r(NULL, "\r\n", &save))
 		if (line[0] != '#')
 			r = add_key(a, line, err);
 	explicit_bzero(text, len);
@@ -129,9 +134,10 @@ static int set_bandwidth(struct args *a, char *value, struct err *err)
 		shift = 10 * (unsigned)(unit - units + 1);
 		end++;
 	}
-	if (!isdigit((unsigned char)value[0]) || *end || errno || n > UINT64_MAX >> shift || !n)
-		return err_set(err, ERR_USAGE, "--bandwidth: \"%s\" is no rate (bytes/s, K, M, G)",
-			value);
+	if (!isdigit((unsigned char)value[0]) || *end || errno ||
+	    n > UINT64_MAX >> shift || !n)
+		return err_set(err, ERR_USAGE,
+			"--bandwidth: \"%s\" is no rate (bytes/s, K, M, G)", value);
 	a->c.bandwidth = (uint64_t)n << shift;
 	return 0;
 }
@@ -149,8 +155,9 @@ static int seconds(const char *option, const char *value, unsigned *ret, struct 
 	unsigned long n = strtoul(value, &end, 10);
 
 	if (!isdigit((unsigned char)value[0]) || *end || n > 7 * 86400)
-		return err_set(err, ERR_USAGE, "--%s: \"%s\" is no number of seconds up to a week",
-			option, value);
+		return err_set(err, ERR_USAGE,
+			"--%s: \"%s\" is no number of seconds up to a week", option,
+			value);
 	*ret = (unsigned)n;
 	return 0;
 }
@@ -167,7 +174,8 @@ static int set_freeze(struct args *a, char *value, struct err *err)
 static int set_snapshot(struct args *a, char *value, struct err *err)
 {
 	if (strcmp(value, "auto") && strcmp(value, "never"))
-		return err_set(err, ERR_USAGE, "--snapshot: auto or never, not \"%s\"", value);
+		return err_set(err, ERR_USAGE, "--snapshot: auto or never, not \"%s\"",
+			value);
 	a->c.snapshots = value[0] == 'a';
 	return 0;
 }
@@ -195,7 +203,8 @@ static int set_hook_time(struct args *a, char *value, struct err *err)
 {
 	if (seconds("hook-time", value, &a->c.hooks.limit_s, err) < 0)
 		return -1;
-	return a->c.hooks.limit_s ? 0 : err_set(err, ERR_USAGE, "--hook-time: at least 1 s");
+	return a->c.hooks.limit_s ? 0 :
+		err_set(err, ERR_USAGE, "--hook-time: at least 1 s");
 }
 
 static int set_all_blocks(struct args *a, char *value, struct err *err)
@@ -220,22 +229,31 @@ static const struct {
 	int (*set)(struct args *a, char *value, struct err *err);
 	const char *what;
 } options[] = {
-	{ "drive", "NAME=PATH", set_drive, "serve this disk, partition or raw image file" },
+	{ "drive", "NAME=PATH", set_drive,
+		"serve this disk, partition or raw image file" },
 	{ "listen", "[ADDR]:PORT", set_listen, "default: all addresses, port 5994" },
-	{ "psk-file", "FILE", set_keys, "keys that are accepted, one \"user:hex\" a line" },
-	{ "allow-plain", NULL, set_plain, "also serve without TLS (nobody is authenticated)" },
-	{ "bandwidth", "RATE", set_bandwidth, "bytes per second, all together: 500K, 20M, 1G" },
+	{ "psk-file", "FILE", set_keys,
+		"keys that are accepted, one \"user:hex\" a line" },
+	{ "allow-plain", NULL, set_plain,
+		"also serve without TLS (nobody is authenticated)" },
+	{ "bandwidth", "RATE", set_bandwidth,
+		"bytes per second, all together: 500K, 20M, 1G" },
 	{ "state-dir", "DIR", set_state, "keep journals of copies here" },
 	{ "freeze", "auto|never|SECONDS", set_freeze,
 		"hold mounted file systems still while they are read,\n"
 		"                              at most so long; auto: an hour" },
 	{ "snapshot", "auto|never", set_snapshot,
 		"serve LVM volumes as they were at the start (auto)" },
-	{ "grace", "SECONDS", set_grace, "stay frozen, keep snapshots for a lost client (120)" },
-	{ "before-freeze", "PROGRAM", set_before, "run this before file systems are frozen" },
-	{ "after-thaw", "PROGRAM", set_after, "and this after they are thawed, however that came" },
-	{ "hook-time", "SECONDS", set_hook_time, "longest time of each of the two programs (20)" },
-	{ "all-blocks", NULL, set_all_blocks, "also read what mounted file systems do not use" },
+	{ "grace", "SECONDS", set_grace,
+		"stay frozen, keep snapshots for a lost client (120)" },
+	{ "before-freeze", "PROGRAM", set_before,
+		"run this before file systems are frozen" },
+	{ "after-thaw", "PROGRAM", set_after,
+		"and this after they are thawed, however that came" },
+	{ "hook-time", "SECONDS", set_hook_time,
+		"longest time of each of the two programs (20)" },
+	{ "all-blocks", NULL, set_all_blocks,
+		"also read what mounted file systems do not use" },
 	{ "verbose", NULL, set_verbose, "more log lines" },
 	{ "help", NULL, NULL, "print this text" },
 	{ "version", NULL, NULL, "print the version" },
@@ -252,7 +270,8 @@ static void usage(FILE *out)
 		out);
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		snprintf(left, sizeof(left), "--%s%s%s", options[i].name,
-			options[i].value ? " " : "", options[i].value ? options[i].value : "");
+			options[i].value ? " " : "", options[i].value ? options[i].value :
+			"");
 		fprintf(out, "  %-27s %s\n", left, options[i].what);
 	}
 }
@@ -285,7 +304,8 @@ static int parse(struct args *a, int argc, char **argv, struct err *err)
 	if (!a->c.n_drives)
 		return err_set(err, ERR_USAGE, "no --drive is given");
 	if (!a->c.psks && !a->c.allow_plain)
-		return err_set(err, ERR_USAGE, "no --psk-file is given (or --allow-plain)");
+		return err_set(err, ERR_USAGE,
+			"no --psk-file is given (or --allow-plain)");
 	return 0;
 }
 

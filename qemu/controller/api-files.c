@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker leaves behind: logs as files below the state directory, journals, and its result. */
+/* What a worker leaves behind: logs as files below the state directory, journals,
+ * and its result. */
 #include "controller.h"
 
 #include <errno.h>
@@ -52,7 +53,8 @@ void api_logs(struct server *s, struct request *q, struct reply *r)
 	int64_t end;
 	int fd;
 
-	if (!is_name(q->name, 64, ".-") || strpbrk(q->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+	if (!is_name(q->name, 64, ".-") ||
+	    strpbrk(q->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
 		problem(r, 400, "CTL_PROTO", "this cannot be the name of a log");
 		return;
 	}
@@ -69,7 +71,8 @@ void api_logs(struct server *s, struct request *q, struct reply *r)
 	if (fd < 0 || fstat(fd, &sb) < 0) {
 		problem(r, 500, "INTERNAL", "the log could not be stored");
 	} else if (q->offset > sb.st_size) {
-		problem(r, 409, "CTL_PROTO", "the log has only %lld bytes", (long long)sb.st_size);
+		problem(r, 409, "CTL_PROTO", "the log has only %lld bytes",
+			(long long)sb.st_size);
 		r->body = json_pack("{sI}", "size", (json_int_t)sb.st_size);
 	} else if (append(fd, q->body, q->len, q->offset, sb.st_size) < 0) {
 		note("log %s of %s: %s", q->name, q->worker_id, strerror(errno));
@@ -104,7 +107,8 @@ static const struct field journal_fields[] = {
 /* It is the workers' business what is in it. */
 void api_journal_put(struct server *s, struct request *q, struct reply *r)
 {
-	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES,
+		NULL);
 	const char *journal = get_string(in, "journal");
 	int drive = drive_of(q, r);
 	char why[256];
@@ -115,11 +119,12 @@ void api_journal_put(struct server *s, struct request *q, struct reply *r)
 		problem(r, 400, "CTL_PROTO", "the body is not JSON");
 	else if (check_fields(in, journal_fields, why) < 0)
 		problem(r, 400, "CTL_PROTO", "%s", why);
-	else if (strspn(journal, "0123456789abcdef") != strlen(journal) || strlen(journal) % 2)
+	else if (strspn(journal, "0123456789abcdef") != strlen(journal) ||
+	    strlen(journal) % 2)
 		problem(r, 400, "CTL_PROTO", "journal: is not hexadecimal");
 	else if (sql_run(&s->store, "INSERT INTO journal VALUES (?, ?, ?) ON CONFLICT"
-		" (migration, drive) DO UPDATE SET doc = excluded.doc", "sis", q->migration,
-		(int64_t)drive, journal) < 0)
+		" (migration, drive) DO UPDATE SET doc = excluded.doc", "sis",
+		q->migration, (int64_t)drive, journal) < 0)
 		problem(r, 500, "INTERNAL", "the journal could not be stored");
 	else {
 		r->status = 200;
@@ -136,7 +141,8 @@ void api_journal_get(struct server *s, struct request *q, struct reply *r)
 
 	if (drive < 0)
 		return;
-	journal = sql_text(&s->store, "SELECT doc FROM journal WHERE migration = ? AND drive = ?",
+	journal = sql_text(&s->store,
+		"SELECT doc FROM journal WHERE migration = ? AND drive = ?",
 		"si", q->migration, (int64_t)drive);
 	r->status = 200;
 	r->body = json_pack("{ss}", "journal", journal ? journal : "");
@@ -157,15 +163,17 @@ static char *wish(struct store *st, const struct request *q)
 		" AND answered_ms >= (SELECT registered_ms FROM worker WHERE row = ?)"
 		" ORDER BY seq DESC LIMIT 1", "si", q->migration, q->worker);
 
-	return verb ? verb : sql_text(st, "SELECT \"then\" FROM migration WHERE id = ?", "s",
-		q->migration);
+	return verb ? verb :
+		sql_text(st, "SELECT \"then\" FROM migration WHERE id = ?", "s",
+			q->migration);
 }
 
 static int store_result(struct server *s, struct request *q, const char *verdict,
 	const char sha256[65])
 {
 	struct store *st = &s->store;
-	char *old = sql_text(st, "SELECT sha256 FROM result WHERE worker = ?", "i", q->worker);
+	char *old = sql_text(st, "SELECT sha256 FROM result WHERE worker = ?", "i",
+		q->worker);
 	bool same = old && !strcmp(old, sha256);
 	char text[64];
 
@@ -174,8 +182,8 @@ static int store_result(struct server *s, struct request *q, const char *verdict
 		return 0;
 	if (sql_run(st, "INSERT INTO result VALUES (?, ?, ?, ?, ?) ON CONFLICT (worker) DO UPDATE SET"
 		" sha256 = excluded.sha256, received_ms = excluded.received_ms,"
-		" verdict = excluded.verdict, doc = excluded.doc", "isiss", q->worker, sha256,
-		now_ms(), verdict, q->body) < 0)
+		" verdict = excluded.verdict, doc = excluded.doc", "isiss", q->worker,
+		sha256, now_ms(), verdict, q->body) < 0)
 		return -1;
 	if (!strcmp(verdict, "success") &&
 	    sql_run(st, "UPDATE migration SET state = 'finished' WHERE id = ?", "s",
@@ -187,7 +195,8 @@ static int store_result(struct server *s, struct request *q, const char *verdict
 
 void api_result(struct server *s, struct request *q, struct reply *r)
 {
-	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES,
+		NULL);
 	const char *verdict = get_string(in, "verdict");
 	char why[256], sha256[65], *then;
 
@@ -197,7 +206,8 @@ void api_result(struct server *s, struct request *q, struct reply *r)
 		problem(r, 400, "CTL_PROTO", "%s", why);
 	else if (strcmp(verdict, "success") && strcmp(verdict, "failed") &&
 		 strcmp(verdict, "cancelled"))
-		problem(r, 400, "CTL_PROTO", "verdict: is not success, failed or cancelled");
+		problem(r, 400, "CTL_PROTO",
+			"verdict: is not success, failed or cancelled");
 	else {
 		identity_sha256(q->body, q->len, sha256);
 		if (store_result(s, q, verdict, sha256) < 0)

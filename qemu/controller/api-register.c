@@ -16,12 +16,14 @@ static bool same_secret(const char *a, const char *b, size_t len)
 	return !diff;
 }
 
-int api_authenticate(struct server *s, struct request *q, const char *bearer, struct reply *r)
+int api_authenticate(struct server *s, struct request *q, const char *bearer,
+	struct reply *r)
 {
-	sqlite3_stmt *st = sql(&s->store, "SELECT w.row, w.boot, w.boot_id, w.migration, m.state,"
+	sqlite3_stmt *st = sql(&s->store,
+		"SELECT w.row, w.boot, w.boot_id, w.migration, m.state,"
 		" w.boot < (SELECT max(boot) FROM worker WHERE migration = m.id)"
-		" FROM worker w JOIN migration m ON m.id = w.migration WHERE w.id = ?", "s",
-		q->worker_id);
+		" FROM worker w JOIN migration m ON m.id = w.migration WHERE w.id = ?",
+		"s", q->worker_id);
 	char token[65];
 	bool closed, replaced;
 
@@ -66,10 +68,12 @@ static char *find_migration(struct server *s, const json_t *in, struct reply *r)
 	char hash[65], *id, *state;
 
 	identity_sha256(token, strlen(token), hash);
-	id = sql_text(&s->store, "SELECT id FROM migration WHERE token_hash = ?", "s", hash);
+	id = sql_text(&s->store, "SELECT id FROM migration WHERE token_hash = ?", "s",
+		hash);
 	if (!id || strcmp(id, get_string(in, "migration_id")) != 0) {
 		free(id);
-		problem(r, 401, "CTL_AUTH", "the token does not belong to this migration");
+		problem(r, 401, "CTL_AUTH",
+			"the token does not belong to this migration");
 		return NULL;
 	}
 	state = sql_text(&s->store, "SELECT state FROM migration WHERE id = ?", "s", id);
@@ -83,7 +87,8 @@ static char *find_migration(struct server *s, const json_t *in, struct reply *r)
 	return NULL;
 }
 
-/* What is kept of a registration: the facts, and with them the commands that the worker knows. */
+/* What is kept of a registration: the facts,
+ * and with them the commands that the worker knows. */
 static char *kept_facts(const json_t *in)
 {
 	json_t *facts = json_copy(json_object_get(in, "facts"));
@@ -100,8 +105,9 @@ static char *kept_facts(const json_t *in)
 /* Makes a worker for a boot that was not seen before. Its row, or -1. */
 static int64_t add_worker(struct store *st, const char *migration, const json_t *in)
 {
-	int64_t boot = sql_int(st, 0, "SELECT count(*) + 1 FROM worker WHERE migration = ?", "s",
-		migration), now = now_ms();
+	int64_t boot = sql_int(st, 0,
+		"SELECT count(*) + 1 FROM worker WHERE migration = ?", "s", migration),
+		now = now_ms();
 	unsigned char random[8];
 	char id[64], *facts = kept_facts(in);
 	int rc;
@@ -111,13 +117,16 @@ static int64_t add_worker(struct store *st, const char *migration, const json_t 
 	identity_hex(random, sizeof(random), id + 2);
 	if (!facts || boot < 1)
 		return -1;
-	rc = sql_run(st, "INSERT INTO worker (id, migration, boot, boot_id, nonce, registered_ms,"
-		" seen_ms, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "ssissiis", id, migration, boot,
-		get_string(in, "boot_id"), get_string(in, "nonce"), now, now, facts);
+	rc = sql_run(st,
+		"INSERT INTO worker (id, migration, boot, boot_id, nonce, registered_ms,"
+		" seen_ms, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "ssissiis", id,
+		migration, boot, get_string(in, "boot_id"), get_string(in, "nonce"), now,
+		now, facts);
 	free(facts);
 	if (rc < 0)
 		return -1;
-	if (boot > 1 && store_event(st, migration, sqlite3_last_insert_rowid(st->db), "reboot",
+	if (boot > 1 && store_event(st, migration, sqlite3_last_insert_rowid(st->db),
+				"reboot",
 				"the machine registered again after another boot") < 0)
 		return -1;
 	return sql_int(st, -1, "SELECT row FROM worker WHERE id = ?", "s", id);
@@ -126,9 +135,12 @@ static int64_t add_worker(struct store *st, const char *migration, const json_t 
 /* What earlier commands have set and still holds. */
 static json_t *policy(struct store *st, const char *migration)
 {
-	char *verb = sql_text(st, "SELECT verb FROM command WHERE migration = ? AND status = 'done'"
-		" AND verb IN ('pause', 'resume') ORDER BY seq DESC LIMIT 1", "s", migration);
-	int64_t rate = sql_int(st, -1, "SELECT json_extract(args, '$.bandwidth_bps') FROM command"
+	char *verb = sql_text(st,
+		"SELECT verb FROM command WHERE migration = ? AND status = 'done'"
+		" AND verb IN ('pause', 'resume') ORDER BY seq DESC LIMIT 1", "s",
+		migration);
+	int64_t rate = sql_int(st, -1,
+		"SELECT json_extract(args, '$.bandwidth_bps') FROM command"
 		" WHERE migration = ? AND status = 'done' AND verb = 'throttle'"
 		" ORDER BY seq DESC LIMIT 1", "s", migration);
 	json_t *p = json_pack("{sb so}", "paused", verb && !strcmp(verb, "pause"),
@@ -138,18 +150,21 @@ static json_t *policy(struct store *st, const char *migration)
 	return p;
 }
 
-static int enter(struct server *s, const char *migration, const json_t *in, struct reply *r)
+static int enter(struct server *s, const char *migration, const json_t *in,
+	struct reply *r)
 {
 	struct store *st = &s->store;
 	const char *boot_id = get_string(in, "boot_id"), *nonce = get_string(in, "nonce");
-	int64_t worker = sql_int(st, 0, "SELECT row FROM worker WHERE migration = ? AND boot_id = ?",
+	int64_t worker = sql_int(st, 0,
+		"SELECT row FROM worker WHERE migration = ? AND boot_id = ?",
 		"ss", migration, boot_id);
 	bool known = worker > 0;
 	char *id, *old, token[65], now[32];
 
 	if (!known)
 		worker = add_worker(st, migration, in);
-	else if (sql_int(st, 1, "SELECT boot < (SELECT max(boot) FROM worker WHERE migration = ?)"
+	else if (sql_int(st, 1,
+		"SELECT boot < (SELECT max(boot) FROM worker WHERE migration = ?)"
 		" FROM worker WHERE row = ?", "si", migration, worker)) {
 		problem(r, 410, "CTL_GONE", "a newer boot of the machine has registered");
 		return 0;
@@ -158,17 +173,20 @@ static int enter(struct server *s, const char *migration, const json_t *in, stru
 		return -1;
 	old = sql_text(st, "SELECT nonce FROM worker WHERE row = ?", "i", worker);
 	if (known && old && strcmp(old, nonce) &&
-	    store_event(st, migration, worker, "restarted", "the worker process started again") < 0) {
+	    store_event(st, migration, worker, "restarted",
+		    "the worker process started again") < 0) {
 		free(old);
 		return -1;
 	}
 	if ((!known || (old && strcmp(old, nonce))) &&
-	    store_event(st, migration, worker, "registered", "a worker process registered") < 0) {
+	    store_event(st, migration, worker, "registered",
+		    "a worker process registered") < 0) {
 		free(old);
 		return -1;
 	}
 	free(old);
-	if (sql_run(st, "UPDATE worker SET nonce = ?, seen_ms = ?, lost = 0 WHERE row = ?", "sii",
+	if (sql_run(st,
+		"UPDATE worker SET nonce = ?, seen_ms = ?, lost = 0 WHERE row = ?", "sii",
 		nonce, now_ms(), worker) < 0)
 		return -1;
 	id = sql_text(st, "SELECT id FROM worker WHERE row = ?", "i", worker);
@@ -177,16 +195,18 @@ static int enter(struct server *s, const char *migration, const json_t *in, stru
 	identity_session(&s->id, id, boot_id, token);
 	format_time(now_ms(), now);
 	r->status = 200;
-	r->body = json_pack("{ss ss si si ss so}", "worker_id", id, "session_token", token,
-		"heartbeat_s", (int)(s->lease_s / 4 ? s->lease_s / 4 : 1), "lease_s", (int)s->lease_s,
-		"server_time", now, "policy", policy(st, migration));
+	r->body = json_pack("{ss ss si si ss so}", "worker_id", id, "session_token",
+		token, "heartbeat_s", (int)(s->lease_s / 4 ? s->lease_s / 4 : 1),
+		"lease_s",
+		(int)s->lease_s, "server_time", now, "policy", policy(st, migration));
 	free(id);
 	return r->body ? 0 : -1;
 }
 
 void api_register(struct server *s, struct request *q, struct reply *r)
 {
-	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES,
+		NULL);
 	char why[256], *migration = NULL;
 
 	if (!in)
@@ -195,7 +215,8 @@ void api_register(struct server *s, struct request *q, struct reply *r)
 		problem(r, 400, "CTL_PROTO", "%s", why);
 	else if (strspn(get_string(in, "boot_id"), "0123456789abcdef-") != 36 ||
 		 strspn(get_string(in, "nonce"), "0123456789abcdef") != 32)
-		problem(r, 400, "CTL_PROTO", "boot_id or nonce: only lower-case hexadecimal");
+		problem(r, 400, "CTL_PROTO",
+			"boot_id or nonce: only lower-case hexadecimal");
 	else
 		migration = find_migration(s, in, r);
 	if (migration && enter(s, migration, in, r) < 0)

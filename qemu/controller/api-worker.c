@@ -9,28 +9,31 @@
 
 #define MAX_INT53 9007199254740991
 
-/* Commands above `after` that the worker has not answered for good; a new array or NULL. */
+/* Commands above `after` that the worker has not answered for good;
+ * a new array or NULL. */
 static json_t *open_commands(struct store *s, const char *migration, int64_t after)
 {
-	sqlite3_stmt *st = sql(s, "SELECT seq, id, verb, args FROM command WHERE migration = ?"
-		" AND seq > ? AND status IN ('queued', 'accepted') ORDER BY seq LIMIT 64", "si",
-		migration, after);
+	sqlite3_stmt *st = sql(s,
+		"SELECT seq, id, verb, args FROM command WHERE migration = ?"
+		" AND seq > ? AND status IN ('queued', 'accepted') ORDER BY seq LIMIT 64",
+		"si", migration, after);
 	json_t *list = json_array();
 
 	while (st && sqlite3_step(st) == SQLITE_ROW)
 		json_array_append_new(list, json_pack("{sI ss ss so}", "seq",
-			(json_int_t)sqlite3_column_int64(st, 0), "id", column(st, 1), "verb",
-			column(st, 2), "args", column_json(st, 3)));
+			(json_int_t)sqlite3_column_int64(st, 0), "id", column(st, 1),
+			"verb", column(st, 2), "args", column_json(st, 3)));
 	sqlite3_finalize(st);
 	return list;
 }
 
-/* Whether the worker's next request will be answered 410, so that it should hear so now. */
+/* Whether the worker's next request will be answered 410,
+ * so that it should hear so now. */
 static bool is_over(struct store *s, struct request *q)
 {
 	return sql_int(s, 1, "SELECT state = 'closed' OR (SELECT max(boot) FROM worker"
-		" WHERE migration = m.id) > ? FROM migration m WHERE id = ?", "is", q->boot,
-		q->migration) != 0;
+		" WHERE migration = m.id) > ? FROM migration m WHERE id = ?", "is",
+		q->boot, q->migration) != 0;
 }
 
 void api_commands(struct server *s, struct request *q, struct reply *r)
@@ -63,30 +66,32 @@ int api_note_state(struct server *s, struct request *q, const json_t *state,
 	int rc;
 
 	if (json_is_string(state) &&
-	    sql_run(&s->store, "UPDATE worker SET state = ?, step = ? WHERE row = ?", "ssi",
-		    json_string_value(state), json_string_value(step), q->worker) < 0)
+	    sql_run(&s->store, "UPDATE worker SET state = ?, step = ? WHERE row = ?",
+		    "ssi", json_string_value(state), json_string_value(step),
+		    q->worker) < 0)
 		return -1;
 	if (drive < 0 || drive > 63)
 		return 0;
 	doc = json_dumps(progress, JSON_COMPACT);
 	rc = doc ? sql_run(&s->store, "INSERT INTO progress VALUES (?, ?, ?)"
-		" ON CONFLICT (worker, drive) DO UPDATE SET doc = excluded.doc", "iis", q->worker,
-		drive, doc) : -1;
+		" ON CONFLICT (worker, drive) DO UPDATE SET doc = excluded.doc", "iis",
+		q->worker, drive, doc) : -1;
 	free(doc);
 	return rc < 0 ? -1 : 0;
 }
 
-/* One answer to a command. Unknown ids and answers that come late are taken silently: the worker
- * repeats what it has no answer to. */
+/* One answer to a command. Unknown ids and answers that come late are taken silently: the
+ * worker repeats what it has no answer to. */
 static int take_ack(struct server *s, struct request *q, const json_t *ack)
 {
 	const char *id = get_string(ack, "id"), *status = get_string(ack, "status");
 	json_t *err = json_object_get(ack, "err");
 	bool final = strcmp(status, "accepted") != 0;
 	char *doc = err ? json_dumps(err, JSON_COMPACT) : NULL;
-	int rc = sql_run(&s->store, "UPDATE command SET status = ?, err = ?, answered_ms = ?"
-		" WHERE id = ? AND migration = ? AND status IN ('queued', 'accepted')", "ssiss",
-		final ? status : "accepted", doc, now_ms(), id, q->migration);
+	int rc = sql_run(&s->store,
+		"UPDATE command SET status = ?, err = ?, answered_ms = ?"
+		" WHERE id = ? AND migration = ? AND status IN ('queued', 'accepted')",
+		"ssiss", final ? status : "accepted", doc, now_ms(), id, q->migration);
 
 	free(doc);
 	return rc < 0 ? -1 : 0;
@@ -148,7 +153,9 @@ static int store_heartbeat(struct server *s, struct request *q, const json_t *in
 	json_t *item;
 	char *doc = json_dumps(in, JSON_COMPACT);
 	size_t i;
-	int rc = doc ? sql_run(&s->store, "UPDATE worker SET heartbeat = ?, seen_ms = ?, lost = 0"
+	int rc = doc ?
+		sql_run(&s->store,
+			"UPDATE worker SET heartbeat = ?, seen_ms = ?, lost = 0"
 		" WHERE row = ?", "sii", doc, now_ms(), q->worker) : -1;
 
 	free(doc);
@@ -166,7 +173,8 @@ static int store_heartbeat(struct server *s, struct request *q, const json_t *in
 
 void api_heartbeat(struct server *s, struct request *q, struct reply *r)
 {
-	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES,
+		NULL);
 	unsigned interval = s->lease_s / 4 ? s->lease_s / 4 : 1;
 	char why[256], expires[32];
 
@@ -181,8 +189,8 @@ void api_heartbeat(struct server *s, struct request *q, struct reply *r)
 		return;
 	format_time(now_ms() + (int64_t)s->lease_s * 1000, expires);
 	r->status = 200;
-	r->body = json_pack("{si ss so}", "interval_s", (int)interval, "lease_expires", expires,
-		"commands", open_commands(&s->store, q->migration, 0));
+	r->body = json_pack("{si ss so}", "interval_s", (int)interval, "lease_expires",
+		expires, "commands", open_commands(&s->store, q->migration, 0));
 }
 
 static const struct field event_fields[] = {
@@ -237,10 +245,12 @@ static int store_one_event(struct server *s, struct request *q, const json_t *e)
 {
 	json_t *data = json_object_get(e, "data");
 	char *doc = json_dumps(e, JSON_COMPACT);
-	int rc = doc ? sql_run(&s->store, "INSERT OR IGNORE INTO event (migration, worker, source,"
-		" id, type, received_ms, doc) VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssis", q->migration,
-		q->worker, get_string(e, "source"), get_string(e, "id"), get_string(e, "type"),
-		now_ms(), doc) : -1;
+	int rc = doc ?
+		sql_run(&s->store,
+			"INSERT OR IGNORE INTO event (migration, worker, source,"
+		" id, type, received_ms, doc) VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssis",
+		q->migration, q->worker, get_string(e, "source"), get_string(e, "id"),
+		get_string(e, "type"), now_ms(), doc) : -1;
 
 	free(doc);
 	if (rc > 0 && api_note_state(s, q, json_object_get(data, "state"),
@@ -252,13 +262,15 @@ static int store_one_event(struct server *s, struct request *q, const json_t *e)
 
 void api_events(struct server *s, struct request *q, struct reply *r)
 {
-	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES, NULL), *e;
+	json_t *in = json_loadb(q->body ? q->body : "", q->len, JSON_REJECT_DUPLICATES,
+		NULL), *e;
 	size_t n = json_array_size(in), i;
 	int stored = 0, rc = 0;
 	char why[256];
 
 	if (!json_is_array(in) || !n || n > MAX_BATCH)
-		problem(r, 400, "CTL_PROTO", "the body is not an array of 1 to %d", MAX_BATCH);
+		problem(r, 400, "CTL_PROTO", "the body is not an array of 1 to %d",
+			MAX_BATCH);
 	else
 		json_array_foreach(in, i, e)
 			if (!r->status && check_event(q, e, why) < 0)
@@ -273,8 +285,8 @@ void api_events(struct server *s, struct request *q, struct reply *r)
 	json_decref(in);
 	if (r->status)
 		return;
-	if (sql_run(&s->store, "UPDATE worker SET seen_ms = ?, lost = 0 WHERE row = ?", "ii",
-		now_ms(), q->worker) < 0) {
+	if (sql_run(&s->store, "UPDATE worker SET seen_ms = ?, lost = 0 WHERE row = ?",
+		"ii", now_ms(), q->worker) < 0) {
 		problem(r, 500, "INTERNAL", "the events could not be stored");
 		return;
 	}

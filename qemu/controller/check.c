@@ -34,7 +34,8 @@ int check_fields(const json_t *o, const struct field *f, char why[256])
 	}
 	for (; f->name; f++) {
 		json_t *v = json_object_get(o, f->name);
-		bool ranged = f->max && (json_is_integer(v) || json_is_string(v) || json_is_array(v));
+		bool ranged = f->max &&
+			(json_is_integer(v) || json_is_string(v) || json_is_array(v));
 
 		if (!v) {
 			if (!f->required)
@@ -42,7 +43,8 @@ int check_fields(const json_t *o, const struct field *f, char why[256])
 			snprintf(why, 256, "%s: is missing", f->name);
 			return -1;
 		}
-		if (json_is_boolean(v) ? f->type != JSON_TRUE : json_typeof(v) != f->type) {
+		if (json_is_boolean(v) ? f->type != JSON_TRUE :
+		    json_typeof(v) != f->type) {
 			snprintf(why, 256, "%s: is not %s", f->name, type_name(f->type));
 			return -1;
 		}

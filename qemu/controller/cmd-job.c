@@ -8,7 +8,8 @@
 
 void need_migration(struct store *s, const char *migration)
 {
-	if (sql_int(s, 0, "SELECT count(*) FROM migration WHERE id = ?", "s", migration) != 1)
+	if (sql_int(s, 0, "SELECT count(*) FROM migration WHERE id = ?", "s",
+		migration) != 1)
 		die("%s: no such migration", migration);
 }
 
@@ -20,7 +21,8 @@ static json_t *load_template(const char *path)
 {
 	json_error_t e;
 	json_t *job = !strcmp(path, "-") ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &e)
-					 : json_load_file(path, JSON_REJECT_DUPLICATES, &e);
+					 : json_load_file(path, JSON_REJECT_DUPLICATES,
+						 &e);
 
 	if (!job)
 		die("%s:%d: %s", path, e.line, e.text);
@@ -59,8 +61,8 @@ static void fill_controller(struct store *s, json_t *job, const struct new_job *
 	free(url);
 }
 
-/* The state of the source's drive that the result says its target to hold; NULL = none, or the guest was
- * prepared, so that the target holds another. */
+/* The state of the source's drive that the result says its target to hold; NULL = none,
+ * or the guest was prepared, so that the target holds another. */
 static const char *state_left(const json_t *result, const char *source)
 {
 	const json_t *d;
@@ -70,17 +72,19 @@ static const char *state_left(const json_t *result, const char *source)
 		return NULL;
 	json_array_foreach(json_object_get(result, "drives"), i, d)
 		if (!strcmp(get_string(d, "source"), source))
-			return json_string_value(json_object_get(json_object_get(d, "copy"),
-				"source_state"));
+			return json_string_value(json_object_get(json_object_get(d,
+				"copy"), "source_state"));
 	return NULL;
 }
 
-/* A delta job asks only for what changed since the migration before it: `since` of each drive whose
- * target is said to be as that one left it. */
+/* A delta job asks only for what changed since the migration before it: `since` of each
+ * drive whose target is said to be as that one left it. */
 static void fill_since(struct store *s, json_t *job, const char *after)
 {
-	char *text = sql_text(s, "SELECT r.doc FROM result r JOIN worker w ON w.row = r.worker WHERE"
-		" w.migration = ? AND r.verdict = 'success' ORDER BY w.boot DESC LIMIT 1", "s", after);
+	char *text = sql_text(s,
+		"SELECT r.doc FROM result r JOIN worker w ON w.row = r.worker WHERE"
+		" w.migration = ? AND r.verdict = 'success' ORDER BY w.boot DESC LIMIT 1",
+		"s", after);
 	json_t *result = text ? json_loads(text, 0, NULL) : NULL, *d;
 	size_t i;
 
@@ -89,7 +93,8 @@ static void fill_since(struct store *s, json_t *job, const char *after)
 	json_array_foreach(json_object_get(job, "drives"), i, d) {
 		const char *left = state_left(result, get_string(d, "source"));
 
-		if (left && *left && !json_object_get(d, "since") && !json_object_get(d, "bitmap") &&
+		if (left && *left && !json_object_get(d, "since") &&
+			!json_object_get(d, "bitmap") &&
 			!strcmp(get_string(d, "target_state"), "pristine"))
 			json_object_set_new(d, "since", json_string(left));
 	}
@@ -143,7 +148,8 @@ static int job_new(const char *state, int argc, char **argv)
 	if (sql_run(&s, "INSERT INTO migration (id, token_hash, created_ms, \"then\")"
 		" VALUES (?, ?, ?, ?)", "ssis", name, hash, now_ms(), n.then) < 0)
 		die("%s: could not be stored", name);
-	if (json_dumpf(job, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0 || fflush(stdout))
+	if (json_dumpf(job, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0 ||
+	    fflush(stdout))
 		die("the job could not be printed");
 	json_decref(job);
 	identity_close(&id);
@@ -160,7 +166,8 @@ static int job_close(const char *state, int argc, char **argv)
 	store_open(&s, state);
 	need_migration(&s, argv[0]);
 	if (sql_run(&s, "BEGIN IMMEDIATE", "") < 0 ||
-	    sql_run(&s, "UPDATE migration SET state = 'closed' WHERE id = ?", "s", argv[0]) < 0 ||
+	    sql_run(&s, "UPDATE migration SET state = 'closed' WHERE id = ?", "s",
+		    argv[0]) < 0 ||
 	    store_event(&s, argv[0], 0, "closed", "closed by the operator") < 0 ||
 	    sql_run(&s, "COMMIT", "") < 0)
 		die("%s: could not be closed", argv[0]);
@@ -237,21 +244,24 @@ int cmd_command(const char *state, int argc, char **argv)
 	store_open(&s, state);
 	need_migration(&s, argv[0]);
 	/* A finished one may be held, waiting for its power-off. */
-	if (sql_int(&s, 0, "SELECT count(*) FROM migration WHERE id = ? AND state <> 'closed'", "s",
+	if (sql_int(&s, 0,
+		"SELECT count(*) FROM migration WHERE id = ? AND state <> 'closed'", "s",
 		argv[0]) != 1)
 		die("%s: is closed, nobody would answer", argv[0]);
-	/* A worker of another version may know fewer verbs, and says so when it registers. */
+	/* A worker of another version may know fewer verbs,
+	 * and says so when it registers. */
 	if (sql_int(&s, 0, "SELECT count(*) FROM worker WHERE migration = ?1 AND boot ="
 		" (SELECT max(boot) FROM worker WHERE migration = ?1)"
 		" AND json_type(facts, '$.commands') = 'array' AND NOT EXISTS"
-		" (SELECT 1 FROM json_each(facts, '$.commands') WHERE value = ?2)", "ss", argv[0],
-		argv[1]) > 0)
+		" (SELECT 1 FROM json_each(facts, '$.commands') WHERE value = ?2)", "ss",
+		argv[0], argv[1]) > 0)
 		die("%s: the worker of %s does not know that command", argv[1], argv[0]);
 	identity_random(random, sizeof(random));
 	memcpy(id, "c-", 2);
 	identity_hex(random, sizeof(random), id + 2);
 	if (sql_run(&s, "INSERT INTO command (id, migration, verb, args, created_ms)"
-		" VALUES (?, ?, ?, ?, ?)", "ssssi", id, argv[0], argv[1], args, now_ms()) < 0)
+		" VALUES (?, ?, ?, ?, ?)", "ssssi", id, argv[0], argv[1], args,
+		now_ms()) < 0)
 		die("the command could not be stored");
 	puts(id);
 	free(args);

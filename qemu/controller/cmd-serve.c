@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command that answers workers: where it listens, and what it does besides answering. */
+/* The command that answers workers: where it listens,
+ * and what it does besides answering. */
 #include "controller.h"
 
 #include <arpa/inet.h>
@@ -23,20 +24,22 @@ static void check_leases(struct server *s)
 	if (now - s->started_ms < lease)
 		return;
 	for (;;) {
-		worker = sql_int(&s->store, 0, "SELECT w.row FROM worker w JOIN migration m"
+		worker = sql_int(&s->store, 0,
+			"SELECT w.row FROM worker w JOIN migration m"
 			" ON m.id = w.migration WHERE m.state = 'open' AND NOT w.lost AND w.seen_ms < ?"
 			" AND w.boot = (SELECT max(boot) FROM worker WHERE migration = m.id)"
-			" AND NOT EXISTS (SELECT 1 FROM result WHERE worker = w.row)", "i", now - lease);
+			" AND NOT EXISTS (SELECT 1 FROM result WHERE worker = w.row)",
+			"i", now - lease);
 		if (worker <= 0)
 			return;
-		migration = sql_text(&s->store, "SELECT migration FROM worker WHERE row = ?", "i",
-			worker);
+		migration = sql_text(&s->store,
+			"SELECT migration FROM worker WHERE row = ?", "i", worker);
 		if (!migration || sql_run(&s->store, "BEGIN IMMEDIATE", "") < 0) {
 			free(migration);
 			return;
 		}
-		if (sql_run(&s->store, "UPDATE worker SET lost = 1 WHERE row = ?", "i", worker) < 0 ||
-		    store_event(&s->store, migration, worker, "lease_lost",
+		if (sql_run(&s->store, "UPDATE worker SET lost = 1 WHERE row = ?", "i",
+		    worker) < 0 || store_event(&s->store, migration, worker, "lease_lost",
 			    "no sign of life from the worker") < 0)
 			sql_run(&s->store, "ROLLBACK", "");
 		else
@@ -45,7 +48,8 @@ static void check_leases(struct server *s)
 	}
 }
 
-/* Wakes long polls when a command line has written to the state; SQLite has no other sign. */
+/* Wakes long polls when a command line has written to the state;
+ * SQLite has no other sign. */
 static void *watch(void *ctx)
 {
 	struct server *s = ctx;
@@ -100,12 +104,14 @@ static void parse_listen(const char *text, struct sockaddr_storage *sa)
 
 static void announce(struct server *s, struct MHD_Daemon *d, const char *listen)
 {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT);
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT);
 	char url[128];
 
-	snprintf(url, sizeof(url), "https://%.*s:%u/v1", (int)(strrchr(listen, ':') - listen),
-		listen, info->port);
-	if (sql_run(&s->store, "INSERT INTO meta VALUES ('url', ?) ON CONFLICT (name) DO UPDATE"
+	snprintf(url, sizeof(url), "https://%.*s:%u/v1",
+		(int)(strrchr(listen, ':') - listen), listen, info->port);
+	if (sql_run(&s->store,
+		"INSERT INTO meta VALUES ('url', ?) ON CONFLICT (name) DO UPDATE"
 		" SET value = excluded.value", "s", url) < 0)
 		die("the state in %s cannot be written", s->store.dir);
 	printf("url %s\npin %s\n", url, s->id.pin);

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *collect(struct store *s, const char *text, const char *types, int64_t worker,
-	const char *migration, json_t *(*row)(struct store *s, sqlite3_stmt *st))
+static json_t *collect(struct store *s, const char *text, const char *types,
+	int64_t worker, const char *migration,
+	json_t *(*row)(struct store *s, sqlite3_stmt *st))
 {
 	json_t *list = json_array();
 	sqlite3_stmt *st = *types == 'i' ? sql(s, text, types, worker)
@@ -43,7 +44,8 @@ static json_t *result_of(struct store *s, int64_t worker)
 	json_t *r = json_null();
 
 	if (st && sqlite3_step(st) == SQLITE_ROW)
-		r = json_pack("{ss ss so so}", "verdict", column(st, 0), "sha256", column(st, 1),
+		r = json_pack("{ss ss so so}", "verdict", column(st, 0), "sha256",
+			column(st, 1),
 			"received", time_column(st, 2), "doc", column_json(st, 3));
 	sqlite3_finalize(st);
 	return r;
@@ -53,35 +55,40 @@ static json_t *worker_row(struct store *s, sqlite3_stmt *st)
 {
 	int64_t row = sqlite3_column_int64(st, 0);
 
-	return json_pack("{ss sI ss so so sb ss ss so so so so}", "worker_id", column(st, 1), "boot",
-		(json_int_t)sqlite3_column_int64(st, 2), "boot_id", column(st, 3), "registered",
-		time_column(st, 4), "seen", time_column(st, 5), "lost", sqlite3_column_int(st, 6),
-		"state", column(st, 7), "step", column(st, 8), "facts", column_json(st, 9),
-		"heartbeat", column_json(st, 10), "drives",
-		collect(s, "SELECT doc FROM progress WHERE worker = ? ORDER BY drive", "i", row, NULL,
-			drive_row),
+	return json_pack("{ss sI ss so so sb ss ss so so so so}", "worker_id",
+		column(st, 1), "boot", (json_int_t)sqlite3_column_int64(st, 2), "boot_id",
+		column(st, 3), "registered", time_column(st, 4), "seen",
+		time_column(st, 5), "lost", sqlite3_column_int(st, 6),
+		"state", column(st, 7), "step", column(st, 8), "facts",
+		column_json(st, 9), "heartbeat", column_json(st, 10), "drives",
+		collect(s, "SELECT doc FROM progress WHERE worker = ? ORDER BY drive",
+			"i", row, NULL, drive_row),
 		"result", result_of(s, row));
 }
 
 static json_t *command_row(struct store *s, sqlite3_stmt *st)
 {
 	(void)s;
-	return json_pack("{ss ss so ss so}", "id", column(st, 0), "verb", column(st, 1), "args",
-		column_json(st, 2), "status", column(st, 3), "err", column_json(st, 4));
+	return json_pack("{ss ss so ss so}", "id", column(st, 0), "verb", column(st, 1),
+		"args", column_json(st, 2), "status", column(st, 3), "err",
+		column_json(st, 4));
 }
 
 json_t *describe(struct store *s, const char *migration)
 {
-	char *state = sql_text(s, "SELECT state FROM migration WHERE id = ?", "s", migration);
-	json_t *d = json_pack("{ss ss* so so sI}", "migration", migration, "state", state, "workers",
+	char *state = sql_text(s, "SELECT state FROM migration WHERE id = ?", "s",
+		migration);
+	json_t *d = json_pack("{ss ss* so so sI}", "migration", migration, "state", state,
+		"workers",
 		collect(s, "SELECT row, id, boot, boot_id, registered_ms, seen_ms, lost, state, step,"
-			" facts, heartbeat FROM worker WHERE migration = ? ORDER BY boot", "s", 0,
-			migration, worker_row),
+			" facts, heartbeat FROM worker WHERE migration = ? ORDER BY boot",
+			"s", 0, migration, worker_row),
 		"commands",
 		collect(s, "SELECT id, verb, args, status, err FROM command WHERE migration = ?"
 			" ORDER BY seq", "s", 0, migration, command_row),
 		"events", (json_int_t)sql_int(s, 0,
-			"SELECT count(*) FROM event WHERE migration = ?", "s", migration));
+			"SELECT count(*) FROM event WHERE migration = ?", "s",
+			migration));
 
 	free(state);
 	if (!d)
@@ -123,18 +130,19 @@ static void print_text(const json_t *d)
 
 	printf("%s  %s\n", get_string(d, "migration"), get_string(d, "state"));
 	json_array_foreach(json_object_get(d, "workers"), i, w) {
-		printf("  boot %" PRId64 "  %s  %s%s%s%s  seen %s\n", get_int(w, "boot", 0),
-			get_string(w, "worker_id"), get_string(w, "state"),
-			*get_string(w, "step") ? " " : "", get_string(w, "step"),
-			json_is_true(json_object_get(w, "lost")) ? "  LOST" : "",
-			get_string(w, "seen"));
+		printf("  boot %" PRId64 "  %s  %s%s%s%s  seen %s\n",
+			get_int(w, "boot", 0), get_string(w, "worker_id"),
+			get_string(w, "state"), *get_string(w, "step") ? " " :
+			"", get_string(w, "step"),
+			json_is_true(json_object_get(w, "lost")) ? "  LOST" :
+			"", get_string(w, "seen"));
 		json_array_foreach(json_object_get(w, "drives"), k, v)
 			print_drive(v);
 		print_result(json_object_get(w, "result"));
 	}
 	json_array_foreach(json_object_get(d, "commands"), i, v)
-		printf("  command %s  %s  %s\n", get_string(v, "id"), get_string(v, "verb"),
-			get_string(v, "status"));
+		printf("  command %s  %s  %s\n", get_string(v, "id"),
+			get_string(v, "verb"), get_string(v, "status"));
 }
 
 int cmd_show(const char *state, int argc, char **argv)
@@ -193,15 +201,16 @@ int cmd_log(const char *state, int argc, char **argv)
 		die("usage: controller log --state DIR MIGRATION [WORKER/NAME]");
 	store_open(&s, state);
 	need_migration(&s, argv[0]);
-	st = sql(&s, "SELECT id FROM worker WHERE migration = ? ORDER BY boot", "s", argv[0]);
+	st = sql(&s, "SELECT id FROM worker WHERE migration = ? ORDER BY boot", "s",
+		argv[0]);
 	while (st && sqlite3_step(st) == SQLITE_ROW) {
 		size_t n = strlen(column(st, 0));
 		struct dirent **names = NULL;
 		int count;
 
 		snprintf(path, sizeof(path), "%s/logs/%s", s.dir, column(st, 0));
-		if (argc == 2 && !strncmp(argv[1], column(st, 0), n) && argv[1][n] == '/' &&
-		    !strchr(argv[1] + n + 1, '/')) {
+		if (argc == 2 && !strncmp(argv[1], column(st, 0), n) &&
+		    argv[1][n] == '/' && !strchr(argv[1] + n + 1, '/')) {
 			snprintf(path, sizeof(path), "%s/logs/%s", s.dir, argv[1]);
 			print_file(path);
 			sqlite3_finalize(st);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Following a migration: events as they come, and waiting for something to have happened. */
+/* Following a migration: events as they come,
+ * and waiting for something to have happened. */
 #include "controller.h"
 
 #include <stdio.h>
@@ -37,13 +38,16 @@ static int64_t seconds_option(const char *name, const char *text)
 	return (int64_t)v * 1000;
 }
 
-/* One line of JSON for each event above *after, which moves on. False: printing failed. */
+/* One line of JSON for each event above *after, which moves on. False:
+ * printing failed. */
 static bool print_events(struct store *s, const char *migration, int64_t *after,
 	bool *ret_result)
 {
-	sqlite3_stmt *st = sql(s, "SELECT e.seq, e.received_ms, coalesce(w.boot, 0), e.doc, e.type"
+	sqlite3_stmt *st = sql(s,
+		"SELECT e.seq, e.received_ms, coalesce(w.boot, 0), e.doc, e.type"
 		" FROM event e LEFT JOIN worker w ON w.row = e.worker"
-		" WHERE e.migration = ? AND e.seq > ? ORDER BY e.seq", "si", migration, *after);
+		" WHERE e.migration = ? AND e.seq > ? ORDER BY e.seq", "si", migration,
+		*after);
 	bool ok = st != NULL;
 
 	while (ok && sqlite3_step(st) == SQLITE_ROW) {
@@ -90,23 +94,29 @@ int cmd_events(const char *state, int argc, char **argv)
 	return 0;
 }
 
-/* What `wait` can wait for: a query that gives 1, over the migration and the number of the boot. */
+/* What `wait` can wait for: a query that gives 1,
+ * over the migration and the number of the boot. */
 static const struct condition {
 	const char *name;
 	bool has_value;
 	const char *query, *types;
 } conditions[] = {
-	{ "registered", false, "SELECT count(*) > 0 FROM worker WHERE migration = ? AND boot >= ?",
+	{ "registered", false,
+		"SELECT count(*) > 0 FROM worker WHERE migration = ? AND boot >= ?",
 		"si" },
-	{ "result", false, "SELECT count(*) > 0 FROM worker w JOIN result r ON r.worker = w.row"
+	{ "result", false,
+		"SELECT count(*) > 0 FROM worker w JOIN result r ON r.worker = w.row"
 		" WHERE w.migration = ? AND w.boot >= ?", "si" },
-	{ "state", true, "SELECT count(*) > 0 FROM worker w WHERE w.migration = ? AND w.boot >= ?"
+	{ "state", true,
+		"SELECT count(*) > 0 FROM worker w WHERE w.migration = ? AND w.boot >= ?"
 		" AND (w.state = ?3 OR EXISTS (SELECT 1 FROM event e WHERE e.worker = w.row"
 		" AND json_extract(e.doc, '$.data.state') = ?3))", "sis" },
-	{ "event", true, "SELECT count(*) > 0 FROM event e LEFT JOIN worker w ON w.row = e.worker"
+	{ "event", true,
+		"SELECT count(*) > 0 FROM event e LEFT JOIN worker w ON w.row = e.worker"
 		" WHERE e.migration = ? AND coalesce(w.boot, 0) >= ?"
 		" AND e.type = 'tw.' || ?3 || '.v1'", "sis" },
-	{ "command", true, "SELECT count(*) > 0 FROM command WHERE migration = ? AND ?2 IS NOT NULL"
+	{ "command", true,
+		"SELECT count(*) > 0 FROM command WHERE migration = ? AND ?2 IS NOT NULL"
 		" AND id = ?3 AND status IN ('done', 'failed', 'rejected')", "sis" },
 };
 
@@ -116,7 +126,8 @@ static const struct condition *find_condition(const char *text, const char **ret
 
 	*ret_value = text[n] ? text + n + 1 : "";
 	for (size_t i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++)
-		if (strlen(conditions[i].name) == n && !strncmp(conditions[i].name, text, n) &&
+		if (strlen(conditions[i].name) == n &&
+		    !strncmp(conditions[i].name, text, n) &&
 		    conditions[i].has_value == (text[n] == '='))
 			return &conditions[i];
 	die("--for %s: registered, result, state=STATE, event=TYPE or command=ID", text);
@@ -125,9 +136,10 @@ static const struct condition *find_condition(const char *text, const char **ret
 /* For a result, prints it: the caller wants to look at its verdict. */
 static void print_result_of(struct store *s, const char *migration, int64_t boot)
 {
-	char *doc = sql_text(s, "SELECT r.doc FROM worker w JOIN result r ON r.worker = w.row"
-		" WHERE w.migration = ? AND w.boot >= ? ORDER BY w.boot DESC LIMIT 1", "si", migration,
-		boot);
+	char *doc = sql_text(s,
+		"SELECT r.doc FROM worker w JOIN result r ON r.worker = w.row"
+		" WHERE w.migration = ? AND w.boot >= ? ORDER BY w.boot DESC LIMIT 1",
+		"si", migration, boot);
 
 	if (doc)
 		puts(doc);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference controller: migrations, the workers that register for them, and what they say,
- * kept in SQLite below one state directory. Several processes may have a state open at once: one
- * server and any number of commands; SQLite's locks are the only link between them.
+ * The reference controller: migrations, the workers that register for them, and what they
+ * say, kept in SQLite below one state directory. Several processes may have a state open
+ * at once: one server and any number of commands; SQLite's locks are the only link
+ * between them.
  */
 #ifndef CONTROLLER_H
 #define CONTROLLER_H
@@ -23,7 +24,8 @@
 
 /* main.c */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-void note(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* one line to stderr */
+/* one line to stderr */
+void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* identity.c: key, certificate and the secret that session tokens are made from. */
 struct identity {
@@ -35,11 +37,12 @@ struct identity {
 void identity_open(struct identity *id, const char *dir);
 void identity_close(struct identity *id);
 void identity_random(void *buf, size_t len);
-void identity_hex(const void *buf, size_t len, char *ret); /* 2 * len characters and a NUL */
+/* 2 * len characters and a NUL */
+void identity_hex(const void *buf, size_t len, char *ret);
 void identity_sha256(const void *buf, size_t len, char ret[65]);
 /* The session token of a worker: the same every time it is asked for. */
-void identity_session(const struct identity *id, const char *worker_id, const char *boot_id,
-	char ret[65]);
+void identity_session(const struct identity *id, const char *worker_id,
+	const char *boot_id, char ret[65]);
 
 /* store.c */
 struct store {
@@ -53,12 +56,15 @@ int64_t now_ms(void); /* since 1970 */
 void format_time(int64_t ms, char ret[32]); /* RFC 3339, UTC */
 
 /*
- * types has a letter for each parameter: i int64_t, s const char * (NULL is SQL's NULL). A failed
- * statement is noted on stderr with SQLite's reason.
+ * types has a letter for each parameter: i int64_t, s const char * (NULL is SQL's NULL).
+ * A failed statement is noted on stderr with SQLite's reason.
  */
-sqlite3_stmt *sql(struct store *s, const char *text, const char *types, ...); /* NULL: failed */
-int sql_run(struct store *s, const char *text, const char *types, ...); /* changed rows or -1 */
-/* First column of the first row; `none` when there is no row; INT64_MIN when it failed. */
+/* NULL: failed */
+sqlite3_stmt *sql(struct store *s, const char *text, const char *types, ...);
+/* changed rows or -1 */
+int sql_run(struct store *s, const char *text, const char *types, ...);
+/* First column of the first row; `none` when there is no row;
+ * INT64_MIN when it failed. */
 int64_t sql_int(struct store *s, int64_t none, const char *text, const char *types, ...);
 /* Same as text (malloc); NULL when there is no row, the value is NULL or it failed. */
 char *sql_text(struct store *s, const char *text, const char *types, ...);
@@ -75,7 +81,8 @@ struct field {
 	const char *name;
 	json_type type; /* JSON_TRUE stands for both booleans */
 	bool required;
-	int64_t min, max; /* value of integers, length of strings and arrays; max 0 = no limit */
+	int64_t min, max; /* value of integers, length of strings and
+			   * arrays; max 0 = no limit */
 };
 /* fields ends with a NULL name. -1: why says which field and what is wrong. */
 int check_fields(const json_t *o, const struct field *fields, char why[256]);
@@ -90,7 +97,8 @@ struct server {
 	struct store store;
 	struct identity id;
 	pthread_mutex_t lock; /* around every use of store by the server's threads */
-	pthread_cond_t changed; /* with lock: another process or request changed the store */
+	pthread_cond_t changed; /* with lock: another process or request
+				 * changed the store */
 	unsigned lease_s;
 	int64_t started_ms;
 	_Atomic bool stopping;
@@ -136,7 +144,8 @@ void api_journal_put(struct server *s, struct request *q, struct reply *r);
 void api_journal_get(struct server *s, struct request *q, struct reply *r);
 void api_result(struct server *s, struct request *q, struct reply *r);
 /* Finds the worker of q->worker_id and checks its token; fills r when it is refused. */
-int api_authenticate(struct server *s, struct request *q, const char *bearer, struct reply *r);
+int api_authenticate(struct server *s, struct request *q, const char *bearer,
+	struct reply *r);
 /* Notes drives' progress and the state told by a heartbeat or an event. */
 int api_note_state(struct server *s, struct request *q, const json_t *state,
 	const json_t *step, const json_t *progress);

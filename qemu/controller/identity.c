@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes this controller itself: an ECDSA key (P-256) whose hash is the pin that jobs carry, a
- * self-signed certificate around it, and a secret for session tokens. Validity dates mean nothing
- * to workers, whose clocks may be wrong, so the certificate covers this century.
+ * What makes this controller itself: an ECDSA key (P-256) whose hash is the pin that jobs
+ * carry, a self-signed certificate around it, and a secret for session tokens. Validity
+ * dates mean nothing to workers, whose clocks may be wrong, so the certificate covers
+ * this century.
  */
 #include "controller.h"
 
@@ -51,15 +52,15 @@ void identity_sha256(const void *buf, size_t len, char ret[65])
 	identity_hex(hash, sizeof(hash), ret);
 }
 
-void identity_session(const struct identity *id, const char *worker_id, const char *boot_id,
-	char ret[65])
+void identity_session(const struct identity *id, const char *worker_id,
+	const char *boot_id, char ret[65])
 {
 	unsigned char mac[32];
 	char text[256];
 
 	snprintf(text, sizeof(text), "session %s %s", worker_id, boot_id);
-	must(gnutls_hmac_fast(GNUTLS_MAC_SHA256, id->secret, sizeof(id->secret), text, strlen(text),
-		     mac), "HMAC");
+	must(gnutls_hmac_fast(GNUTLS_MAC_SHA256, id->secret, sizeof(id->secret), text,
+		     strlen(text), mac), "HMAC");
 	identity_hex(mac, sizeof(mac), ret);
 }
 
@@ -87,7 +88,8 @@ static void write_file(const char *dir, const char *name, const void *data, size
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	snprintf(tmp, sizeof(tmp), "%s.%ld", path, (long)getpid());
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, data, len) != (ssize_t)len || fsync(fd) < 0 || close(fd) < 0)
+	if (fd < 0 || write(fd, data, len) != (ssize_t)len || fsync(fd) < 0 ||
+	    close(fd) < 0)
 		die("%s: %s", tmp, strerror(errno));
 	if (link(tmp, path) < 0 && errno != EEXIST)
 		die("%s: %s", path, strerror(errno));
@@ -147,7 +149,8 @@ static void make_pin(gnutls_x509_privkey_t key, char ret[64])
 	must(gnutls_pubkey_init(&pub), "public key");
 	must(gnutls_pubkey_import_privkey(pub, priv, 0, 0), "public key");
 	must(gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &der), "public key");
-	must(gnutls_hash_fast(GNUTLS_DIG_SHA256, der.data, der.size, digest), "public key");
+	must(gnutls_hash_fast(GNUTLS_DIG_SHA256, der.data, der.size, digest),
+		"public key");
 	hash.data = digest;
 	hash.size = sizeof(digest);
 	must(gnutls_base64_encode2(&hash, &text), "public key");

@@ -12,21 +12,24 @@ static const struct command {
 	int (*run)(const char *state, int argc, char **argv);
 } commands[] = {
 	{ "serve", "[--listen 127.0.0.1:8443] [--lease SECONDS]",
-		"answer workers; prints \"url URL\" and \"pin PIN\" when ready", cmd_serve },
+		"answer workers; prints \"url URL\" and \"pin PIN\" when ready",
+	cmd_serve },
 	{ "job", "new --template FILE|- [--migration ID] [--url URL] [--then poweroff|reboot|hold]",
-		"make a migration; prints its job with a fresh token and the pin", cmd_job },
-	{ "job", "close MIGRATION", "refuse its workers from now on", cmd_job },
-	{ "job", "list", "all migrations", cmd_job },
+		"make a migration; prints its job with a fresh token and the pin",
+	cmd_job }, { "job", "close MIGRATION", "refuse its workers from now on",
+	cmd_job }, { "job", "list", "all migrations", cmd_job },
 	{ "command", "MIGRATION VERB [ARGUMENT]",
 		"pause, resume, throttle RATE, cancel, retry, collect_logs, hold, poweroff; prints the "
 		"command's id", cmd_command },
 	{ "show", "MIGRATION [--json]", "what is known of it", cmd_show },
-	{ "wait", "MIGRATION --for registered|result|state=S|event=T|command=ID [--boot N] "
-		"[--timeout SECONDS]", "wait; prints a result's document; exit status 4 in time-out",
-		cmd_wait },
+	{ "wait",
+		"MIGRATION --for registered|result|state=S|event=T|command=ID [--boot N] "
+		"[--timeout SECONDS]",
+		"wait; prints a result's document; exit status 4 in time-out", cmd_wait },
 	{ "events", "MIGRATION [--after SEQ] [--follow] [--until-result]",
 		"its events, one line of JSON each", cmd_events },
-	{ "log", "MIGRATION [WORKER/NAME]", "names of its logs, or one of them", cmd_log },
+	{ "log", "MIGRATION [WORKER/NAME]", "names of its logs, or one of them",
+		cmd_log },
 	{ "pin", "", "the pin that jobs carry", cmd_pin },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

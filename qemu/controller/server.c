@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTPS through libmicrohttpd: one thread a connection, requests routed by a table. A request that
- * writes is one transaction: the answer leaves after the commit, and a failure leaves nothing.
+ * HTTPS through libmicrohttpd: one thread a connection, requests routed by a table. A
+ * request that writes is one transaction: the answer leaves after the commit, and a
+ * failure leaves nothing.
  */
 #include "controller.h"
 
@@ -18,12 +19,15 @@
 
 static const struct route routes[] = {
 	{ "POST", "/v1/register", "application/json", MAX_BODY, false, api_register },
-	{ "POST", "/v1/workers/*/heartbeat", "application/json", MAX_BODY, true, api_heartbeat },
+	{ "POST", "/v1/workers/*/heartbeat", "application/json", MAX_BODY, true,
+		api_heartbeat },
 	{ "GET", "/v1/workers/*/commands", NULL, 0, true, api_commands },
-	{ "POST", "/v1/workers/*/events", "application/cloudevents-batch+json", MAX_BODY, true,
+	{ "POST", "/v1/workers/*/events", "application/cloudevents-batch+json",
+		MAX_BODY, true,
 		api_events },
 	{ "PUT", "/v1/workers/*/logs/*", "text/plain", MAX_LOG_CHUNK, true, api_logs },
-	{ "PUT", "/v1/workers/*/journals/*", "application/json", MAX_BODY, true, api_journal_put },
+	{ "PUT", "/v1/workers/*/journals/*", "application/json", MAX_BODY, true,
+		api_journal_put },
 	{ "GET", "/v1/workers/*/journals/*", NULL, 0, true, api_journal_get },
 	{ "PUT", "/v1/workers/*/result", "application/json", MAX_BODY, true, api_result },
 };
@@ -41,9 +45,12 @@ void problem(struct reply *r, unsigned status, const char *code, const char *fmt
 
 static const char *hint_of(const char *code)
 {
-	return !strcmp(code, "CTL_AUTH") ? "make a new job; its token is good for one migration"
-		: !strcmp(code, "CTL_GONE")  ? "the migration is over, or a newer boot took over"
-		: !strcmp(code, "CTL_PROTO") ? "compare the request with controller-api.yaml"
+	return !strcmp(code,
+		"CTL_AUTH") ? "make a new job; its token is good for one migration"
+		: !strcmp(code,
+			"CTL_GONE")  ? "the migration is over, or a newer boot took over"
+		: !strcmp(code,
+			"CTL_PROTO") ? "compare the request with controller-api.yaml"
 		: !strcmp(code, "INTERNAL")  ? "see the controller's standard error"
 					     : "try again later";
 }
@@ -74,10 +81,10 @@ static enum MHD_Result send_reply(struct MHD_Connection *c, struct reply *r)
 	char *text;
 
 	if (bad) {
-		json_t *p = json_pack("{ss ss si ss ss sb ss}", "type", "about:blank", "title",
-			title_of(r->status), "status", (int)r->status, "detail", r->detail, "code",
-			r->code, "retryable", r->status >= 500 || r->status == 409, "hint",
-			hint_of(r->code));
+		json_t *p = json_pack("{ss ss si ss ss sb ss}", "type", "about:blank",
+			"title", title_of(r->status), "status", (int)r->status, "detail",
+			r->detail, "code", r->code, "retryable", r->status >= 500 ||
+			r->status == 409, "hint", hint_of(r->code));
 
 		if (p && r->body)
 			json_object_update(p, r->body);
@@ -127,8 +134,8 @@ static bool match(const char *pattern, const char *url, struct request *q)
 	return !*url;
 }
 
-static const struct route *find_route(const char *method, const char *url, struct request *q,
-	bool *ret_other_method)
+static const struct route *find_route(const char *method, const char *url,
+	struct request *q, bool *ret_other_method)
 {
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		if (!match(routes[i].path, url, q))
@@ -160,10 +167,13 @@ static bool right_type(struct MHD_Connection *c, const char *wanted)
 	return s && !strncasecmp(s, wanted, n) && (!s[n] || s[n] == ';' || s[n] == ' ');
 }
 
-/* Everything before the body is worth reading. Returns false with r filled when refused. */
-static bool admit(struct server *s, struct MHD_Connection *c, struct request *q, struct reply *r)
+/* Everything before the body is worth reading.
+ * Returns false with r filled when refused. */
+static bool admit(struct server *s, struct MHD_Connection *c, struct request *q,
+	struct reply *r)
 {
-	const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+	const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND,
+		"Authorization");
 	int rc = 0;
 
 	if (q->route->session) {
@@ -177,13 +187,15 @@ static bool admit(struct server *s, struct MHD_Connection *c, struct request *q,
 	if (q->too_large)
 		problem(r, 413, "CTL_PROTO", "at most %zu bytes", q->route->max_body);
 	else if (q->route->content_type && !right_type(c, q->route->content_type))
-		problem(r, 415, "CTL_PROTO", "the body must be %s", q->route->content_type);
+		problem(r, 415, "CTL_PROTO", "the body must be %s",
+			q->route->content_type);
 	else
 		return true;
 	return false;
 }
 
-static void run(struct server *s, struct MHD_Connection *c, struct request *q, struct reply *r)
+static void run(struct server *s, struct MHD_Connection *c, struct request *q,
+	struct reply *r)
 {
 	bool writes = strcmp(q->route->method, "GET") != 0;
 
@@ -197,7 +209,8 @@ static void run(struct server *s, struct MHD_Connection *c, struct request *q, s
 		problem(r, 503, "CTL_BUSY", "the state is in use");
 	} else {
 		q->route->run(s, q, r);
-		if (writes && sql_run(&s->store, r->status < 400 ? "COMMIT" : "ROLLBACK", "") < 0) {
+		if (writes && sql_run(&s->store,
+			r->status < 400 ? "COMMIT" : "ROLLBACK", "") < 0) {
 			json_decref(r->body);
 			r->body = NULL;
 			problem(r, 500, "INTERNAL", "the state could not be written");
@@ -209,7 +222,8 @@ static void run(struct server *s, struct MHD_Connection *c, struct request *q, s
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Takes a piece of the body in; too much of it is counted as too large and thrown away. */
+/* Takes a piece of the body in; too much of it is counted as too
+ * large and thrown away. */
 static void take(struct request *q, const char *data, size_t len)
 {
 	char *bigger;
@@ -231,7 +245,8 @@ static void take(struct request *q, const char *data, size_t len)
 }
 
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *url,
-	const char *method, const char *version, const char *data, size_t *data_len, void **state)
+	const char *method, const char *version, const char *data, size_t *data_len,
+	void **state)
 {
 	struct server *s = ctx;
 	struct request *q = *state;
@@ -246,8 +261,8 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *u
 		*state = q;
 		q->route = find_route(method, url, q, &other_method);
 		if (!q->route) {
-			problem(&r, other_method ? 405 : 404, "CTL_PROTO", "%.16s %.128s", method,
-				url);
+			problem(&r, other_method ? 405 : 404, "CTL_PROTO", "%.16s %.128s",
+				method, url);
 			return send_reply(c, &r);
 		}
 		return MHD_YES;
@@ -277,13 +292,15 @@ static void finished(void *ctx, struct MHD_Connection *c, void **state,
 
 struct MHD_Daemon *server_listen(struct server *s, const struct sockaddr_storage *sa)
 {
-	return MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
-			MHD_USE_POLL | MHD_USE_TLS | MHD_USE_ERROR_LOG |
+	return MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION |
+			MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_TLS |
+			MHD_USE_ERROR_LOG |
 			(sa->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0),
-		0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, sa, MHD_OPTION_HTTPS_MEM_KEY,
-		s->id.key_pem, MHD_OPTION_HTTPS_MEM_CERT, s->id.cert_pem,
-		MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED,
-		finished, NULL, MHD_OPTION_END);
+		0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, sa,
+		MHD_OPTION_HTTPS_MEM_KEY, s->id.key_pem, MHD_OPTION_HTTPS_MEM_CERT,
+		s->id.cert_pem, MHD_OPTION_HTTPS_PRIORITIES,
+		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, finished, NULL,
+		MHD_OPTION_END);
 }

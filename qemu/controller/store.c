@@ -11,8 +11,9 @@
 #include <time.h>
 
 /*
- * synchronous=FULL makes a commit in WAL mode survive a power cut, not only a killed process. An
- * enrol token is kept as its hash; a session token is not kept at all (identity_session).
+ * synchronous=FULL makes a commit in WAL mode survive a power cut, not only a killed
+ * process. An enrol token is kept as its hash; a session token is not kept at all
+ * (identity_session).
  */
 static const char schema[] =
 	"PRAGMA journal_mode=WAL;"
@@ -90,7 +91,8 @@ void store_close(struct store *s)
 	sqlite3_close(s->db);
 }
 
-static sqlite3_stmt *prepare(struct store *s, const char *text, const char *types, va_list ap)
+static sqlite3_stmt *prepare(struct store *s, const char *text, const char *types,
+	va_list ap)
 {
 	sqlite3_stmt *st;
 	int i, rc = SQLITE_OK;
@@ -227,16 +229,17 @@ int store_event(struct store *s, const char *migration, int64_t worker, const ch
 		return -1;
 	snprintf(sequence, sizeof(sequence), "%012lld", (long long)n + 1);
 	format_time(ms, now);
-	e = json_pack("{ss ss ss ss ss ss ss s{ss ss*}}", "specversion", "1.0", "id", sequence,
-		"source", source, "type", name, "subject", migration, "time", now, "sequence",
-		sequence, "data", "migration_id", migration, "text", text);
+	e = json_pack("{ss ss ss ss ss ss ss s{ss ss*}}", "specversion", "1.0", "id",
+		sequence,
+		"source", source, "type", name, "subject", migration, "time", now,
+		"sequence", sequence, "data", "migration_id", migration, "text", text);
 	doc = e ? json_dumps(e, JSON_COMPACT) : NULL;
 	json_decref(e);
 	if (!doc)
 		return -1;
 	rc = sql_run(s, "INSERT INTO event (migration, worker, source, id, type, received_ms, doc)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssis", migration, worker, source, sequence,
-		name, ms, doc);
+		" VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssis", migration, worker, source,
+		sequence, name, ms, doc);
 	free(doc);
 	return rc < 0 ? -1 : 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * measure OUT COMMAND...: runs the command and writes one line to OUT: wall time in µs, CPU time
- * of it and of the children it waited for in µs, largest resident set of one of them in KiB,
- * exit status (128 + signal when killed). A small program of its own, because the kernel keeps
- * the resident set from before exec as a floor, and an interpreter's is larger than a worker's.
- * SIGTERM and SIGINT are passed on; SIGUSR1 kills the command with SIGKILL.
+ * measure OUT COMMAND...: runs the command and writes one line to OUT: wall time in µs,
+ * CPU time of it and of the children it waited for in µs, largest resident set of one of
+ * them in KiB, exit status (128 + signal when killed). A small program of its own,
+ * because the kernel keeps the resident set from before exec as a floor, and an
+ * interpreter's is larger than a worker's. SIGTERM and SIGINT are passed on; SIGUSR1
+ * kills the command with SIGKILL.
  */
 #include <errno.h>
 #include <signal.h>
@@ -36,7 +37,8 @@ static int64_t time_us(struct timeval t)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_usec;
 }
 
-static int write_result(const char *path, int64_t wall, const struct rusage *u, int status)
+static int write_result(const char *path, int64_t wall, const struct rusage *u,
+	int status)
 {
 	FILE *f = fopen(path, "w");
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * block-sum FILE...: one number for all bytes of disks, by which a test sees that nothing was
- * written. Read past the page cache: the whole disk's is not coherent with its partitions'. Not
- * against forgers, but as fast as the disk under emulation, where sha256sum is not.
+ * block-sum FILE...: one number for all bytes of disks, by which a test sees that nothing
+ * was written. Read past the page cache: the whole disk's is not coherent with its
+ * partitions'. Not against forgers, but as fast as the disk under emulation, where
+ * sha256sum is not.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,7 +14,8 @@
 
 #define BUF_BYTES (1 << 20)
 
-/* Every step can be undone, so that no two contents of one length that differ in one word meet. */
+/* Every step can be undone, so that no two contents of one length
+ * that differ in one word meet. */
 static uint64_t mix(uint64_t sum, uint64_t word)
 {
 	sum = (sum ^ word) * 0x9e3779b97f4a7c15u;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers of a hostile controller. The first byte chooses the decoder, the rest is the answer. */
+/* Answers of a hostile controller. The first byte chooses the decoder,
+ * the rest is the answer. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,9 @@ static void check_commands(const struct control_commands *list)
 	if (list->n < 0 || list->n > CONTROL_MAX_COMMANDS)
 		abort();
 	for (int i = 0; i < list->n; i++)
-		if (!list->list[i].seq || !list->list[i].id[0] || strlen(list->list[i].id) > 63 ||
-		    !list->list[i].verb[0] || strlen(list->list[i].verb) > 32)
+		if (!list->list[i].seq || !list->list[i].id[0] ||
+		    strlen(list->list[i].id) > 63 || !list->list[i].verb[0] ||
+		    strlen(list->list[i].verb) > 32)
 			abort();
 }
 

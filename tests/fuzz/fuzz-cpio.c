@@ -51,7 +51,8 @@ static int take(void *ctx, const struct initrd_entry *e, const void *buf, size_t
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct memory m = { .data = data, .len = size };
-	struct initrd_reader r = { .read = read_memory, .entry = entry, .data = take, .ctx = &m,
+	struct initrd_reader r = { .read = read_memory, .entry = entry, .data = take,
+		.ctx = &m,
 		.want_data = true };
 	struct initrd_info info;
 	struct strbuf out = STRBUF_INIT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client end of the drive protocol, source/drive.c, against a server whose replies are the
- * input: frames with magic and checksum made right. Each is 18 bytes (type, flags, kind of id,
- * offset, raw, length) and so many bytes of payload.
+ * The client end of the drive protocol, source/drive.c, against a server whose replies
+ * are the input: frames with magic and checksum made right. Each is 18 bytes (type,
+ * flags, kind of id, offset, raw, length) and so many bytes of payload.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -46,7 +46,8 @@ static size_t welcome(uint8_t *out)
 
 static void *serve(void *arg)
 {
-	struct proto_disk d = { .size = SIZE, .sector = 512, .physical = 512, .extents = true,
+	struct proto_disk d = { .size = SIZE, .sector = 512, .physical = 512,
+		.extents = true,
 		.name = "sda", .state = "still" };
 	struct err err = ERR_INIT;
 	struct stream *s;
@@ -85,7 +86,8 @@ static void begin(void)
 		abort();
 }
 
-/* Ids as the client will choose them: reads count from low, other requests with the high bit. */
+/* Ids as the client will choose them: reads count from low,
+ * other requests with the high bit. */
 static uint32_t id_of(uint8_t kind)
 {
 	return kind & 0x80 ? 0x80000000u | (kind & 7) : kind & 7;
@@ -129,7 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 	connections = 0;
 	script_len = 0;
 	while (len >= HEAD && script_len + PROTO_HEADER + len < sizeof(script)) {
-		struct proto_frame f = { .type = in[0], .flags = in[1], .id = id_of(in[2]),
+		struct proto_frame f = { .type = in[0], .flags = in[1],
+			.id = id_of(in[2]),
 			.off = bytes_le32(in + 4), .raw = bytes_le32(in + 8),
 			.len = bytes_le16(in + 12) };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fstab, crypttab and interfaces of a hostile guest. A rewrite finds nothing the second time. */
+/* fstab, crypttab and interfaces of a hostile guest.
+ * A rewrite finds nothing the second time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,8 @@ static void name(void *ctx, const char *s)
 		abort();
 }
 
-static void twice(int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
-	const char *s, size_t len)
+static void twice(int (*fn)(const char *, size_t, const struct boot_map *,
+	struct strbuf *), const char *s, size_t len)
 {
 	const struct boot_map m = { .device = map };
 	CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partition tables of a hostile disk: read, and masked as for a copied one. The first byte chooses
- * the sector size; the rest is the disk from its beginning. */
+/* Partition tables of a hostile disk: read, and masked as for a copied one. The first
+ * byte chooses the sector size; the rest is the disk from its beginning. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,10 +37,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(disk, 0, sizeof(disk));
 	size--;
 	memcpy(disk, data + 1, size < SIZE ? size : SIZE);
-	if (block_read_table(&r, &t, &err) == 0 && (t.n_parts < 0 || t.n_parts > BLOCK_MAX_PARTS))
+	if (block_read_table(&r, &t, &err) == 0 &&
+	    (t.n_parts < 0 || t.n_parts > BLOCK_MAX_PARTS))
 		abort();
 	for (int i = 0; i < t.n_parts; i++)
-		if (t.kind == BLOCK_TABLE_MBR && !bytes_in_range(t.parts[i].off, t.parts[i].len, SIZE))
+		if (t.kind == BLOCK_TABLE_MBR &&
+		    !bytes_in_range(t.parts[i].off, t.parts[i].len, SIZE))
 			abort();
 	memcpy(head, disk, m.head_len);
 	memcpy(tail, disk + SIZE - TAIL, TAIL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loader configurations of a hostile guest. Without a device to map nothing may change. */
+/* Loader configurations of a hostile guest.
+ * Without a device to map nothing may change. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static bool map_none(void *ctx, const char *spec, char *ret, size_t size)
 static bool map_all(void *ctx, const char *spec, char *ret, size_t size)
 {
 	(void)ctx;
-	return !strncmp(spec, "/dev/sd", 7) && (size_t)snprintf(ret, size, "UUID=x") < size;
+	return !strncmp(spec, "/dev/sd", 7) &&
+		(size_t)snprintf(ret, size, "UUID=x") < size;
 }
 
 static int entry(void *ctx, const struct boot_entry *e)
@@ -35,8 +37,8 @@ static int entry(void *ctx, const struct boot_entry *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static int (*const rewrites[])(const char *, size_t, const struct boot_map *,
-		struct strbuf *) = { boot_grub_rewrite, boot_bls_rewrite, boot_extlinux_rewrite,
-		boot_cmdline_rewrite };
+		struct strbuf *) = { boot_grub_rewrite, boot_bls_rewrite,
+		boot_extlinux_rewrite, boot_cmdline_rewrite };
 	const struct boot_map none = { .device = map_none }, all = { .device = map_all };
 	const char *s = (const char *)data;
 	struct boot_entry e;

@@ -30,22 +30,26 @@ static char *with_end(const char *s, size_t size)
 static void address(const struct net_stack *stack, const char *s, size_t size)
 {
 	static const struct guest_address a[] = { { .who = "eth0", .dhcp = true },
-		{ .who = "eth0", .address = "10.0.0.5", .prefix = 24, .gateway = "10.0.0.1",
+		{ .who = "eth0", .address = "10.0.0.5", .prefix = 24,
+			.gateway = "10.0.0.1",
 			.dns = { "10.0.0.53" }, .n_dns = 1 } };
 
 	for (int i = 0; i < 2; i++) {
-		struct net_want w = { .how = &a[i], .name = "eth0", .macs = { "", "", "" } };
+		struct net_want w = { .how = &a[i], .name = "eth0",
+			.macs = { "", "", "" } };
 		CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 		char *copy = with_end(s, size);
 
-		stack->address("/etc/sysconfig/network/ifcfg-eth0.network", copy, size, &w, &out);
+		stack->address("/etc/sysconfig/network/ifcfg-eth0.network", copy, size,
+			&w, &out);
 		free(copy);
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct guest_nic map[] = { { "52:54:00:aa:bb:01", "00:50:56:8c:00:01", "" } };
+	static const struct guest_nic map[] =
+		{ { "52:54:00:aa:bb:01", "00:50:56:8c:00:01", "" } };
 	CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;
 	struct net_look l = { .add = add };
 	const char *s = (const char *)data;
@@ -54,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!n && (once.len != size || (size && memcmp(once.s, s, size))))
 		abort();
-	if (once.len != size || (size && guest_mac_rewrite(once.s, once.len, map, 1, &again)))
+	if (once.len != size ||
+	    (size && guest_mac_rewrite(once.s, once.len, map, 1, &again)))
 		abort();
 	for (int i = 0; guest_net_stacks[i]; i++) {
 		char *copy = with_end(s, size);
@@ -63,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(copy);
 		address(guest_net_stacks[i], s, size);
 	}
-	guest_selinux_find(s, size, "/etc/systemd/network/a.link", S_IFREG, label, sizeof(label));
+	guest_selinux_find(s, size, "/etc/systemd/network/a.link", S_IFREG, label,
+		sizeof(label));
 	return 0;
 }

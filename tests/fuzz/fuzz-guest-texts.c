@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Units, configuration of initramfs tools, LVM, md, X, autofs and debconf of a hostile guest. A rewrite that
- * changes nothing keeps every byte, and a second one finds nothing. */
+/* Units, configuration of initramfs tools, LVM, md, X, autofs and debconf of a hostile
+ * guest. A rewrite that changes nothing keeps every byte, and a second one finds
+ * nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,8 @@ static void check(int n, const struct strbuf *out, const char *s, size_t len)
 		abort();
 }
 
-static void rewrite(int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
-	const char *s, size_t len)
+static void rewrite(int (*fn)(const char *, size_t, const struct boot_map *,
+	struct strbuf *), const char *s, size_t len)
 {
 	const struct boot_map m = { .device = map };
 	CLEANUP_STRBUF struct strbuf once = STRBUF_INIT, again = STRBUF_INIT;

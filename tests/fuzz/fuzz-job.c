@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The job document: whatever is accepted must have strings that end and counts in range. */
+/* The job document: whatever is accepted must have strings that
+ * end and counts in range. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		j->n_nets > JOB_MAX_NETS || j->prepare.n_keys > JOB_MAX_KEYS)
 		abort();
 	for (int i = 0; i < j->n_drives && j->mode != JOB_PREPARE; i++)
-		if (job_drive_uri(j, &j->drives[i], uri) < 0 || strlen(uri) >= sizeof(uri))
+		if (job_drive_uri(j, &j->drives[i], uri) < 0 ||
+		    strlen(uri) >= sizeof(uri))
 			abort();
 	job_free(j);
 	return 0;

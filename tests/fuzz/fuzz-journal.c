@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The leaves of a local journal: whatever is accepted names units of the drive, each once. */
+/* The leaves of a local journal: whatever is accepted names units
+ * of the drive, each once. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile NBD server: the input is all that it sends, over a socket pair. The client goes
- * through the handshake, asks for extents, reads twice and takes whatever replies come.
+ * A hostile NBD server: the input is all that it sends, over a socket pair. The client
+ * goes through the handshake, asks for extents, reads twice and takes whatever replies
+ * come.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static void use(struct source *s, struct source_chan *ch, struct nbd_conn *c)
 	}
 	if (source_extents(ch, 0, c->size, extents, 64, &n, &end, &err) == 0)
 		for (size_t i = 0; i < n; i++)
-			if (extents[i].off >= c->size || extents[i].len > c->size - extents[i].off)
+			if (extents[i].off >= c->size ||
+			    extents[i].len > c->size - extents[i].off)
 				abort();
 	for (int i = 0; i < 4; i++) {
 		struct source_req *done;
@@ -59,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fds[2];
 
 	log_set_level(LOG_LEVEL_ERROR);
-	if (!c || size < 1 || size > MAX_INPUT || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0) {
+	if (!c || size < 1 || size > MAX_INPUT ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0) {
 		free(c);
 		return 0;
 	}

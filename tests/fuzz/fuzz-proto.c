@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 				abort();
 		break;
 	case 4:
-		if (!proto_get_extents(in, len, 1ull << 40, e, PROTO_MAX_EXTENTS, &n, &err)) {
+		if (!proto_get_extents(in, len, 1ull << 40, e, PROTO_MAX_EXTENTS, &n,
+			&err)) {
 			for (size_t i = 0; i < n; i++)
 				sum += e[i].len;
 			if (sum > 1ull << 40)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection of the server, fed with frames whose magic, length and checksum are made right, so
- * that what is behind them is reached: first byte: 1 = greet properly first; then, repeated, 22
- * bytes of a header (type, flags, disk, id, offset, raw, length) and that many bytes of payload.
+ * A connection of the server, fed with frames whose magic, length and checksum are made
+ * right, so that what is behind them is reached: first byte: 1 = greet properly first;
+ * then, repeated, 22 bytes of a header (type, flags, disk, id, offset, raw, length) and
+ * that many bytes of payload.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -43,7 +44,8 @@ static void *drain(void *arg)
 
 static size_t greeting(uint8_t *out, size_t size)
 {
-	struct proto_hello h = { .min_version = 1, .max_version = 1, .features = 3, .job = "j" };
+	struct proto_hello h = { .min_version = 1, .max_version = 1, .features = 3,
+		.job = "j" };
 	struct proto_frame f = { .type = PROTO_HELLO };
 
 	f.len = (uint32_t)proto_put_hello(out + PROTO_HEADER, size - PROTO_HEADER, &h);
@@ -86,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 	if (net_stream_of_fd(pair[0], "fuzz", &c->stream, &err) < 0 ||
 		pthread_create(&thread, NULL, drain, &pair[1]))
 		abort();
-	if (send(pair[1], out, n, MSG_NOSIGNAL) != (ssize_t)n || shutdown(pair[1], SHUT_WR) < 0)
+	if (send(pair[1], out, n, MSG_NOSIGNAL) != (ssize_t)n ||
+	    shutdown(pair[1], SHUT_WR) < 0)
 		abort();
 	serve_conn_run(c);
 	net_close(c->stream);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file on a hostile guest's EFI partition: each section lies within the file, or is not told. */
+/* A file on a hostile guest's EFI partition: each section lies within the file,
+ * or is not told. */
 #include <stdlib.h>
 
 #include "boot/boot.h"
@@ -16,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!u.part[BOOT_UKI_LINUX].len)
 		abort();
 	for (int i = 0; i < BOOT_UKI_SECTIONS; i++)
-		if (u.part[i].off > file_size || u.part[i].len > file_size - u.part[i].off)
+		if (u.part[i].off > file_size ||
+		    u.part[i].len > file_size - u.part[i].off)
 			abort();
 	return 0;
 }

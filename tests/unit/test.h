@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A unit test program: functions made by TEST(), listed in a table, run by TEST_MAIN. Each test
- * prints "ok NAME: description" or the failed checks; the program's last line is
- * "N passed, N failed". Arguments are names of tests to run (default: all).
+ * A unit test program: functions made by TEST(), listed in a table, run by TEST_MAIN.
+ * Each test prints "ok NAME: description" or the failed checks; the program's last line
+ * is "N passed, N failed". Arguments are names of tests to run (default: all).
  */
 #ifndef TESTS_UNIT_TEST_H
 #define TESTS_UNIT_TEST_H
@@ -32,7 +32,8 @@ static int test_failures; /* of the running test */
 	} while (0)
 #define CHECK_U64(a, b) \
 	do { \
-		unsigned long long a_ = (unsigned long long)(a), b_ = (unsigned long long)(b); \
+		unsigned long long a_ = (unsigned long long)(a); \
+		unsigned long long b_ = (unsigned long long)(b); \
 		if (a_ != b_) { \
 			test_failures++; \
 			printf("%s:%d: %s is %llu, not %llu (%s)\n", __FILE__, __LINE__, #a, a_, \

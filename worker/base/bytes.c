@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/bytes.h"
 
-/* An OR over 64 bytes a step is what gcc and clang turn into vector code; the early exit per
- * 4 KiB keeps data pages, which mostly differ in their first bytes, cheap. */
+/* An OR over 64 bytes a step is what gcc and clang turn into vector code; the early exit
+ * per 4 KiB keeps data pages, which mostly differ in their first bytes, cheap. */
 static bool block_is_zero(const uint8_t *b, size_t len)
 {
 	uint64_t acc = 0, w[8];
@@ -32,8 +32,8 @@ bool bytes_are_zero(const void *p, size_t len)
 
 unsigned bytes_utf8_length(const unsigned char *s)
 {
-	unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-		: s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 :
+		(s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
 
 	for (unsigned i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)

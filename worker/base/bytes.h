@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unaligned little- and big-endian integers in byte buffers, and arithmetic with a check. */
+/* Unaligned little- and big-endian integers in byte buffers,
+ * and arithmetic with a check. */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
@@ -82,7 +83,8 @@ static inline bool bytes_in_range(uint64_t off, uint64_t len, uint64_t size)
 /* Whether all len bytes are zero. Never memcmp: musl's is a byte loop. */
 bool bytes_are_zero(const void *p, size_t len);
 
-/* Length of the UTF-8 sequence at s, which ends with a NUL somewhere; 0 when there is none (RFC 3629:
+/* Length of the UTF-8 sequence at s, which ends with a NUL somewhere; 0 when there is
+ * none (RFC 3629:
  * shortest form, no surrogates, up to U+10FFFF). */
 unsigned bytes_utf8_length(const unsigned char *s);
 

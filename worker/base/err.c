@@ -29,7 +29,8 @@ static int fill(struct err *err, enum err_code code, int sys, const char *file, 
 	err->line = line;
 	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	if (sys && n >= 0 && (size_t)n < sizeof(err->text)) {
-		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", strerror(sys));
+		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s",
+			strerror(sys));
 	}
 	return -1;
 }

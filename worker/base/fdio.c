@@ -76,7 +76,8 @@ int fdio_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len
 			cap = buf ? cap * 2 : cap;
 			grown = realloc(buf, cap);
 			if (!grown)
-				return err_set(err, ERR_NOMEM, "read %s: out of memory", path);
+				return err_set(err, ERR_NOMEM, "read %s: out of memory",
+					path);
 			buf = grown;
 		}
 		n = read(fd, buf + used, cap - used - 1);
@@ -88,8 +89,8 @@ int fdio_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len
 			break;
 		used += (size_t)n;
 		if (used > max)
-			return err_set(err, ERR_CFG_INVALID, "%s: larger than %zu bytes", path,
-				max);
+			return err_set(err, ERR_CFG_INVALID, "%s: larger than %zu bytes",
+				path, max);
 	}
 	buf[used] = '\0';
 	*ret_buf = buf;

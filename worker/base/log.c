@@ -8,7 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 900 /* init hands lines on to /dev/kmsg: at most 1024 with its prefix (LOG_LINE_MAX) */
+/* init hands lines on to /dev/kmsg: at most 1024 with its prefix (LOG_LINE_MAX) */
+#define LINE_MAX_BYTES 900
 #define RECENT_BYTES 65536
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -62,7 +63,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	line[len++] = '\n';
 	pthread_mutex_lock(&lock);
 	remember(line, len);
-	/* A log that cannot be written must not stop the job; the ring in memory has it. */
+	/* A log that cannot be written must not stop the job;
+	 * the ring in memory has it. */
 	written = write(STDERR_FILENO, line, len);
 	(void)written;
 	pthread_mutex_unlock(&lock);

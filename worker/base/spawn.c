@@ -58,7 +58,8 @@ static void reset_signals(void)
 /* In the child: never returns. */
 static void child(const struct spawn *sp, int out)
 {
-	static const char *const plain_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	static const char *const plain_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		NULL };
 	int null = open("/dev/null", O_RDONLY);
 
 	reset_signals();
@@ -76,14 +77,14 @@ static void child(const struct spawn *sp, int out)
 	_exit(127);
 }
 
-/* fork(2), with namespaces if asked for. The raw call is used as clone's wrapper wants a stack;
- * the child only does what is safe after fork in a threaded program. */
+/* fork(2), with namespaces if asked for. The raw call is used as clone's wrapper wants a
+ * stack; the child only does what is safe after fork in a threaded program. */
 static pid_t start(int clone_flags)
 {
 	if (!clone_flags)
 		return fork();
-	return (pid_t)syscall(SYS_clone, (unsigned long)clone_flags | SIGCHLD, NULL, NULL, NULL,
-		0UL);
+	return (pid_t)syscall(SYS_clone, (unsigned long)clone_flags | SIGCHLD, NULL,
+		NULL, NULL, 0UL);
 }
 
 static void flush_line(struct reader *r)
@@ -114,8 +115,9 @@ static void take_output(struct reader *r, const char *buf, size_t len)
 	}
 }
 
-/* Threads of one process: field 20 of /proc/PID/stat, counted from behind the name in brackets, which
- * may hold anything (proc_pid_stat(5)). One that ended meanwhile has none. */
+/* Threads of one process: field 20 of /proc/PID/stat, counted from behind the name in
+ * brackets, which may hold anything (proc_pid_stat(5)). One that ended meanwhile has
+ * none. */
 static unsigned count_threads(const char *pid)
 {
 	char path[64], text[1024], *p;
@@ -134,7 +136,8 @@ static unsigned count_threads(const char *pid)
 	return p ? (unsigned)strtoul(p + 1, NULL, 10) : 0;
 }
 
-/* Of the whole machine: what stands behind the slash of /proc/loadavg (proc_loadavg(5)). */
+/* Of the whole machine: what stands behind the slash of
+ * /proc/loadavg (proc_loadavg(5)). */
 static unsigned count_all_threads(void)
 {
 	CLEANUP_CLOSE int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
@@ -148,8 +151,9 @@ static unsigned count_all_threads(void)
 	return p ? (unsigned)strtoul(p + 1, NULL, 10) : UINT_MAX;
 }
 
-/* Whether more threads than the limit live in the program's PID namespace. Asking every process for
- * its namespace costs milliseconds, which is only spent when the machine has that many at all. */
+/* Whether more threads than the limit live in the program's PID namespace. Asking every
+ * process for its namespace costs milliseconds, which is only spent when the machine has
+ * that many at all. */
 static bool too_many(pid_t pid, unsigned max)
 {
 	struct stat space, st;
@@ -168,7 +172,8 @@ static bool too_many(pid_t pid, unsigned max)
 		if (!isdigit((unsigned char)de->d_name[0]))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%.20s/ns/pid", de->d_name);
-		if (!stat(path, &st) && st.st_ino == space.st_ino && st.st_dev == space.st_dev)
+		if (!stat(path, &st) && st.st_ino == space.st_ino &&
+		    st.st_dev == space.st_dev)
 			n += count_threads(de->d_name);
 	}
 	if (d)
@@ -176,8 +181,9 @@ static bool too_many(pid_t pid, unsigned max)
 	return n > max;
 }
 
-/* Reads until the program ended and its output is closed, or why_stop is set. A grandchild that
- * keeps the pipe open does not keep us: after the program's end 1 s is enough. */
+/* Reads until the program ended and its output is closed, or why_stop is set. A
+ * grandchild that keeps the pipe open does not keep us: after the program's end 1 s is
+ * enough. */
 static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 	const char **why_stop, int *status, struct rusage *ru)
 {
@@ -213,7 +219,8 @@ static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 			else if (r->sp->max_tasks && now >= next_count) {
 				next_count = now + COUNT_MS;
 				if (too_many(pid, r->sp->max_tasks))
-					*why_stop = "ended, it had started too many processes";
+					*why_stop =
+						"ended, it had started too many processes";
 			}
 			if (*why_stop)
 				kill(-pid, SIGKILL);

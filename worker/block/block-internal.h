@@ -41,7 +41,8 @@
 #define BLOCK_GPT_MAX_ENTRIES 512
 #define BLOCK_GPT_MAX_ENTRY 4096
 
-extern const uint8_t block_esp_type[16]; /* C12A7328-F81F-11D2-BA4B-00A0C93EC93B as stored */
+/* C12A7328-F81F-11D2-BA4B-00A0C93EC93B as stored */
+extern const uint8_t block_esp_type[16];
 
 /* One copy of a GPT, checked. */
 struct block_gpt {
@@ -63,9 +64,11 @@ bool block_mbr_protective(const uint8_t *sector0);
 int block_mbr_parts(const struct block_reader *r, const uint8_t *sector0, uint32_t sector,
 	struct block_table *t, struct err *err);
 
-/* Whether a sector is the first of a FAT file system: with signature, as mkfs makes it. */
+/* Whether a sector is the first of a FAT file system: with signature,
+ * as mkfs makes it. */
 bool block_is_fat(const uint8_t *sector);
-/* Whether EDK2 would take it for one (FatPkg, FatOpenDevice): it wants neither signature nor jump. */
+/* Whether EDK2 would take it for one (FatPkg, FatOpenDevice):
+ * it wants neither signature nor jump. */
 bool block_boots_as_fat(const uint8_t *sector);
 
 #endif

@@ -20,11 +20,12 @@ static int measure_device(struct block_dev *d, bool write, struct err *err)
 {
 	int sector = 0, ro = 0;
 
-	if (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &sector) < 0 ||
-		ioctl(d->fd, BLKROGET, &ro) < 0)
+	if (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 ||
+		ioctl(d->fd, BLKSSZGET, &sector) < 0 || ioctl(d->fd, BLKROGET, &ro) < 0)
 		return err_sys(err, err_disk_code(errno), "measure %s", d->name);
 	if (sector < 512 || (sector & (sector - 1)))
-		return err_set(err, ERR_DISK_IO, "%s: sector of %d bytes", d->name, sector);
+		return err_set(err, ERR_DISK_IO, "%s: sector of %d bytes", d->name,
+			sector);
 	if (write && ro)
 		return err_set(err, ERR_DISK_RO, "%s is write protected", d->name);
 	d->sector = (uint32_t)sector;
@@ -35,7 +36,8 @@ static int check_kind(const struct stat *st, const char *name, struct err *err)
 {
 	if (S_ISBLK(st->st_mode) || S_ISREG(st->st_mode))
 		return 0;
-	return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file", name);
+	return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file",
+		name);
 }
 
 static int measure(struct block_dev *d, unsigned flags, struct err *err)
@@ -103,13 +105,15 @@ void block_identity(int fd, char ret[BLOCK_IDENTITY])
 		return;
 	/* Both device numbers are in the form of stat(2). */
 	if (S_ISREG(st.st_mode))
-		snprintf(ret, BLOCK_IDENTITY, "file %llx %llu", (unsigned long long)st.st_dev,
-			(unsigned long long)st.st_ino);
+		snprintf(ret, BLOCK_IDENTITY, "file %llx %llu",
+			(unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	else if (S_ISBLK(st.st_mode) && !ioctl(fd, LOOP_GET_STATUS64, &loop))
-		snprintf(ret, BLOCK_IDENTITY, "file %llx %llu", (unsigned long long)loop.lo_device,
+		snprintf(ret, BLOCK_IDENTITY, "file %llx %llu",
+			(unsigned long long)loop.lo_device,
 			(unsigned long long)loop.lo_inode);
 	else if (S_ISBLK(st.st_mode))
-		snprintf(ret, BLOCK_IDENTITY, "device %llx", (unsigned long long)st.st_rdev);
+		snprintf(ret, BLOCK_IDENTITY, "device %llx",
+			(unsigned long long)st.st_rdev);
 }
 
 int block_reread_table(const char *path, struct err *err)
@@ -127,8 +131,8 @@ int block_reread_table(const char *path, struct err *err)
 		if (errno == EINVAL) /* a device that cannot have partitions */
 			return 0;
 		if (errno != EBUSY || !--tries)
-			return err_sys(err, err_disk_code(errno), "read the partition table of %s",
-				path);
+			return err_sys(err, err_disk_code(errno),
+				"read the partition table of %s", path);
 		nanosleep(&pause, NULL);
 	}
 	return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disks of this machine with everything that they can be named by, read from sysfs. */
+/* The disks of this machine with everything that they can be named by,
+ * read from sysfs. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +16,8 @@
 
 static bool is_virtual(const char *name)
 {
-	static const char *const prefixes[] = { "loop", "ram", "zram", "dm-", "md", "fd", "nbd" };
+	static const char *const prefixes[] = { "loop", "ram", "zram", "dm-", "md", "fd",
+		"nbd" };
 	size_t i;
 
 	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
@@ -24,8 +26,8 @@ static bool is_virtual(const char *name)
 	return false;
 }
 
-/* Text of an attribute without blanks at its ends and control characters; "" when it is not
- * there, for most disks lack some. */
+/* Text of an attribute without blanks at its ends and control characters; "" when it is
+ * not there, for most disks lack some. */
 static void attribute(const char *dir, const char *name, char *ret, size_t size)
 {
 	char path[512], raw[256];
@@ -51,8 +53,8 @@ static void attribute(const char *dir, const char *name, char *ret, size_t size)
 	ret[n] = '\0';
 }
 
-/* Unit serial number: VPD page 0x80 is a header of 4 bytes, the length in its bytes 2 and 3
- * (SPC-4, 7.8.13), then the text. */
+/* Unit serial number: VPD page 0x80 is a header of 4 bytes, the length in its bytes 2 and
+ * 3 (SPC-4, 7.8.13), then the text. */
 static void vpd_serial(const char *dir, char *ret, size_t size)
 {
 	unsigned char raw[260];
@@ -61,7 +63,8 @@ static void vpd_serial(const char *dir, char *ret, size_t size)
 	ssize_t got;
 	CLEANUP_CLOSE int fd = -1;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/device/vpd_pg80", dir) >= sizeof(path))
+	if ((size_t)snprintf(path, sizeof(path), "%s/device/vpd_pg80",
+		dir) >= sizeof(path))
 		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -88,16 +91,18 @@ static bool is_pci(const char *s, size_t n)
 }
 
 /* The number of an ATA port on its controller, from .../ataN/ata_port/ataN/port_no. */
-static void ata_port(const char *sys_root, const char *path, size_t upto, const char *name,
-	char *ret, size_t size)
+static void ata_port(const char *sys_root, const char *path, size_t upto,
+	const char *name, char *ret, size_t size)
 {
 	char dir[700];
 
-	snprintf(dir, sizeof(dir), "%s/devices/%.*s/ata_port/%s", sys_root, (int)upto, path, name);
+	snprintf(dir, sizeof(dir), "%s/devices/%.*s/ata_port/%s", sys_root, (int)upto,
+		path, name);
 	attribute(dir, "port_no", ret, size);
 }
 
-/* The name that udev gives below /dev/disk/by-path, for the buses that virtual machines have. */
+/* The name that udev gives below /dev/disk/by-path,
+ * for the buses that virtual machines have. */
 static void by_path(const char *sys_root, struct block_disk *d)
 {
 	char pci[16] = "", scsi[24] = "", ata[16] = "", part[64], port[16];
@@ -115,8 +120,8 @@ static void by_path(const char *sys_root, struct block_disk *d)
 			if (*port)
 				snprintf(ata, sizeof(ata), "-ata-%.8s", port);
 		} else if (sscanf(part, "%*u:%u:%u:%u", &c, &t, &l) == 3) {
-			snprintf(scsi, sizeof(scsi), "-scsi-0:%u:%u:%u", c & 0xff, t & 0xffff,
-				l & 0xffff);
+			snprintf(scsi, sizeof(scsi), "-scsi-0:%u:%u:%u", c & 0xff,
+				t & 0xffff, l & 0xffff);
 		}
 		p += n + (p[n] == '/');
 	}
@@ -139,8 +144,8 @@ static void bus_of(struct block_disk *d)
 						 : "scsi");
 }
 
-/* mountinfo (proc(5)): the third field is MAJOR:MINOR. btrfs shows an anonymous device there; its
- * disk's node is the field behind the separator. */
+/* mountinfo (proc(5)): the third field is MAJOR:MINOR. btrfs shows an anonymous device
+ * there; its disk's node is the field behind the separator. */
 static bool in_mountinfo(const char *mounts, const char *dev, const char *node)
 {
 	char majmin[32], source[80];
@@ -155,10 +160,12 @@ struct scan {
 	char *mounts; /* "" when it cannot be read */
 };
 
-static bool used_by_mount(const struct scan *s, const char *dir, const char *name, unsigned depth);
+static bool used_by_mount(const struct scan *s, const char *dir, const char *name,
+	unsigned depth);
 
 /* Whatever stands on it: entries of its holders folder, e.g. dm-0 or md127. */
-static bool holders_mounted(const struct scan *s, const char *dir, unsigned depth, bool *ret_any)
+static bool holders_mounted(const struct scan *s, const char *dir, unsigned depth,
+	bool *ret_any)
 {
 	char path[512], above[300];
 	struct dirent *e;
@@ -171,7 +178,8 @@ static bool holders_mounted(const struct scan *s, const char *dir, unsigned dept
 		if (*e->d_name == '.')
 			continue;
 		*ret_any = true;
-		snprintf(above, sizeof(above), "%.200s/block/%.64s", s->sys_root, e->d_name);
+		snprintf(above, sizeof(above), "%.200s/block/%.64s", s->sys_root,
+			e->d_name);
 		used = used || (depth && used_by_mount(s, above, e->d_name, depth - 1));
 	}
 	if (d)
@@ -179,7 +187,8 @@ static bool holders_mounted(const struct scan *s, const char *dir, unsigned dept
 	return used;
 }
 
-static bool used_by_mount(const struct scan *s, const char *dir, const char *name, unsigned depth)
+static bool used_by_mount(const struct scan *s, const char *dir, const char *name,
+	unsigned depth)
 {
 	char dev[32], node[128];
 	bool any = false;
@@ -190,7 +199,8 @@ static bool used_by_mount(const struct scan *s, const char *dir, const char *nam
 		holders_mounted(s, dir, depth, &any);
 }
 
-/* The disk itself and its partitions: folders in it that have an attribute "partition". */
+/* The disk itself and its partitions: folders in it that have an
+ * attribute "partition". */
 static void find_users(const struct scan *s, const char *dir, struct block_disk *d)
 {
 	char path[512], text[16];
@@ -260,11 +270,12 @@ static int fill(const struct scan *s, const char *name, struct block_disk *d)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct block_disk *)a)->name, ((const struct block_disk *)b)->name);
+	return strcmp(((const struct block_disk *)a)->name,
+		((const struct block_disk *)b)->name);
 }
 
-int block_disks(const char *sys_root, const char *dev_root, struct block_disk *ret, int max,
-	struct err *err)
+int block_disks(const char *sys_root, const char *dev_root, struct block_disk *ret,
+	int max, struct err *err)
 {
 	struct scan s = { .sys_root = sys_root, .dev_root = dev_root };
 	CLEANUP_FREE char *mounts = NULL;

@@ -7,7 +7,8 @@
 #include "base/bytes.h"
 #include "block/block-internal.h"
 
-const uint8_t block_esp_type[16] = { 0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b,
+const uint8_t block_esp_type[16] = { 0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
+	0xba, 0x4b,
 	0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b };
 
 static const uint8_t signature[8] = { 'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T' };
@@ -131,8 +132,8 @@ void block_gpt_parts(const struct block_gpt *g, uint32_t sector, struct block_ta
 		uint64_t end = bytes_le64(e + BLOCK_GPT_END);
 
 		/* As the kernel: what does not lie in the usable area is no partition. */
-		if (same16(e, unused) || start < g->first_usable || end > g->last_usable ||
-			end < start || end >= UINT64_MAX / sector)
+		if (same16(e, unused) || start < g->first_usable ||
+			end > g->last_usable || end < start || end >= UINT64_MAX / sector)
 			continue;
 		memset(p, 0, sizeof(*p));
 		p->number = (int)i + 1;

@@ -26,7 +26,8 @@ static void pause_100ms(void)
 	nanosleep(&t, NULL);
 }
 
-/* devtmpfs makes the node; in a container /dev is a plain folder, so make it ourselves. */
+/* devtmpfs makes the node; in a container /dev is a plain folder,
+ * so make it ourselves. */
 static int open_node(int number, char *node, size_t size, struct err *err)
 {
 	int fd;
@@ -42,8 +43,8 @@ static int open_node(int number, char *node, size_t size, struct err *err)
 }
 
 /* 0 attached, 1 somebody else took the number (try again), -1 error. */
-static int configure(int control, int file, const char *path, bool ro, struct block_loop *l,
-	struct err *err)
+static int configure(int control, int file, const char *path, bool ro,
+	struct block_loop *l, struct err *err)
 {
 	struct loop_config c = { .fd = (unsigned)file };
 	int number = ioctl(control, LOOP_CTL_GET_FREE);
@@ -53,7 +54,8 @@ static int configure(int control, int file, const char *path, bool ro, struct bl
 	l->fd = open_node(number, l->node, sizeof(l->node), err);
 	if (l->fd < 0)
 		return -1;
-	c.info.lo_flags = LO_FLAGS_PARTSCAN | LO_FLAGS_AUTOCLEAR | (ro ? LO_FLAGS_READ_ONLY : 0);
+	c.info.lo_flags = LO_FLAGS_PARTSCAN | LO_FLAGS_AUTOCLEAR |
+		(ro ? LO_FLAGS_READ_ONLY : 0);
 	snprintf((char *)c.info.lo_file_name, LO_NAME_SIZE, "%s", path);
 	if (!ioctl(l->fd, LOOP_CONFIGURE, &c))
 		return 0;
@@ -82,14 +84,16 @@ int block_loop_attach(const char *path, bool ro, struct block_loop *ret, struct 
 	for (int i = 0; r > 0 && i < ATTACH_TRIES; i++)
 		r = configure(control, file, path, ro, &l, err);
 	if (r > 0)
-		return err_set(err, ERR_DISK_BUSY, "attach %s: no loop device stays free", path);
+		return err_set(err, ERR_DISK_BUSY, "attach %s: no loop device stays free",
+			path);
 	if (r < 0)
 		return -1;
 	*ret = l;
 	return 0;
 }
 
-/* Whether the loop device is attached to the file and somebody holds it, or a partition of it. */
+/* Whether the loop device is attached to the file and somebody holds it,
+ * or a partition of it. */
 static bool holds(const char *name, const char *identity)
 {
 	char node[300], its[BLOCK_IDENTITY];
@@ -103,7 +107,8 @@ static bool holds(const char *name, const char *identity)
 	block_identity(fd, its);
 	if (strcmp(its, identity))
 		return false;
-	/* Only now: who asks so for somebody else's device would be in his way for a moment. */
+	/* Only now: who asks so for somebody else's device would be
+	 * in his way for a moment. */
 	held = open(node, O_RDONLY | O_EXCL | O_CLOEXEC);
 	if (held < 0)
 		return errno == EBUSY;
@@ -127,7 +132,8 @@ int block_check_loops(int fd, const char *name, struct err *err)
 			snprintf(user, sizeof(user), "%.31s", e->d_name);
 	if (d)
 		closedir(d);
-	return *user ? err_set(err, ERR_DISK_BUSY, "%s is in use through /dev/%s", name, user) : 0;
+	return *user ? err_set(err, ERR_DISK_BUSY, "%s is in use through /dev/%s", name,
+		user) : 0;
 }
 
 int block_loop_detach(struct block_loop *l, struct err *err)

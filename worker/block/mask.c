@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What firmware would start from is masked while a copied disk is prepared; see block.h. */
+/* What firmware would start from is masked while a copied disk is prepared;
+ * see block.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,20 +10,21 @@
 #define SECTOR 512
 
 /* A random GUID of our own: 8D9F1CE2-6B0B-4F0E-9C53-7457A1D0E5B6 as stored. */
-const uint8_t block_mask_esp_type[16] = { 0xe2, 0x1c, 0x9f, 0x8d, 0x0b, 0x6b, 0x0e, 0x4f, 0x9c, 0x53,
+const uint8_t block_mask_esp_type[16] = { 0xe2, 0x1c, 0x9f, 0x8d, 0x0b, 0x6b, 0x0e, 0x4f,
+	0x9c, 0x53,
 	0x74, 0x57, 0xa1, 0xd0, 0xe5, 0xb6 };
 
 /*
  * Prints a line and lets the BIOS try its next device:
- *   xor ax,ax; mov ds,ax; mov si,0x7c19; cld; next: lodsb; test al,al; jz end; mov ah,0x0e;
- *   int 0x10; jmp next; end: int 0x18; hlt loop
+ *   xor ax,ax; mov ds,ax; mov si,0x7c19; cld; next: lodsb; test al,al; jz end; mov
+ *   ah,0x0e; int 0x10; jmp next; end: int 0x18; hlt loop
  */
 static const uint8_t boot_code[] = {
-	0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x19, 0x7c, 0xfc, 0xac, 0x84, 0xc0, 0x74, 0x06, 0xb4, 0x0e,
-	0xcd, 0x10, 0xeb, 0xf5, 0xcd, 0x18, 0xf4, 0xeb, 0xfd, 0x90,
-	'T', 'h', 'i', 's', ' ', 'd', 'i', 's', 'k', ' ', 'i', 's', ' ', 'n', 'o', 't', ' ', 'c',
-	'o', 'm', 'p', 'l', 'e', 't', 'e', 'l', 'y', ' ', 'm', 'i', 'g', 'r', 'a', 't', 'e', 'd',
-	' ', 'y', 'e', 't', '.', '\r', '\n', 0,
+	0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x19, 0x7c, 0xfc, 0xac, 0x84, 0xc0, 0x74, 0x06,
+	0xb4, 0x0e, 0xcd, 0x10, 0xeb, 0xf5, 0xcd, 0x18, 0xf4, 0xeb, 0xfd, 0x90,
+	'T', 'h', 'i', 's', ' ', 'd', 'i', 's', 'k', ' ', 'i', 's', ' ', 'n', 'o', 't',
+	' ', 'c', 'o', 'm', 'p', 'l', 'e', 't', 'e', 'l', 'y', ' ', 'm', 'i', 'g', 'r',
+	'a', 't', 'e', 'd', ' ', 'y', 'e', 't', '.', '\r', '\n', 0,
 };
 
 /* The bytes of [off, off + len) in head or tail; NULL when they are in neither. */
@@ -50,8 +52,8 @@ static int is_fat_at(const struct block_reader *r, uint64_t off, struct err *err
 	return block_boots_as_fat(s);
 }
 
-static int mask_entries(const struct block_reader *r, struct block_gpt *g, uint32_t sector,
-	bool *ret_changed, struct err *err)
+static int mask_entries(const struct block_reader *r, struct block_gpt *g,
+	uint32_t sector, bool *ret_changed, struct err *err)
 {
 	static const uint8_t unused[16];
 
@@ -78,7 +80,8 @@ static int mask_entries(const struct block_reader *r, struct block_gpt *g, uint3
 	return 0;
 }
 
-/* A copy outside of both ends cannot be changed and so is refused: it would be a way around. */
+/* A copy outside of both ends cannot be changed and so is refused:
+ * it would be a way around. */
 static int mask_gpt(const struct block_reader *r, struct block_mask *m, uint32_t sector,
 	struct block_gpt *g, struct err *err)
 {
@@ -93,7 +96,8 @@ static int mask_gpt(const struct block_reader *r, struct block_mask *m, uint32_t
 	if (!changed)
 		return 0;
 	if (!header || !entries)
-		return err_set(err, ERR_DISK_TABLE, "a copy of the GPT lies at an unusual place");
+		return err_set(err, ERR_DISK_TABLE,
+			"a copy of the GPT lies at an unusual place");
 	size = bytes_le32(header + BLOCK_GPT_HEADER_SIZE);
 	memcpy(entries, g->entries, len);
 	bytes_put_le32(header + BLOCK_GPT_ENTRIES_CRC, block_crc32(entries, len));
@@ -126,7 +130,8 @@ static int mask_gpts(const struct block_reader *r, struct block_mask *m,
 }
 
 /* The first sector of a volume that cannot be hidden otherwise. */
-static int hold(const struct block_reader *r, struct block_mask *m, uint64_t off, struct err *err)
+static int hold(const struct block_reader *r, struct block_mask *m, uint64_t off,
+	struct err *err)
 {
 	uint8_t *here = in_ends(r, m, off, SECTOR);
 
@@ -138,7 +143,8 @@ static int hold(const struct block_reader *r, struct block_mask *m, uint64_t off
 		if (m->held[i] == off) /* a chain may be a circle */
 			return 0;
 	if (m->n_held == BLOCK_MASK_HELD)
-		return err_set(err, ERR_DISK_TABLE, "more than %d FAT volumes in logical partitions",
+		return err_set(err, ERR_DISK_TABLE,
+			"more than %d FAT volumes in logical partitions",
 			BLOCK_MASK_HELD);
 	m->held[m->n_held++] = off;
 	return 0;
@@ -154,14 +160,16 @@ static int mask_mbr(const struct block_reader *r, struct block_mask *m,
 		if (fat < 0)
 			return -1;
 		if (p->number <= 4 && (fat || p->esp))
-			m->head[BLOCK_MBR_ENTRIES + 16 * (p->number - 1) + BLOCK_MBR_TYPE] = 0;
+			m->head[BLOCK_MBR_ENTRIES + 16 * (p->number - 1) +
+				BLOCK_MBR_TYPE] = 0;
 		else if (fat && hold(r, m, p->off, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* Sector 0 of a disk without table may be a file system's: only plain boot code is masked. */
+/* Sector 0 of a disk without table may be a file system's:
+ * only plain boot code is masked. */
 static bool has_boot_code(const uint8_t *head)
 {
 	return head[510] == 0x55 && head[511] == 0xaa && !block_is_fat(head) &&

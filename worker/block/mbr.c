@@ -83,7 +83,8 @@ static int logical(const struct block_reader *r, uint64_t first, struct block_ta
 			return 0;
 		if (bytes_le32(e + BLOCK_MBR_COUNT))
 			add(t, e, number++, at, r->size);
-		if (!is_extended(next[BLOCK_MBR_TYPE]) || !bytes_le32(next + BLOCK_MBR_COUNT))
+		if (!is_extended(next[BLOCK_MBR_TYPE]) ||
+		    !bytes_le32(next + BLOCK_MBR_COUNT))
 			return 0;
 		at = first + bytes_le32(next + BLOCK_MBR_START);
 	}

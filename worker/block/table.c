@@ -5,16 +5,18 @@
 #include "base/bytes.h"
 #include "block/block-internal.h"
 
-/* OEM name and signature say nothing; firmware looks at the numbers (FAT specification 3.1). */
+/* OEM name and signature say nothing; firmware looks at the
+ * numbers (FAT specification 3.1). */
 bool block_is_fat(const uint8_t *s)
 {
-	uint32_t bytes = bytes_le16(s + 11), cluster = s[13], reserved = bytes_le16(s + 14);
+	uint32_t bytes = bytes_le16(s + 11), cluster = s[13],
+		reserved = bytes_le16(s + 14);
 	uint32_t fats = s[16], media = s[21];
 
 	return s[510] == 0x55 && s[511] == 0xaa && (s[0] == 0xeb || s[0] == 0xe9) &&
-		(bytes == 512 || bytes == 1024 || bytes == 2048 || bytes == 4096) && cluster &&
-		!(cluster & (cluster - 1)) && reserved && (fats == 1 || fats == 2) &&
-		(media == 0xf0 || media >= 0xf8);
+		(bytes == 512 || bytes == 1024 || bytes == 2048 || bytes == 4096) &&
+		cluster && !(cluster & (cluster - 1)) && reserved &&
+		(fats == 1 || fats == 2) && (media == 0xf0 || media >= 0xf8);
 }
 
 bool block_boots_as_fat(const uint8_t *s)
@@ -63,7 +65,8 @@ static int read_gpt(const struct block_reader *r, uint32_t sector, struct block_
 	return 1;
 }
 
-int block_read_table(const struct block_reader *r, struct block_table *ret, struct err *err)
+int block_read_table(const struct block_reader *r, struct block_table *ret,
+	struct err *err)
 {
 	uint8_t sector0[512];
 	uint32_t sizes[2] = { r->sector ? r->sector : 512, r->sector ? 0 : 4096 };

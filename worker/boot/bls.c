@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-int boot_bls_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int boot_bls_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	static const char *const words[] = { "options", NULL };
 
@@ -44,6 +45,7 @@ bool boot_bls_entry(const char *s, size_t len, struct boot_entry *ret)
 			boot_cmdline_get(l.s + rest, l.len - rest, "root=", ret->root,
 				sizeof(ret->root));
 	}
-	ret->initrd[strcspn(ret->initrd, " ")] = '\0'; /* further words: microcode, tuned */
+	/* further words: microcode, tuned */
+	ret->initrd[strcspn(ret->initrd, " ")] = '\0';
 	return ret->kernel[0];
 }

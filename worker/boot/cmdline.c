@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Words whose value is a device, from kernel-parameters.txt, dracut.cmdline(7) and others. */
+/* Words whose value is a device, from kernel-parameters.txt,
+ * dracut.cmdline(7) and others. */
 static const char *const keys[] = {
-	"root=", "resume=", "swap=", "rootflags.dev=", "rd.luks.device=", "rd.swap=", "cryptdevice=",
-	"systemd.gpt_auto.root=", "mount.usr=", "rootpartition=",
+	"root=", "resume=", "swap=", "rootflags.dev=", "rd.luks.device=", "rd.swap=",
+	"cryptdevice=", "systemd.gpt_auto.root=", "mount.usr=", "rootpartition=",
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -32,7 +33,8 @@ static size_t device_key(const char *word, size_t len)
 	return 0;
 }
 
-int boot_cmdline_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int boot_cmdline_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t i = 0;

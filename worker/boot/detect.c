@@ -27,7 +27,8 @@ static const struct {
 
 const char *boot_kind_name(enum boot_kind k)
 {
-	static const char *const names[] = { "none", "grub2", "grub1", "systemd-boot", "extlinux",
+	static const char *const names[] = { "none", "grub2", "grub1", "systemd-boot",
+		"extlinux",
 		"unified" };
 
 	return names[k];
@@ -55,8 +56,8 @@ struct esp_look {
 	struct boot_config *c;
 };
 
-/* A vendor's folder with the only configuration there is, as RHEL to 8 has it. A stub of three lines
- * that loads /boot/grub/grub.cfg is none: that file was found before. */
+/* A vendor's folder with the only configuration there is, as RHEL to 8 has it. A stub of
+ * three lines that loads /boot/grub/grub.cfg is none: that file was found before. */
 static int look_vendor(void *ctx, const char *name, const struct stat *st)
 {
 	static const struct {
@@ -94,8 +95,10 @@ static int look_unified(void *ctx, const char *name, const struct stat *st)
 	return S_ISREG(st->st_mode) && n > 4 && !strcasecmp(name + n - 4, ".efi");
 }
 
-/* systemd-boot needs no loader.conf, and firmware that starts a unified image no loader. */
-static int find_without_files(const struct fs_root *r, struct boot_config *c, struct err *err)
+/* systemd-boot needs no loader.conf, and firmware that starts a
+ * unified image no loader. */
+static int find_without_files(const struct fs_root *r, struct boot_config *c,
+	struct err *err)
 {
 	char entries[80], systemd[80], linux_dir[80];
 	int got;
@@ -189,20 +192,21 @@ static int add_bls(void *ctx, const char *name, const struct stat *st)
 	char path[256];
 
 	(void)st;
-	if (is_conf(name) && (size_t)snprintf(path, sizeof(path), "%s/%s", k->c->bls_dir, name) <
-		sizeof(path))
+	if (is_conf(name) && (size_t)snprintf(path, sizeof(path), "%s/%s", k->c->bls_dir,
+		name) < sizeof(path))
 		add(k, path, boot_bls_rewrite);
 	return 0;
 }
 
 /* /etc/kernel/cmdline is one command line and nothing else. */
-static int rewrite_plain(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+static int rewrite_plain(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	return boot_cmdline_rewrite(s, len, m, out);
 }
 
-int boot_files(const struct fs_root *r, const struct boot_config *c, struct boot_file *ret,
-	int max, struct err *err)
+int boot_files(const struct fs_root *r, const struct boot_config *c,
+	struct boot_file *ret, int max, struct err *err)
 {
 	struct collect k = { .c = c, .files = ret, .max = max, .r = r };
 
@@ -211,8 +215,8 @@ int boot_files(const struct fs_root *r, const struct boot_config *c, struct boot
 	if (c->kind == BOOT_GRUB2) {
 		char env[256];
 
-		snprintf(env, sizeof(env), "%.*sgrubenv", (int)(strrchr(c->path, '/') + 1 - c->path),
-			c->path);
+		snprintf(env, sizeof(env), "%.*sgrubenv",
+			(int)(strrchr(c->path, '/') + 1 - c->path), c->path);
 		add(&k, env, boot_grubenv_rewrite);
 		add(&k, "/boot/grub2/grubenv", boot_grubenv_rewrite);
 	}
@@ -235,8 +239,8 @@ static int read_bls(void *ctx, const char *name, const struct stat *st)
 	size_t len = 0;
 
 	(void)st;
-	if (!is_conf(name) || (size_t)snprintf(path, sizeof(path), "%s/%s", k->c->bls_dir, name) >=
-		sizeof(path))
+	if (!is_conf(name) || (size_t)snprintf(path, sizeof(path), "%s/%s", k->c->bls_dir,
+		name) >= sizeof(path))
 		return 0;
 	if (fs_read(k->r, path, BOOT_TEXT_MAX, &text, &len, k->err) < 0)
 		return -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The removable-media path of UEFI 2.10 section 3.5.1.1. A Secure Boot chain is kept: shim takes
- * the fallback's place and finds GRUB beside it under the name it was built with.
+ * The removable-media path of UEFI 2.10 section 3.5.1.1. A Secure Boot chain is kept:
+ * shim takes the fallback's place and finds GRUB beside it under the name it was built
+ * with.
  */
 #include "boot/boot-internal.h"
 
@@ -25,7 +26,8 @@ static const struct {
 };
 #define N_ARCHS (sizeof(archs) / sizeof(archs[0]))
 
-/* What a vendor folder holds, by role. Names differ in case between tools that wrote them. */
+/* What a vendor folder holds, by role. Names differ in case
+ * between tools that wrote them. */
 struct vendor {
 	char dir[128]; /* "/boot/efi/EFI/debian" */
 	char name[64]; /* "debian" */
@@ -60,8 +62,8 @@ static bool is_for(const struct search *s, const char *name)
 	snprintf(path, sizeof(path), "%s/%s", s->current.dir, name);
 	fd = fs_open(s->r, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	return fd >= 0 && fdio_pread(fd, at, sizeof(at), 0x3c) == 0 &&
-		fdio_pread(fd, pe, sizeof(pe), bytes_le32(at)) == 0 && !memcmp(pe, "PE\0", 4) &&
-		bytes_le16(pe + 4) == s->machine;
+		fdio_pread(fd, pe, sizeof(pe), bytes_le32(at)) == 0 &&
+		!memcmp(pe, "PE\0", 4) && bytes_le16(pe + 4) == s->machine;
 }
 
 /* In EFI/Linux. */
@@ -71,8 +73,9 @@ static int look_kernel(void *ctx, const char *name, const struct stat *st)
 	struct vendor *v = &s->current;
 	size_t n = strlen(name);
 
-	if (S_ISREG(st->st_mode) && n > 4 && n < sizeof(v->unified) && !strcasecmp(name + n - 4, ".efi") &&
-		(!*v->unified || strverscmp(name, v->unified) > 0) && is_for(s, name))
+	if (S_ISREG(st->st_mode) && n > 4 && n < sizeof(v->unified) &&
+		!strcasecmp(name + n - 4, ".efi") && (!*v->unified ||
+			strverscmp(name, v->unified) > 0) && is_for(s, name))
 		memcpy(v->unified, name, n + 1);
 	return 0;
 }
@@ -117,7 +120,8 @@ static int look_fallback(void *ctx, const char *name, const struct stat *st)
 {
 	struct search *s = ctx;
 
-	if (S_ISREG(st->st_mode) && st->st_size > 0 && !strcasecmp(name, s->fallback_name))
+	if (S_ISREG(st->st_mode) && st->st_size > 0 &&
+	    !strcasecmp(name, s->fallback_name))
 		s->fallback = true;
 	return 0;
 }
@@ -132,11 +136,12 @@ static int look_vendor(void *ctx, const char *name, const struct stat *st)
 	snprintf(s->current.name, sizeof(s->current.name), "%s", name);
 	snprintf(s->current.dir, sizeof(s->current.dir), "%s/%s", s->efi, name);
 	if (!strcasecmp(name, "BOOT"))
-		return fs_list(s->r, s->current.dir, look_fallback, s, s->err) < 0 ? -1 : 0;
+		return fs_list(s->r, s->current.dir, look_fallback, s, s->err) < 0 ? -1 :
+			0;
 	if (!strcasecmp(name, "Microsoft"))
 		return 0;
-	if (fs_list(s->r, s->current.dir, strcasecmp(name, "Linux") ? look_file : look_kernel, s,
-		s->err) < 0)
+	if (fs_list(s->r, s->current.dir,
+		strcasecmp(name, "Linux") ? look_file : look_kernel, s, s->err) < 0)
 		return -1;
 	if (score(&s->current) > s->best_score) {
 		s->best_score = score(&s->current);
@@ -145,8 +150,8 @@ static int look_vendor(void *ctx, const char *name, const struct stat *st)
 	return 0;
 }
 
-static void copy(struct boot_copy *ret, int max, int *n, const struct search *s, const char *from,
-	const char *to)
+static void copy(struct boot_copy *ret, int max, int *n, const struct search *s,
+	const char *from, const char *to)
 {
 	if (!*from || *n == max)
 		return;
@@ -155,15 +160,16 @@ static void copy(struct boot_copy *ret, int max, int *n, const struct search *s,
 	(*n)++;
 }
 
-int boot_efi_fallback(const struct fs_root *r, const char *esp, struct boot_copy *ret, int max,
-	char *ret_loader, size_t size, struct err *err)
+int boot_efi_fallback(const struct fs_root *r, const char *esp, struct boot_copy *ret,
+	int max, char *ret_loader, size_t size, struct err *err)
 {
 	char efi[80];
 
 	snprintf(efi, sizeof(efi), "%s/EFI", esp);
 	*ret_loader = '\0';
 	for (size_t i = 0; i < N_ARCHS; i++) {
-		struct search s = { .r = r, .efi = efi, .arch = archs[i].suffix, .err = err,
+		struct search s = { .r = r, .efi = efi, .arch = archs[i].suffix,
+			.err = err,
 			.fallback_name = archs[i].fallback, .machine = archs[i].machine };
 		const struct vendor *v = &s.best;
 		const char *first;
@@ -172,7 +178,8 @@ int boot_efi_fallback(const struct fs_root *r, const char *esp, struct boot_copy
 		if (fs_list(r, efi, look_vendor, &s, err) < 0)
 			return -1;
 		first = v->shim[0] ? v->shim : v->grub[0] ? v->grub :
-			v->plain_grub[0] ? v->plain_grub : v->stub[0] ? v->stub : v->unified;
+			v->plain_grub[0] ? v->plain_grub : v->stub[0] ? v->stub :
+				v->unified;
 		if (s.best_score)
 			snprintf(ret_loader, size, "\\EFI\\%s\\%s", v->name, first);
 		else if (s.fallback)
@@ -181,7 +188,8 @@ int boot_efi_fallback(const struct fs_root *r, const char *esp, struct boot_copy
 			return 0;
 		if (!s.best_score)
 			continue;
-		/* What the loader starts comes first: an interrupted run leaves no half chain. */
+		/* What the loader starts comes first:
+		 * an interrupted run leaves no half chain. */
 		if (v->shim[0]) {
 			copy(ret, max, &n, &s, v->grub, v->grub);
 			copy(ret, max, &n, &s, v->plain_grub, v->plain_grub);
@@ -191,5 +199,6 @@ int boot_efi_fallback(const struct fs_root *r, const char *esp, struct boot_copy
 		copy(ret, max, &n, &s, first, archs[i].fallback);
 		return n;
 	}
-	return err_set(err, ERR_PREP_LOADER, "%s: no loader for the EFI system partition", efi);
+	return err_set(err, ERR_PREP_LOADER, "%s: no loader for the EFI system partition",
+		efi);
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-int boot_extlinux_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int boot_extlinux_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	static const char *const words[] = { "append", NULL };
 
@@ -31,7 +32,8 @@ int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *c
 			if (e.kernel[0])
 				result = each(ctx, &e);
 			memset(&e, 0, sizeof(e));
-			snprintf(e.title, sizeof(e.title), "%.*s", n < 100 ? (int)n : 100, l.s + rest);
+			snprintf(e.title, sizeof(e.title), "%.*s",
+				n < 100 ? (int)n : 100, l.s + rest);
 		} else if (!strcasecmp(word, "kernel") || !strcasecmp(word, "linux")) {
 			to = e.kernel;
 		} else if (!strcasecmp(word, "initrd")) {
@@ -43,7 +45,8 @@ int boot_extlinux_entries(const char *s, size_t len, boot_entry_fn each, void *c
 					sizeof(e.initrd));
 		}
 		if (to)
-			snprintf(to, sizeof(e.kernel), "%.*s", n < 255 ? (int)n : 255, l.s + rest);
+			snprintf(to, sizeof(e.kernel), "%.*s",
+				n < 255 ? (int)n : 255, l.s + rest);
 	}
 	return result || !e.kernel[0] ? result : each(ctx, &e);
 }

@@ -6,10 +6,11 @@
 
 #include "base/cleanup.h"
 
-/* Lines that carry a kernel command line. grub.cfg also sets one in a variable for blscfg. */
+/* Lines that carry a kernel command line.
+ * grub.cfg also sets one in a variable for blscfg. */
 static const char *const kernel_words[] = {
-	"linux", "linux16", "linuxefi", "kernel", "$linux", "module", "module2", "multiboot",
-	"multiboot2", NULL,
+	"linux", "linux16", "linuxefi", "kernel", "$linux", "module", "module2",
+	"multiboot", "multiboot2", NULL,
 };
 static const char *const initrd_words[] = {
 	"initrd", "initrd16", "initrdefi", "$initrd", NULL,
@@ -17,7 +18,8 @@ static const char *const initrd_words[] = {
 
 static bool sets_cmdline(const struct boot_line *l)
 {
-	static const char *const starts[] = { "set kernelopts=", "set default_kernelopts=",
+	static const char *const starts[] = { "set kernelopts=",
+		"set default_kernelopts=",
 		"set rootpartition=" }; /* the last: Photon */
 	size_t i = 0;
 
@@ -32,14 +34,16 @@ static bool sets_cmdline(const struct boot_line *l)
 	return false;
 }
 
-int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int boot_grub_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	return boot_line_rewrite(s, len, kernel_words, sets_cmdline, m, out);
 }
 
 #define GRUBENV_SIZE 1024
 
-int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	static const char key[] = "kernelopts=";
 	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -55,7 +59,8 @@ int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, st
 			continue;
 		}
 		strbuf_str(&text, key);
-		changed += boot_cmdline_rewrite(l.s + strlen(key), l.full - strlen(key), m, &text);
+		changed += boot_cmdline_rewrite(l.s + strlen(key), l.full - strlen(key),
+			m, &text);
 	}
 	if (!changed)
 		return 0;
@@ -72,12 +77,13 @@ int boot_grubenv_rewrite(const char *s, size_t len, const struct boot_map *m, st
 	return changed;
 }
 
-/* GRUB_CMDLINE_LINUX...="...", GRUB_DEVICE=...; GRUB_DISABLE_LINUX_UUID=true would bring device
- * names back at the guest's next update-grub. */
+/* GRUB_CMDLINE_LINUX...="...", GRUB_DEVICE=...; GRUB_DISABLE_LINUX_UUID=true would bring
+ * device names back at the guest's next update-grub. */
 int boot_grub_default_rewrite(const char *s, size_t len, const struct boot_map *m,
 	struct strbuf *out)
 {
-	static const char disable[] = "GRUB_DISABLE_LINUX_UUID=", cmdline[] = "GRUB_CMDLINE_LINUX";
+	static const char disable[] = "GRUB_DISABLE_LINUX_UUID=",
+		cmdline[] = "GRUB_CMDLINE_LINUX";
 	int changed = 0;
 	size_t at = 0;
 	struct boot_line l;
@@ -85,12 +91,15 @@ int boot_grub_default_rewrite(const char *s, size_t len, const struct boot_map *
 	while (boot_line_next(s, len, &at, &l)) {
 		const char *eq = memchr(l.s, '=', l.len);
 
-		if (eq && l.len > strlen(cmdline) && !memcmp(l.s, cmdline, strlen(cmdline))) {
+		if (eq && l.len > strlen(cmdline) &&
+		    !memcmp(l.s, cmdline, strlen(cmdline))) {
 			size_t head = (size_t)(eq - l.s) + 1;
 
 			strbuf_add(out, l.s, head);
-			changed += boot_cmdline_rewrite(l.s + head, l.full - head, m, out);
-		} else if (eq && l.len >= strlen(disable) && !memcmp(l.s, disable, strlen(disable)) &&
+			changed += boot_cmdline_rewrite(l.s + head, l.full - head,
+				m, out);
+		} else if (eq && l.len >= strlen(disable) &&
+			!memcmp(l.s, disable, strlen(disable)) &&
 			memmem(eq, l.len - (size_t)(eq - l.s), "true", 4)) {
 			strbuf_str(out, "GRUB_DISABLE_LINUX_UUID=false");
 			strbuf_add(out, l.s + l.len, l.full - l.len);
@@ -111,7 +120,8 @@ static void copy_word(const char *s, size_t len, char *ret, size_t size)
 		i++;
 	if (i < len && (s[i] == '"' || s[i] == '\''))
 		quote = s[i++];
-	while (i < len && n + 1 < size && (quote ? s[i] != quote : s[i] != ' ' && s[i] != '\t'))
+	while (i < len && n + 1 < size &&
+	    (quote ? s[i] != quote : s[i] != ' ' && s[i] != '\t'))
 		ret[n++] = s[i++];
 	ret[n] = '\0';
 }
@@ -125,12 +135,14 @@ static void drop_device(char *path)
 		memmove(path, end + 1, strlen(end + 1) + 1);
 }
 
-/* A walk through the menu. A submenu counts as one item of the menu it is in; braces tell where it
- * ends. Of menus in a submenu nothing is known: its entries count as the submenu's own. */
+/* A walk through the menu. A submenu counts as one item of the menu it is in; braces tell
+ * where it ends. Of menus in a submenu nothing is known: its entries count as the
+ * submenu's own. */
 struct walk {
 	struct boot_entry e, menu; /* being read */
 	int next, menu_next;       /* numbers */
-	int depth, menu_depth;     /* braces open now and around the submenu, -1 = in none */
+	int depth, menu_depth;     /* braces open now and around the
+				    * submenu, -1 = in none */
 	boot_entry_fn each;
 	void *ctx;
 };
@@ -144,7 +156,8 @@ static int flush(struct walk *w)
 }
 
 /* What stands behind menuentry, submenu and title. */
-static void read_head(const struct boot_line *l, size_t rest, bool legacy, struct boot_entry *e)
+static void read_head(const struct boot_line *l, size_t rest, bool legacy,
+	struct boot_entry *e)
 {
 	static const char *const keys[] = { "menuentry_id_option", "--id" };
 	const char *p = NULL;
@@ -156,11 +169,13 @@ static void read_head(const struct boot_line *l, size_t rest, bool legacy, struc
 		at = p ? (size_t)(p - l->s) + strlen(keys[i]) : 0;
 		if (p)
 			copy_word(l->s + at + (at < l->len && l->s[at] == '='),
-				l->len - at - (at < l->len && l->s[at] == '='), e->id, sizeof(e->id));
+				l->len - at - (at < l->len && l->s[at] == '='), e->id,
+				sizeof(e->id));
 	}
 }
 
-static void begin_entry(struct walk *w, const struct boot_line *l, size_t rest, bool legacy)
+static void begin_entry(struct walk *w, const struct boot_line *l, size_t rest,
+	bool legacy)
 {
 	read_head(l, rest, legacy, &w->e);
 	if (w->menu_depth < 0) {
@@ -217,13 +232,16 @@ int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
 		} else if (!strcmp(word, "submenu")) {
 			result = flush(&w);
 			begin_menu(&w, &l, rest);
-		} else if (boot_word_in(word, kernel_words) && strncmp(word, "module", 6)) {
-			copy_word(l.s + rest, l.len - rest, w.e.kernel, sizeof(w.e.kernel));
+		} else if (boot_word_in(word, kernel_words) &&
+			strncmp(word, "module", 6)) {
+			copy_word(l.s + rest, l.len - rest, w.e.kernel,
+				sizeof(w.e.kernel));
 			drop_device(w.e.kernel);
 			boot_cmdline_get(l.s + rest, l.len - rest, "root=", w.e.root,
 				sizeof(w.e.root));
 		} else if (boot_word_in(word, initrd_words)) {
-			copy_word(l.s + rest, l.len - rest, w.e.initrd, sizeof(w.e.initrd));
+			copy_word(l.s + rest, l.len - rest, w.e.initrd,
+				sizeof(w.e.initrd));
 			drop_device(w.e.initrd);
 		}
 		count_braces(&w, &l, word);
@@ -231,7 +249,8 @@ int boot_grub_entries(const char *s, size_t len, boot_entry_fn each, void *ctx)
 	return result ? result : flush(&w);
 }
 
-static bool is_item(const char *want, size_t len, int number, const char *title, const char *id)
+static bool is_item(const char *want, size_t len, int number, const char *title,
+	const char *id)
 {
 	char text[16];
 
@@ -247,8 +266,8 @@ bool boot_grub_is(const struct boot_entry *e, const char *want)
 
 	if (!*e->menu)
 		return is_item(want, strlen(want), e->number, e->title, e->id);
-	if (!is_item(want, inner ? (size_t)(inner - want) : strlen(want), e->menu_number, e->menu,
-		e->menu_id))
+	if (!is_item(want, inner ? (size_t)(inner - want) : strlen(want), e->menu_number,
+		e->menu, e->menu_id))
 		return false;
 	return inner ? is_item(inner + 1, strlen(inner + 1), e->number, e->title, e->id) :
 		!e->number;

@@ -43,7 +43,8 @@ bool boot_word_in(const char *word, const char *const *list)
 }
 
 int boot_line_rewrite(const char *s, size_t len, const char *const *words,
-	bool (*whole)(const struct boot_line *l), const struct boot_map *m, struct strbuf *out)
+	bool (*whole)(const struct boot_line *l), const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t at = 0;

@@ -23,7 +23,8 @@
 /* A GUID as firmware stores it: the first three fields little-endian. */
 static bool parse_guid(const char *s, uint8_t ret[16])
 {
-	static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
+	static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13,
+		14, 15 };
 	int n = 0;
 
 	for (; *s && n < 32; s++) {
@@ -41,8 +42,8 @@ static bool parse_guid(const char *s, uint8_t ret[16])
 }
 
 /* HD(n,GPT,guid,start,size)/File(loader) */
-static ssize_t device_path(const struct boot_efi_part *p, const char *loader, uint8_t *buf,
-	size_t size)
+static ssize_t device_path(const struct boot_efi_part *p, const char *loader,
+	uint8_t *buf, size_t size)
 {
 	char file[256];
 	uint8_t guid[16];
@@ -66,7 +67,8 @@ static ssize_t device_path(const struct boot_efi_part *p, const char *loader, ui
 
 #define EFIVARS "/sys/firmware/efi/efivars"
 
-/* The image keeps the variables read-only until one has to be written. Returns what they were. */
+/* The image keeps the variables read-only until one has to be written.
+ * Returns what they were. */
 static bool set_read_only(bool read_only)
 {
 	unsigned long flags = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -111,7 +113,8 @@ static int scan(struct found *f, const uint8_t *path, size_t path_len, struct er
 			while (at + 2 <= size && bytes_le16(data + at))
 				at += 2;
 			at += 2;
-			if (bytes_in_range(at, path_len, size) && !memcmp(data + at, path, path_len))
+			if (bytes_in_range(at, path_len, size) &&
+			    !memcmp(data + at, path, path_len))
 				f->same = true;
 		}
 		free(data);
@@ -121,11 +124,12 @@ static int scan(struct found *f, const uint8_t *path, size_t path_len, struct er
 	return 0;
 }
 
-static int look(const struct boot_efi_part *p, const char *loader, uint8_t *path, size_t size,
-	ssize_t *ret_len, struct found *f, struct err *err)
+static int look(const struct boot_efi_part *p, const char *loader, uint8_t *path,
+	size_t size, ssize_t *ret_len, struct found *f, struct err *err)
 {
 	if (!efi_variables_supported())
-		return err_set(err, ERR_PREP_LOADER, "this machine's firmware offers no variables");
+		return err_set(err, ERR_PREP_LOADER,
+			"this machine's firmware offers no variables");
 	*ret_len = device_path(p, loader, path, size);
 	if (*ret_len < 0)
 		return err_set(err, ERR_PREP_LOADER, "no device path for %s", loader);
@@ -152,7 +156,8 @@ static int put_first(unsigned number, struct err *err)
 	size_t size = 0;
 	uint32_t attributes;
 
-	if (efi_get_variable(efi_guid_global, "BootOrder", &old, &size, &attributes) < 0) {
+	if (efi_get_variable(efi_guid_global, "BootOrder", &old, &size,
+		&attributes) < 0) {
 		if (errno != ENOENT) /* that is an empty variable store */
 			return err_sys(err, ERR_PREP_LOADER, "read BootOrder");
 		size = 0;
@@ -163,13 +168,14 @@ static int put_first(unsigned number, struct err *err)
 	bytes_put_le16(order, (uint16_t)number);
 	if (size)
 		memcpy(order + 2, old, size);
-	if (efi_set_variable(efi_guid_global, "BootOrder", order, size + 2, ATTRIBUTES, 0644) < 0)
+	if (efi_set_variable(efi_guid_global, "BootOrder", order, size + 2, ATTRIBUTES,
+		0644) < 0)
 		return err_sys(err, ERR_PREP_LOADER, "write BootOrder");
 	return 0;
 }
 
-static int write_entry(const struct boot_efi_part *p, const char *loader, const char *title,
-	char ret_name[16], struct err *err)
+static int write_entry(const struct boot_efi_part *p, const char *loader,
+	const char *title, char ret_name[16], struct err *err)
 {
 	CLEANUP_FREE struct found *f = calloc(1, sizeof(*f));
 	unsigned char description[128];
@@ -189,7 +195,8 @@ static int write_entry(const struct boot_efi_part *p, const char *loader, const 
 	if (n < 0)
 		return err_sys(err, ERR_PREP_LOADER, "make a boot entry for %s", loader);
 	snprintf(ret_name, 16, "Boot%04X", number & 0xffff);
-	if (efi_set_variable(efi_guid_global, ret_name, option, (size_t)n, ATTRIBUTES, 0644) < 0)
+	if (efi_set_variable(efi_guid_global, ret_name, option, (size_t)n, ATTRIBUTES,
+		0644) < 0)
 		return err_sys(err, ERR_PREP_LOADER, "write %s", ret_name);
 	return put_first(number, err);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unified kernel images: an EFI program whose sections are kernel, initramfs and command line (UAPI
- * group's specification; headers by Microsoft's PE/COFF specification, sections 2 to 4).
+ * Unified kernel images: an EFI program whose sections are kernel, initramfs and command
+ * line (UAPI group's specification; headers by Microsoft's PE/COFF specification,
+ * sections 2 to 4).
  */
 #include "boot/boot.h"
 
@@ -23,28 +24,33 @@
 #define MAX_SECTIONS 96   /* the specification's limit for the loader */
 
 static const char *const names[BOOT_UKI_SECTIONS] = {
-	[BOOT_UKI_LINUX] = ".linux", [BOOT_UKI_INITRD] = ".initrd", [BOOT_UKI_CMDLINE] = ".cmdline",
+	[BOOT_UKI_LINUX] = ".linux", [BOOT_UKI_INITRD] = ".initrd",
+		[BOOT_UKI_CMDLINE] = ".cmdline",
 	[BOOT_UKI_OSREL] = ".osrel", [BOOT_UKI_UNAME] = ".uname",
 };
 
 static void take_section(const uint8_t *s, uint64_t file_size, struct boot_uki *ret)
 {
 	char name[9] = "";
-	/* The raw size is rounded up to the file's alignment, the virtual one is what was put in. */
-	uint64_t used = bytes_le32(s + 8), raw = bytes_le32(s + 16), off = bytes_le32(s + 20);
+	/* The raw size is rounded up to the file's alignment,
+	 * the virtual one is what was put in. */
+	uint64_t used = bytes_le32(s + 8), raw = bytes_le32(s + 16),
+		off = bytes_le32(s + 20);
 
 	memcpy(name, s, 8);
 	if (!used || used > raw)
 		used = raw;
 	if (!used || off > file_size || used > file_size - off)
 		return;
-	/* Of several, as profiles have them, the first is the one that starts by default. */
+	/* Of several, as profiles have them, the first is the one
+	 * that starts by default. */
 	for (int i = 0; i < BOOT_UKI_SECTIONS; i++)
 		if (!strcmp(name, names[i]) && !ret->part[i].len)
 			ret->part[i] = (struct boot_uki_part){ off, used };
 }
 
-bool boot_uki_parse(const void *head, size_t len, uint64_t file_size, struct boot_uki *ret)
+bool boot_uki_parse(const void *head, size_t len, uint64_t file_size,
+	struct boot_uki *ret)
 {
 	const uint8_t *p = head;
 	uint64_t pe, at;
@@ -66,8 +72,8 @@ bool boot_uki_parse(const void *head, size_t len, uint64_t file_size, struct boo
 }
 
 /* A short text without its line break; one that is too long is no such text. */
-static int read_text(int fd, const char *path, const struct boot_uki_part *p, char *ret, size_t size,
-	struct err *err)
+static int read_text(int fd, const char *path, const struct boot_uki_part *p, char *ret,
+	size_t size, struct err *err)
 {
 	*ret = '\0';
 	if (!p->len || p->len >= size)
@@ -79,7 +85,8 @@ static int read_text(int fd, const char *path, const struct boot_uki_part *p, ch
 	return 0;
 }
 
-int boot_uki_read(const struct fs_root *r, const char *path, struct boot_uki *ret, struct err *err)
+int boot_uki_read(const struct fs_root *r, const char *path, struct boot_uki *ret,
+	struct err *err)
 {
 	CLEANUP_CLOSE int fd = fs_open(r, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
 	CLEANUP_FREE char *head = malloc(HEAD_BYTES);
@@ -97,8 +104,9 @@ int boot_uki_read(const struct fs_root *r, const char *path, struct boot_uki *re
 		return err_sys(err, ERR_FS_MOUNT, "read %s", path);
 	if (!boot_uki_parse(head, len, (uint64_t)st.st_size, ret))
 		return 1;
-	if (read_text(fd, path, &ret->part[BOOT_UKI_UNAME], ret->uname, sizeof(ret->uname), err) < 0)
+	if (read_text(fd, path, &ret->part[BOOT_UKI_UNAME], ret->uname,
+		sizeof(ret->uname), err) < 0)
 		return -1;
-	return read_text(fd, path, &ret->part[BOOT_UKI_CMDLINE], ret->cmdline, sizeof(ret->cmdline),
-		err);
+	return read_text(fd, path, &ret->part[BOOT_UKI_CMDLINE], ret->cmdline,
+		sizeof(ret->cmdline), err);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a block device down to the disks it lies on, by sysfs and device-mapper's own tables. */
+/* From a block device down to the disks it lies on,
+ * by sysfs and device-mapper's own tables. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,7 +31,8 @@ static bool read_text(dev_t dev, const char *name, char *ret, size_t size)
 	char path[128];
 	CLEANUP_FCLOSE FILE *f = NULL;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), name);
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev),
+		name);
 	f = fopen(path, "re");
 	return f && fgets(ret, (int)size, f);
 }
@@ -50,14 +52,16 @@ static bool read_device(dev_t dev, const char *name, dev_t *ret)
 	unsigned ma, mi;
 	char text[32];
 
-	if (!read_text(dev, name, text, sizeof(text)) || sscanf(text, "%u:%u", &ma, &mi) != 2)
+	if (!read_text(dev, name, text, sizeof(text)) ||
+	    sscanf(text, "%u:%u", &ma, &mi) != 2)
 		return false;
 	*ret = makedev(ma, mi);
 	return true;
 }
 
-/* Of "linear" the parameters are "8:2 2048": device and sector. "snapshot-origin" would be as simple,
- * but its snapshot reads from it what is no longer used by the file system of today. */
+/* Of "linear" the parameters are "8:2 2048": device and sector. "snapshot-origin" would
+ * be as simple, but its snapshot reads from it what is no longer used by the file system
+ * of today. */
 bool capture_dm_target(const char *type, const char *parameters, dev_t *ret_device,
 	uint64_t *ret_sector)
 {
@@ -65,7 +69,8 @@ bool capture_dm_target(const char *type, const char *parameters, dev_t *ret_devi
 	char rest;
 
 	if (strcmp(type, "linear") ||
-		sscanf(parameters, "%u:%u %" SCNu64 " %c", &ma, &mi, ret_sector, &rest) != 3 ||
+		sscanf(parameters, "%u:%u %" SCNu64 " %c", &ma, &mi, ret_sector,
+			&rest) != 3 ||
 		*ret_sector > INT64_MAX / 512)
 		return false;
 	*ret_device = makedev(ma, mi);
@@ -87,15 +92,19 @@ static int targets(struct walk *w, const struct dm_ioctl *dm, uint64_t off, uint
 		dev_t below;
 
 		if (!bytes_in_range(at, sizeof(*t) + 1, TABLE_SIZE) ||
-			t->sector_start > INT64_MAX / 1024 || t->length > INT64_MAX / 1024)
-			return err_set(w->err, ERR_INTERNAL, "device-mapper: table not understood");
+			t->sector_start > INT64_MAX / 1024 ||
+			t->length > INT64_MAX / 1024)
+			return err_set(w->err, ERR_INTERNAL,
+				"device-mapper: table not understood");
 		start = t->sector_start * 512;
 		end = start + t->length * 512;
 		if (off >= start && off < end) {
 			here = end - off < len ? end - off : len;
-			if (!capture_dm_target(t->target_type, (const char *)(t + 1), &below, &sector))
+			if (!capture_dm_target(t->target_type, (const char *)(t + 1),
+				&below, &sector))
 				w->off += here;
-			else if (piece(w, below, sector * 512 + (off - start), here, depth) < 0)
+			else if (piece(w, below, sector * 512 + (off - start), here,
+				depth) < 0)
 				return -1;
 			off += here;
 			len -= here;
@@ -118,13 +127,15 @@ static int mapped(struct walk *w, dev_t dev, uint64_t off, uint64_t len, unsigne
 	dm->data_start = sizeof(*dm);
 	dm->flags = DM_STATUS_TABLE_FLAG | DM_READONLY_FLAG;
 	/* new_encode_dev of the kernel */
-	dm->dev = (minor(dev) & 0xff) | major(dev) << 8 | (uint64_t)(minor(dev) & ~0xffu) << 12;
+	dm->dev = (minor(dev) & 0xff) | major(dev) << 8 |
+		(uint64_t)(minor(dev) & ~0xffu) << 12;
 	if (fd < 0 || ioctl(fd, DM_TABLE_STATUS, dm) < 0)
-		return err_sys(w->err, ERR_INTERNAL, "device-mapper: table of %u:%u", major(dev),
-			minor(dev));
-	if (dm->flags & DM_BUFFER_FULL_FLAG)
-		return err_set(w->err, ERR_INTERNAL, "device-mapper: table of %u:%u is too long",
+		return err_sys(w->err, ERR_INTERNAL, "device-mapper: table of %u:%u",
 			major(dev), minor(dev));
+	if (dm->flags & DM_BUFFER_FULL_FLAG)
+		return err_set(w->err, ERR_INTERNAL,
+			"device-mapper: table of %u:%u is too long", major(dev),
+			minor(dev));
 	return targets(w, dm, off, len, depth);
 }
 
@@ -137,8 +148,9 @@ static int add(struct walk *w, dev_t dev, uint64_t off, uint64_t len)
 		last->len += len;
 	} else {
 		if (w->n == CAPTURE_MAX_SEGMENTS)
-			return err_set(w->err, ERR_INTERNAL, "%u:%u: in more than %u pieces",
-				major(dev), minor(dev), CAPTURE_MAX_SEGMENTS);
+			return err_set(w->err, ERR_INTERNAL,
+				"%u:%u: in more than %u pieces", major(dev), minor(dev),
+				CAPTURE_MAX_SEGMENTS);
 		w->segments[w->n++] = (struct capture_segment){ .off = w->off, .len = len,
 			.disk = dev, .disk_off = off };
 	}
@@ -153,18 +165,19 @@ static int piece(struct walk *w, dev_t dev, uint64_t off, uint64_t len, unsigned
 	dev_t disk;
 
 	if (!read_sectors(dev, "size", &size) || !bytes_in_range(off, len, size * 512))
-		return err_set(w->err, ERR_INTERNAL, "%u:%u: not a device with these bytes",
-			major(dev), minor(dev));
+		return err_set(w->err, ERR_INTERNAL,
+			"%u:%u: not a device with these bytes", major(dev), minor(dev));
 	if (read_text(dev, "partition", text, sizeof(text))) {
 		if (!depth || !read_sectors(dev, "start", &start) ||
 			!read_device(dev, "../dev", &disk))
-			return err_set(w->err, ERR_INTERNAL, "%u:%u: a partition of what?",
-				major(dev), minor(dev));
+			return err_set(w->err, ERR_INTERNAL,
+				"%u:%u: a partition of what?", major(dev), minor(dev));
 		return piece(w, disk, start * 512 + off, len, depth - 1);
 	}
 	if (read_text(dev, "dm/name", text, sizeof(text))) {
 		if (!depth)
-			return err_set(w->err, ERR_INTERNAL, "device-mapper: too many layers");
+			return err_set(w->err, ERR_INTERNAL,
+				"device-mapper: too many layers");
 		return mapped(w, dev, off, len, depth - 1);
 	}
 	if (read_text(dev, "md/level", text, sizeof(text))) {

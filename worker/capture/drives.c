@@ -10,10 +10,10 @@
 
 #define MAX_DISKS 256
 
-/* What udev noted about a device: lines "E:KEY=value" of its database. It knows what sysfs of old
- * kernels does not tell, and what is in a device without reading it. */
-static void udev(const struct capture_view *v, const char *dir, const char *key, char *ret,
-	size_t size)
+/* What udev noted about a device: lines "E:KEY=value" of its database. It knows what
+ * sysfs of old kernels does not tell, and what is in a device without reading it. */
+static void udev(const struct capture_view *v, const char *dir, const char *key,
+	char *ret, size_t size)
 {
 	CLEANUP_FREE char *text = NULL;
 	char dev[32], full[64];
@@ -39,7 +39,8 @@ static void content(const struct capture_view *v, yyjson_mut_val *obj, const cha
 	}
 }
 
-static void partitions(const struct capture_view *v, yyjson_mut_val *disk, const char *name)
+static void partitions(const struct capture_view *v, yyjson_mut_val *disk,
+	const char *name)
 {
 	yyjson_mut_val *list = yyjson_mut_obj_add_arr(v->doc, disk, "partitions"), *part;
 	CAPTURE_CLEANUP_NAMES struct capture_names names;
@@ -49,7 +50,8 @@ static void partitions(const struct capture_view *v, yyjson_mut_val *disk, const
 	for (unsigned i = 0; i < names.n; i++) {
 		if (!capture_exists(v, "/sys/block/%s/%s/partition", name, names.name[i]))
 			continue;
-		snprintf(dir, sizeof(dir), "/sys/block/%.100s/%.100s", name, names.name[i]);
+		snprintf(dir, sizeof(dir), "/sys/block/%.100s/%.100s", name,
+			names.name[i]);
 		part = yyjson_mut_arr_add_obj(v->doc, list);
 		capture_put(v, part, "name", names.name[i]);
 		capture_line(v, text, sizeof(text), "%s/partition", dir);
@@ -64,7 +66,8 @@ static void partitions(const struct capture_view *v, yyjson_mut_val *disk, const
 	}
 }
 
-static void drive(const struct capture_view *v, yyjson_mut_val *list, struct block_disk *d)
+static void drive(const struct capture_view *v, yyjson_mut_val *list,
+	struct block_disk *d)
 {
 	yyjson_mut_val *disk = yyjson_mut_arr_add_obj(v->doc, list);
 	char dir[128], text[256];
@@ -94,7 +97,8 @@ static void drive(const struct capture_view *v, yyjson_mut_val *list, struct blo
 	partitions(v, disk, d->name);
 }
 
-/* device-mapper writes "VG-LV" with every dash of the names doubled. Both have room for name. */
+/* device-mapper writes "VG-LV" with every dash of the names doubled.
+ * Both have room for name. */
 static void split_lv(const char *name, char *vg, char *lv)
 {
 	char *to = vg;
@@ -113,8 +117,10 @@ static void split_lv(const char *name, char *vg, char *lv)
 
 static const char *dm_kind(const char *uuid)
 {
-	static const char *const kinds[][2] = { { "LVM-", "lvm" }, { "CRYPT-LUKS", "luks" },
-		{ "CRYPT-", "crypt" }, { "mpath-", "multipath" }, { "part", "partition" } };
+	static const char *const kinds[][2] = { { "LVM-", "lvm" },
+		{ "CRYPT-LUKS", "luks" },
+		{ "CRYPT-", "crypt" }, { "mpath-", "multipath" },
+		{ "part", "partition" } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strncmp(uuid, kinds[i][0], strlen(kinds[i][0])))
@@ -122,7 +128,8 @@ static const char *dm_kind(const char *uuid)
 	return "dm";
 }
 
-static void lvm_names(const struct capture_view *v, yyjson_mut_val *layer, const char *name)
+static void lvm_names(const struct capture_view *v, yyjson_mut_val *layer,
+	const char *name)
 {
 	char vg[256] = "", lv[256] = "";
 
@@ -138,7 +145,8 @@ static void raid(const struct capture_view *v, yyjson_mut_val *layer, const char
 	char text[64];
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		capture_line(v, text, sizeof(text), "/sys/block/%s/md/%s", name, keys[i][1]);
+		capture_line(v, text, sizeof(text), "/sys/block/%s/md/%s", name,
+			keys[i][1]);
 		capture_put(v, layer, keys[i][0], text);
 	}
 	capture_line(v, text, sizeof(text), "/sys/block/%s/md/raid_disks", name);

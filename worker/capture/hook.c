@@ -32,7 +32,8 @@ int capture_hook(const char *program, const char *what, unsigned limit_s,
 {
 	const char *const argv[] = { program, what, NULL };
 	struct hook hook = { program, tick, ctx };
-	struct spawn sp = { .argv = argv, .timeout_s = limit_s, .line = on_line, .tick = on_tick,
+	struct spawn sp = { .argv = argv, .timeout_s = limit_s, .line = on_line,
+		.tick = on_tick,
 		.ctx = &hook };
 	struct spawn_result result;
 

@@ -51,7 +51,8 @@ static void show(struct strbuf *b, yyjson_mut_val *val, unsigned depth)
 	} else {
 		yyjson_mut_obj_foreach(val, i, n, key, member) {
 			indent(b, depth);
-			strbuf_fmt(b, "%s:%s", yyjson_mut_get_str(key), simple(member) ? " " : "\n");
+			strbuf_fmt(b, "%s:%s", yyjson_mut_get_str(key),
+				simple(member) ? " " : "\n");
 			show(b, member, depth + 1);
 		}
 	}
@@ -61,7 +62,8 @@ static int write_json(yyjson_mut_doc *doc, struct strbuf *ret, struct err *err)
 {
 	yyjson_write_err why;
 	size_t len;
-	CLEANUP_FREE char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_PRETTY, NULL, &len, &why);
+	CLEANUP_FREE char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_PRETTY, NULL,
+		&len, &why);
 
 	if (!text)
 		return err_set(err, ERR_INTERNAL, "inventory: %s", why.msg);
@@ -82,8 +84,10 @@ int capture_inventory(const char *root, bool json, struct strbuf *ret, struct er
 		return err_set(err, ERR_USAGE, "--root: name too long");
 	for (n = strlen(base); n && base[n - 1] == '/';)
 		base[--n] = '\0';
-	if (!capture_exists(&v, "/proc/sys/kernel/osrelease") || !capture_exists(&v, "/sys/class"))
-		return err_set(err, ERR_USAGE, "%s: /proc and /sys of a machine are not there", root);
+	if (!capture_exists(&v, "/proc/sys/kernel/osrelease") ||
+	    !capture_exists(&v, "/sys/class"))
+		return err_set(err, ERR_USAGE,
+			"%s: /proc and /sys of a machine are not there", root);
 	v.doc = yyjson_mut_doc_new(NULL);
 	obj = v.doc ? yyjson_mut_obj(v.doc) : NULL;
 	if (!obj) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of LVM volumes, made, watched and removed with the machine's own lvm. Device-mapper
- * freezes a mounted file system by itself while a snapshot is made. A thick one needs free space in
- * the group for what changes meanwhile, and is worthless when that is full: so it is extended in
- * time. A thin one takes its space from the pool. All of ours carry a tag: what an earlier process
- * left behind is found by it.
+ * Snapshots of LVM volumes, made, watched and removed with the machine's own lvm.
+ * Device-mapper freezes a mounted file system by itself while a snapshot is made. A thick
+ * one needs free space in the group for what changes meanwhile, and is worthless when
+ * that is full: so it is extended in time. A thin one takes its space from the pool. All
+ * of ours carry a tag: what an earlier process left behind is found by it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@
 #define POOL_AT 95   /* percent of a thin pool: its own volumes need the rest */
 #define MAX_ARGS 20
 
-static const char *const programs[] = { "/usr/sbin/lvm", "/sbin/lvm", "/usr/bin/lvm", NULL };
+static const char *const programs[] = { "/usr/sbin/lvm", "/sbin/lvm", "/usr/bin/lvm",
+	NULL };
 
 /* No archive of metadata below /etc: a frozen root would hold that up. */
 static const char config[] = "backup { backup=0 archive=0 }";
@@ -39,9 +40,11 @@ static void on_line(void *ctx, const char *line)
 static int lvm(const char *const *args, struct strbuf *output, struct err *err)
 {
 	const char *argv[MAX_ARGS + 4] = { NULL };
-	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		"LC_ALL=C",
 		"LVM_SUPPRESS_FD_WARNINGS=1", NULL };
-	struct spawn sp = { .argv = argv, .env = env, .timeout_s = LIMIT_S, .line = on_line,
+	struct spawn sp = { .argv = argv, .env = env, .timeout_s = LIMIT_S,
+		.line = on_line,
 		.output = output };
 	struct spawn_result result;
 	int n = 0;
@@ -61,14 +64,17 @@ static int lvm(const char *const *args, struct strbuf *output, struct err *err)
 		return -1;
 	}
 	if (result.status)
-		return err_set(err, ERR_SRC_SNAPSHOT, "%s: %s", args[0], result.last_line);
+		return err_set(err, ERR_SRC_SNAPSHOT, "%s: %s", args[0],
+			result.last_line);
 	return 0;
 }
 
 /* One field of one volume, without blanks. */
-static int field(const char *volume, const char *name, char *ret, size_t size, struct err *err)
+static int field(const char *volume, const char *name, char *ret, size_t size,
+	struct err *err)
 {
-	const char *const args[] = { "lvs", "--noheadings", "--nosuffix", "--units", "b", "-o", name,
+	const char *const args[] = { "lvs", "--noheadings", "--nosuffix", "--units", "b",
+		"-o", name,
 		volume, NULL };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	const char *last = NULL;
@@ -79,7 +85,8 @@ static int field(const char *volume, const char *name, char *ret, size_t size, s
 	if (!out.s)
 		return err_set(err, ERR_SRC_SNAPSHOT, "lvs: nothing about %s", volume);
 	/* Warnings come first. */
-	for (line = strtok_r(out.s, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+	for (line = strtok_r(out.s, "\n", &save); line;
+	    line = strtok_r(NULL, "\n", &save))
 		last = line + strspn(line, " ");
 	if (!last || strlen(last) >= size)
 		return err_set(err, ERR_SRC_SNAPSHOT, "lvs: nothing about %s", volume);
@@ -93,7 +100,8 @@ static bool attribute(dev_t dev, const char *name, char *ret, size_t size)
 	char path[96];
 	CLEANUP_FCLOSE FILE *f = NULL;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(dev), minor(dev), name);
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(dev), minor(dev),
+		name);
 	f = fopen(path, "re");
 	if (!f || !fgets(ret, (int)size, f))
 		return false;
@@ -107,7 +115,8 @@ bool capture_lvm_volume(const char *path, char *ret, size_t size)
 	struct stat st;
 
 	return !stat(path, &st) && S_ISBLK(st.st_mode) &&
-		attribute(st.st_rdev, "uuid", uuid, sizeof(uuid)) && !strncmp(uuid, "LVM-", 4) &&
+		attribute(st.st_rdev, "uuid", uuid, sizeof(uuid)) &&
+		!strncmp(uuid, "LVM-", 4) &&
 		attribute(st.st_rdev, "name", name, sizeof(name)) &&
 		(size_t)snprintf(ret, size, "/dev/mapper/%s", name) < size;
 }
@@ -123,8 +132,10 @@ void capture_lvm_sweep(const char *path)
 		log_warn("%s", err.text);
 		return;
 	}
-	/* Nothing but snapshots with names as they are made below, whatever else carries the tag. */
-	snprintf(select, sizeof(select), "tags=" TAG " && vg_name=\"%s\" && origin!=\"\" && "
+	/* Nothing but snapshots with names as they are made below,
+	 * whatever else carries the tag. */
+	snprintf(select, sizeof(select),
+		"tags=" TAG " && vg_name=\"%s\" && origin!=\"\" && "
 		"lv_name=~\"^tw[0-9]+-[0-9]+$\"", group);
 	memcpy(argv, args, sizeof(args));
 	argv[4] = select;
@@ -132,13 +143,16 @@ void capture_lvm_sweep(const char *path)
 		log_warn("%s: snapshots of an earlier run stay: %s", group, err.text);
 }
 
-/* Room for what changes while it is copied: a tenth, at most what is free. lvcreate wants no more
- * than the origin and its own table need. */
-static int make(const struct capture_snapshot *s, bool thin, const char *name, struct err *err)
+/* Room for what changes while it is copied: a tenth, at most what is free. lvcreate wants
+ * no more than the origin and its own table need. */
+static int make(const struct capture_snapshot *s, bool thin, const char *name,
+	struct err *err)
 {
-	const char *const thick_args[] = { "lvcreate", "-s", "-y", "-p", "r", "--addtag", TAG, "-n", name, "-l",
+	const char *const thick_args[] = { "lvcreate", "-s", "-y", "-p", "r", "--addtag",
+		TAG, "-n", name, "-l",
 		"10%ORIGIN", s->origin, NULL };
-	const char *const thin_args[] = { "lvcreate", "-s", "-y", "-p", "r", "-kn", "-ay", "--addtag", TAG,
+	const char *const thin_args[] = { "lvcreate", "-s", "-y", "-p", "r", "-kn", "-ay",
+		"--addtag", TAG,
 		"-n", name, s->origin, NULL };
 
 	return lvm(thin ? thin_args : thick_args, NULL, err);
@@ -162,8 +176,8 @@ int capture_lvm_snapshot(const char *path, unsigned number, struct capture_snaps
 			sizeof(s.origin) ||
 		(size_t)snprintf(s.volume, sizeof(s.volume), "%s/%s", group, name) >=
 			sizeof(s.volume) ||
-		(!s.thick && (size_t)snprintf(s.pool, sizeof(s.pool), "%s/%s", group, pool) >=
-			sizeof(s.pool)))
+		(!s.thick && (size_t)snprintf(s.pool, sizeof(s.pool), "%s/%s", group,
+			pool) >= sizeof(s.pool)))
 		return err_set(err, ERR_SRC_SNAPSHOT, "%s: name too long", path);
 	snprintf(s.path, sizeof(s.path), "/dev/%s", s.volume);
 	if (make(&s, !s.thick, name, err) < 0)
@@ -179,7 +193,8 @@ static void extend(struct capture_snapshot *s, const char *used)
 	struct err err = ERR_INIT;
 
 	if (lvm(args, NULL, &err) < 0)
-		log_warn("%s: %s %% used, cannot be extended: %s", s->volume, used, err.text);
+		log_warn("%s: %s %% used, cannot be extended: %s", s->volume, used,
+			err.text);
 	else
 		log_info("%s: %s %% used, extended", s->volume, used);
 }
@@ -192,7 +207,8 @@ int capture_lvm_watch(struct capture_snapshot *s, struct err *err)
 
 	if (!s->volume[0])
 		return 0;
-	if (field(s->thick ? s->volume : s->pool, "data_percent", text, sizeof(text), &why) < 0) {
+	if (field(s->thick ? s->volume : s->pool, "data_percent", text, sizeof(text),
+		&why) < 0) {
 		if (!s->mute)
 			log_warn("%s: cannot be watched: %s", s->volume, why.text);
 		s->mute = true;
@@ -201,9 +217,11 @@ int capture_lvm_watch(struct capture_snapshot *s, struct err *err)
 	s->mute = false;
 	used = strtod(text, NULL);
 	if (s->thick && used >= 100)
-		return err_set(err, ERR_SRC_SNAPSHOT, "%s: full, and with that worthless", s->volume);
+		return err_set(err, ERR_SRC_SNAPSHOT, "%s: full, and with that worthless",
+			s->volume);
 	if (!s->thick && used >= POOL_AT)
-		return err_set(err, ERR_SRC_SNAPSHOT, "%s: %s %% used; the snapshot must go, or %s "
+		return err_set(err, ERR_SRC_SNAPSHOT,
+			"%s: %s %% used; the snapshot must go, or %s "
 			"could not be written to any more", s->pool, text, s->origin);
 	if (s->thick && used >= EXTEND_AT)
 		extend(s, text);

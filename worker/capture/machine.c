@@ -42,7 +42,8 @@ static void old_release(const struct capture_view *v, yyjson_mut_val *os)
 		capture_line(v, line, sizeof(line), "%s", release_files[i].file);
 	version_in(line, version, sizeof(version));
 	snprintf(name, sizeof(name), "%s%s%s", *line && release_files[i - 1].name ?
-		release_files[i - 1].name : "", *line && release_files[i - 1].name ? " " : "", line);
+		release_files[i - 1].name : "", *line && release_files[i - 1].name ? " " :
+		"", line);
 	capture_put(v, os, "id", *line ? release_files[i - 1].id : "");
 	capture_put(v, os, "version", version);
 	capture_put(v, os, "name", name);
@@ -51,7 +52,8 @@ static void old_release(const struct capture_view *v, yyjson_mut_val *os)
 
 static void system_of(const struct capture_view *v, yyjson_mut_val *obj)
 {
-	static const char *const keys[][2] = { { "id", "ID" }, { "version", "VERSION_ID" },
+	static const char *const keys[][2] = { { "id", "ID" },
+		{ "version", "VERSION_ID" },
 		{ "name", "PRETTY_NAME" }, { "like", "ID_LIKE" } };
 	yyjson_mut_val *os = yyjson_mut_obj_add_obj(v->doc, obj, "os");
 	CLEANUP_FREE char *text = capture_file(v, "/etc/os-release");
@@ -86,7 +88,8 @@ static void kernel(const struct capture_view *v, yyjson_mut_val *obj)
 
 static void firmware(const struct capture_view *v, yyjson_mut_val *obj)
 {
-	static const char secure[] = "/sys/firmware/efi/%s-8be4df61-93ca-11d2-aa0d-00e098032b8c%s";
+	static const char secure[] =
+		"/sys/firmware/efi/%s-8be4df61-93ca-11d2-aa0d-00e098032b8c%s";
 	static const char *const forms[][2] = { { "efivars/SecureBoot", "" },
 		{ "vars/SecureBoot", "/data" } };
 	yyjson_mut_val *fw = yyjson_mut_obj_add_obj(v->doc, obj, "firmware");
@@ -95,10 +98,11 @@ static void firmware(const struct capture_view *v, yyjson_mut_val *obj)
 	int on = -1;
 
 	capture_put(v, fw, "type", uefi ? "uefi" : "bios");
-	/* A variable: four bytes of attributes in efivars, none in the older vars; then 0 or 1. */
+	/* A variable: four bytes of attributes in efivars, none in the older vars;
+	 * then 0 or 1. */
 	for (unsigned i = 0; i < 2 && on < 0; i++) {
-		FILE *f = capture_path(v, path, sizeof(path), secure, forms[i][0], forms[i][1])
-			? fopen(path, "re") : NULL;
+		FILE *f = capture_path(v, path, sizeof(path), secure, forms[i][0],
+			forms[i][1]) ? fopen(path, "re") : NULL;
 
 		if (f && !fseek(f, i ? 0 : 4, SEEK_SET))
 			on = fgetc(f);
@@ -210,13 +214,16 @@ static void hypervisor(const struct capture_view *v, yyjson_mut_val *obj, bool i
 	static const struct {
 		const char *sign, *name;
 	} signs[] = { { "VMwareVMware", "vmware" }, { "KVMKVMKVM", "kvm" },
-		{ "Microsoft Hv", "hyperv" }, { "XenVMMXenVMM", "xen" }, { "TCGTCGTCGTCG", "qemu" },
+		{ "Microsoft Hv", "hyperv" }, { "XenVMMXenVMM", "xen" },
+		{ "TCGTCGTCGTCG", "qemu" },
 		{ "VBoxVBoxVBox", "virtualbox" }, { "ACRNACRNACRN", "acrn" },
 		{ "bhyve bhyve ", "bhyve" },
 		/* then by SMBIOS, for a tree and for processors that hide it */
-		{ "VMware", "vmware" }, { "VirtualBox", "virtualbox" }, { "innotek", "virtualbox" },
+		{ "VMware", "vmware" }, { "VirtualBox", "virtualbox" },
+		{ "innotek", "virtualbox" },
 		{ "Microsoft", "hyperv" }, { "Xen", "xen" }, { "Amazon EC2", "kvm" },
-		{ "Google", "kvm" }, { "KVM", "kvm" }, { "QEMU", "qemu" }, { "OpenStack", "kvm" },
+		{ "Google", "kvm" }, { "KVM", "kvm" }, { "QEMU", "qemu" },
+		{ "OpenStack", "kvm" },
 		{ "Nutanix", "kvm" }, { "Parallels", "parallels" } };
 	char sign[13] = "", text[400], vendor[128], product[128], xen[32];
 	const char *name = "";

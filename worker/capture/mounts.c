@@ -12,8 +12,10 @@
 
 static bool is_network(const char *type)
 {
-	static const char *const types[] = { "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph",
-		"glusterfs", "fuse.glusterfs", "fuse.sshfs", "9p", "afs", "lustre", "ocfs2", "gfs2" };
+	static const char *const types[] = { "nfs", "nfs4", "cifs", "smb3", "smbfs",
+		"ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "9p", "afs",
+		"lustre",
+		"ocfs2", "gfs2" };
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (!strcmp(type, types[i]))
@@ -21,8 +23,10 @@ static bool is_network(const char *type)
 	return false;
 }
 
-/* A server that does not answer would keep us: only file systems of this machine are asked. */
-static void usage(const struct capture_view *v, yyjson_mut_val *fs, const char *path, bool ask)
+/* A server that does not answer would keep us:
+ * only file systems of this machine are asked. */
+static void usage(const struct capture_view *v, yyjson_mut_val *fs, const char *path,
+	bool ask)
 {
 	static const char *const keys[] = { "size", "used", "available" };
 	struct statvfs s;
@@ -69,9 +73,10 @@ static bool parse(char *text, struct line *ret)
 	return true;
 }
 
-/* Each once, at the place where its own root is seen, if there is one: others are bind mounts. */
-static void mounted(const struct capture_view *v, yyjson_mut_val *list, const struct line *m,
-	bool network)
+/* Each once, at the place where its own root is seen, if there is one:
+ * others are bind mounts. */
+static void mounted(const struct capture_view *v, yyjson_mut_val *list,
+	const struct line *m, bool network)
 {
 	yyjson_mut_val *fs = yyjson_mut_arr_add_obj(v->doc, list);
 
@@ -113,7 +118,8 @@ static void file_systems(const struct capture_view *v, yyjson_mut_val *obj)
 		if (!parse(p, &m))
 			continue;
 		network = is_network(m.type);
-		/* The number of a disk, or one of those (btrfs, ZFS) that number themselves. */
+		/* The number of a disk, or one of those (btrfs,
+		 * ZFS) that number themselves. */
 		if (!network && !strncmp(m.device, "0:", 2) && strcmp(m.type, "zfs") &&
 			strncmp(m.source, "/dev/", 5))
 			continue;

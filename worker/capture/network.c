@@ -12,7 +12,8 @@
 
 #define MAX_ADDRESSES 1024
 #define RTF_UP_BIT 1u
-#define RTF_LOCAL6 0x80000000u /* ipv6_route: the machine's own addresses, which are listed anyway */
+/* ipv6_route: the machine's own addresses, which are listed anyway */
+#define RTF_LOCAL6 0x80000000u
 #define SCOPE_LINK6 0x20       /* if_inet6 */
 
 struct address {
@@ -32,7 +33,8 @@ static void add(struct addresses *all, const char *link, int family, const void 
 	if (all->n == MAX_ADDRESSES || !inet_ntop(family, addr, text, sizeof(text)))
 		return;
 	snprintf(all->list[all->n].link, IF_NAMESIZE, "%.15s", link);
-	snprintf(all->list[all->n].text, sizeof(all->list[0].text), "%s/%u", text, prefix);
+	snprintf(all->list[all->n].text, sizeof(all->list[0].text), "%s/%u", text,
+		prefix);
 	all->n++;
 }
 
@@ -50,26 +52,28 @@ static void live4(struct addresses *all)
 		if (!in || in->sin_family != AF_INET || !mask)
 			continue;
 		/* A label "eth0:1" belongs to eth0. */
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(a->ifa_name, ":"), a->ifa_name);
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(a->ifa_name, ":"),
+			a->ifa_name);
 		add(all, name, AF_INET, &in->sin_addr,
 			(unsigned)__builtin_popcount(mask->sin_addr.s_addr));
 	}
 	freeifaddrs(list);
 }
 
-/* A line of /proc/net/route; numbers are in the order of this machine's memory, the address bytes
- * in network order. */
-static bool route4(const char *line, char link[64], uint32_t *dst, uint32_t *gw, unsigned *flags,
-	unsigned *metric, uint32_t *mask)
+/* A line of /proc/net/route; numbers are in the order of this machine's memory, the
+ * address bytes in network order. */
+static bool route4(const char *line, char link[64], uint32_t *dst, uint32_t *gw,
+	unsigned *flags, unsigned *metric, uint32_t *mask)
 {
-	return sscanf(line, "%63s %x %x %x %*u %*u %u %x", link, dst, gw, flags, metric, mask) == 6 &&
-		*flags & RTF_UP_BIT;
+	return sscanf(line, "%63s %x %x %x %*u %*u %u %x", link, dst, gw, flags, metric,
+		mask) == 6 && *flags & RTF_UP_BIT;
 }
 
-#define FOR_LINES(p, text) for (const char *p = text; p && *p; p = strchr(p, '\n'), p += p != NULL)
+#define FOR_LINES(p, text) \
+	for (const char *p = text; p && *p; p = strchr(p, '\n'), p += p != NULL)
 
-/* Without netlink: the local addresses of fib_trie, each with the adapter and the prefix of the
- * network without gateway that it lies in. */
+/* Without netlink: the local addresses of fib_trie, each with the adapter and the prefix
+ * of the network without gateway that it lies in. */
 static void tree4(const struct capture_view *v, struct addresses *all)
 {
 	CLEANUP_FREE char *trie = capture_file(v, "/proc/net/fib_trie");
@@ -89,9 +93,10 @@ static void tree4(const struct capture_view *v, struct addresses *all)
 			continue;
 		done[n++] = addr;
 		FOR_LINES(r, routes)
-			if (route4(r, link, &dst, &gw, &flags, &metric, &mask) && !gw && mask &&
-				(addr & mask) == dst) {
-				add(all, link, AF_INET, &addr, (unsigned)__builtin_popcount(mask));
+			if (route4(r, link, &dst, &gw, &flags, &metric, &mask) && !gw &&
+				mask && (addr & mask) == dst) {
+				add(all, link, AF_INET, &addr,
+					(unsigned)__builtin_popcount(mask));
 				break;
 			}
 	}
@@ -114,8 +119,8 @@ static void all6(const struct capture_view *v, struct addresses *all)
 	uint8_t addr[16];
 
 	FOR_LINES(p, text) {
-		if (sscanf(p, "%32s %*x %x %x %*x %63s", hex, &prefix, &scope, link) != 4 ||
-			strlen(hex) != 32 || scope == SCOPE_LINK6)
+		if (sscanf(p, "%32s %*x %x %x %*x %63s", hex, &prefix, &scope,
+			link) != 4 || strlen(hex) != 32 || scope == SCOPE_LINK6)
 			continue;
 		hex16(hex, addr);
 		add(all, link, AF_INET6, addr, prefix);
@@ -124,8 +129,10 @@ static void all6(const struct capture_view *v, struct addresses *all)
 
 static const char *kind_of(const struct capture_view *v, const char *name)
 {
-	static const char *const marks[][2] = { { "bridge", "bridge" }, { "bonding", "bond" },
-		{ "tun_flags", "tun" }, { "wireless", "wireless" }, { "device", "adapter" } };
+	static const char *const marks[][2] = { { "bridge", "bridge" },
+		{ "bonding", "bond" },
+		{ "tun_flags", "tun" }, { "wireless", "wireless" },
+		{ "device", "adapter" } };
 
 	if (capture_exists(v, "/proc/net/vlan/%s", name))
 		return "vlan";
@@ -144,7 +151,8 @@ static void link_of(const struct capture_view *v, yyjson_mut_val *list, const ch
 	capture_put(v, nic, "name", name);
 	capture_put(v, nic, "kind", kind_of(v, name));
 	/* A port of a bond carries the bond's address; its own is kept there. */
-	capture_line(v, line, sizeof(line), "/sys/class/net/%s/bonding_slave/perm_hwaddr", name);
+	capture_line(v, line, sizeof(line), "/sys/class/net/%s/bonding_slave/perm_hwaddr",
+		name);
 	if (!*line)
 		capture_line(v, line, sizeof(line), "/sys/class/net/%s/address", name);
 	capture_put(v, nic, "mac", line);
@@ -165,7 +173,8 @@ static void link_of(const struct capture_view *v, yyjson_mut_val *list, const ch
 }
 
 static void add_route(const struct capture_view *v, yyjson_mut_val *list, int family,
-	const void *dst, unsigned prefix, const void *gw, const char *link, unsigned metric)
+	const void *dst, unsigned prefix, const void *gw, const char *link,
+	unsigned metric)
 {
 	static const uint8_t none[16];
 	yyjson_mut_val *r = yyjson_mut_arr_add_obj(v->doc, list);
@@ -194,16 +203,19 @@ static void routes(const struct capture_view *v, yyjson_mut_val *obj)
 
 	FOR_LINES(p, four)
 		if (route4(p, link, &dst, &gw, &flags, &metric, &mask))
-			add_route(v, list, AF_INET, &dst, (unsigned)__builtin_popcount(mask), &gw,
-				link, metric);
+			add_route(v, list, AF_INET, &dst,
+				(unsigned)__builtin_popcount(mask), &gw, link, metric);
 	FOR_LINES(p, six) {
-		if (sscanf(p, "%32s %x %*s %*x %32s %x %*x %*x %x %63s", to, &prefix, via, &metric,
-			    &flags, link) != 6 || strlen(to) != 32 || strlen(via) != 32 ||
-			!(flags & RTF_UP_BIT) || flags & RTF_LOCAL6 || !strcmp(link, "lo"))
+		if (sscanf(p, "%32s %x %*s %*x %32s %x %*x %*x %x %63s", to, &prefix, via,
+			    &metric, &flags, link) != 6 || strlen(to) != 32 ||
+			    strlen(via) != 32 ||
+			!(flags & RTF_UP_BIT) || flags & RTF_LOCAL6 ||
+			!strcmp(link, "lo"))
 			continue;
 		hex16(to, a);
 		hex16(via, b);
-		if (a[0] == 0xff || (a[0] == 0xfe && a[1] == 0x80)) /* multicast, link-local */
+		/* multicast, link-local */
+		if (a[0] == 0xff || (a[0] == 0xfe && a[1] == 0x80))
 			continue;
 		add_route(v, list, AF_INET6, a, prefix, b, link, metric);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which services run: by the control groups of systemd, else by what OpenRC or init.d left. */
+/* Which services run: by the control groups of systemd,
+ * else by what OpenRC or init.d left. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,8 @@ static uint64_t processes(const struct capture_view *v, const char *dir, char pi
 		capture_list(v, &names, "%s", dir);
 	for (unsigned i = 0; i < names.n; i++)
 		if ((size_t)snprintf(below, sizeof(below), "%s/%s", dir, names.name[i]) <
-				sizeof(below) && capture_exists(v, "%s/cgroup.procs", below))
+				sizeof(below) &&
+				capture_exists(v, "%s/cgroup.procs", below))
 			n += processes(v, below, pid, depth - 1);
 	return n;
 }
@@ -88,8 +90,8 @@ static void openrc(const struct capture_view *v, yyjson_mut_val *list, const cha
 		service(v, list, names.name[i], "", 0);
 }
 
-/* A script of init.d whose process lives: by its pid file, or by the lock that Red Hat's scripts
- * leave behind. */
+/* A script of init.d whose process lives: by its pid file, or by the lock that Red Hat's
+ * scripts leave behind. */
 static void scripts(const struct capture_view *v, yyjson_mut_val *list)
 {
 	static const char *const forms[] = { "/run/%s.pid", "/var/run/%s.pid",
@@ -105,7 +107,8 @@ static void scripts(const struct capture_view *v, yyjson_mut_val *list)
 		*pid = '\0';
 		for (k = 0; k < sizeof(forms) / sizeof(forms[0]) && !*pid; k++)
 			capture_line(v, pid, sizeof(pid), forms[k], name, name);
-		if (strspn(pid, "0123456789") != strlen(pid) || !capture_exists(v, "/proc/%s", pid))
+		if (strspn(pid, "0123456789") != strlen(pid) ||
+		    !capture_exists(v, "/proc/%s", pid))
 			*pid = '\0';
 		if (*pid || capture_exists(v, "/var/lock/subsys/%s", name))
 			service(v, list, name, pid, 0);

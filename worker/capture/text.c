@@ -35,7 +35,8 @@ static bool path_of(const struct capture_view *v, char *ret, size_t size, const 
 		va_end(ap_); \
 	} while (0)
 
-bool capture_path(const struct capture_view *v, char *ret, size_t size, const char *fmt, ...)
+bool capture_path(const struct capture_view *v, char *ret, size_t size,
+	const char *fmt, ...)
 {
 	va_list ap;
 	bool ok;
@@ -48,7 +49,8 @@ bool capture_path(const struct capture_view *v, char *ret, size_t size, const ch
 
 char *capture_file(const struct capture_view *v, const char *fmt, ...)
 {
-	struct err ignored = ERR_INIT; /* what cannot be read is not known, which null says */
+	struct err ignored = ERR_INIT; /* what cannot be read is not known,
+					* which null says */
 	char path[1024], *text;
 	size_t len;
 	bool ok;
@@ -59,7 +61,8 @@ char *capture_file(const struct capture_view *v, const char *fmt, ...)
 	return text;
 }
 
-void capture_line(const struct capture_view *v, char *ret, size_t size, const char *fmt, ...)
+void capture_line(const struct capture_view *v, char *ret, size_t size,
+	const char *fmt, ...)
 {
 	char path[1024];
 	size_t n;
@@ -90,7 +93,8 @@ bool capture_exists(const struct capture_view *v, const char *fmt, ...)
 	return ok && !access(path, F_OK);
 }
 
-void capture_link(const struct capture_view *v, char *ret, size_t size, const char *fmt, ...)
+void capture_link(const struct capture_view *v, char *ret, size_t size,
+	const char *fmt, ...)
 {
 	char path[1024], target[1024];
 	const char *slash;
@@ -112,7 +116,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void capture_list(const struct capture_view *v, struct capture_names *ret, const char *fmt, ...)
+void capture_list(const struct capture_view *v, struct capture_names *ret,
+	const char *fmt, ...)
 {
 	char path[1024], **list = calloc(MAX_NAMES, sizeof(*list));
 	struct dirent *e;
@@ -165,8 +170,8 @@ void capture_put(const struct capture_view *v, yyjson_mut_val *obj, const char *
 	yyjson_mut_obj_add_val(v->doc, obj, key, capture_text(v, text));
 }
 
-void capture_put_number(const struct capture_view *v, yyjson_mut_val *obj, const char *key,
-	const char *text, uint64_t factor)
+void capture_put_number(const struct capture_view *v, yyjson_mut_val *obj,
+	const char *key, const char *text, uint64_t factor)
 {
 	char *end;
 	unsigned long long n;
@@ -210,9 +215,10 @@ void capture_unescape(char *s)
 	char *out = s;
 
 	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-			s[3] >= '0' && s[3] <= '7') {
-			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
+			s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				(s[3] - '0'));
 			s += 3;
 		} else {
 			*out++ = *s;

@@ -15,8 +15,8 @@
 #define FMH_OF_DEV_T 1
 #endif
 
-/* The records that say "free" on the block device itself: XFS may have a log and a real-time part
- * on others. */
+/* The records that say "free" on the block device itself: XFS may have a log and a
+ * real-time part on others. */
 static void take(const struct fsmap_head *h, uint32_t dev,
 	void (*range)(void *ctx, uint64_t off, uint64_t len), void *ctx)
 {
@@ -34,24 +34,29 @@ int capture_unused(int mount_fd, dev_t device,
 {
 	CLEANUP_FREE struct fsmap_head *h = calloc(1, fsmap_sizeof(RECORDS));
 	/* new_encode_dev of the kernel */
-	uint32_t dev = (minor(device) & 0xff) | major(device) << 8 | (minor(device) & ~0xffu) << 12;
+	uint32_t dev = (minor(device) & 0xff) | major(device) << 8 |
+		(minor(device) & ~0xffu) << 12;
 	bool told = false;
 
 	if (!h)
 		return err_set(err, ERR_NOMEM, "free space: out of memory");
 	h->fmh_count = RECORDS;
-	h->fmh_keys[1] = (struct fsmap){ .fmr_device = UINT32_MAX, .fmr_flags = UINT32_MAX,
-		.fmr_physical = UINT64_MAX, .fmr_owner = UINT64_MAX, .fmr_offset = UINT64_MAX };
+	h->fmh_keys[1] = (struct fsmap){ .fmr_device = UINT32_MAX,
+		.fmr_flags = UINT32_MAX,
+		.fmr_physical = UINT64_MAX, .fmr_owner = UINT64_MAX,
+		.fmr_offset = UINT64_MAX };
 	for (;;) {
 		if (ioctl(mount_fd, FS_IOC_GETFSMAP, h) < 0) {
-			if (!told && (errno == ENOTTY || errno == EOPNOTSUPP || errno == EINVAL))
+			if (!told && (errno == ENOTTY || errno == EOPNOTSUPP ||
+				errno == EINVAL))
 				return 0;
 			return err_sys(err, ERR_SRC_READ, "ask for free space");
 		}
 		if (!h->fmh_entries)
 			return 1;
 		if (h->fmh_entries > RECORDS)
-			return err_set(err, ERR_SRC_READ, "ask for free space: too many answers");
+			return err_set(err, ERR_SRC_READ,
+				"ask for free space: too many answers");
 		told = true;
 		if (h->fmh_oflags & FMH_OF_DEV_T)
 			take(h, dev, range, ctx);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands on their way from the controller to the job, and the thread that asks for them. */
+/* Commands on their way from the controller to the job,
+ * and the thread that asks for them. */
 #include "control/control-internal.h"
 
 #include <inttypes.h>
@@ -39,7 +40,8 @@ void control_add_ack(struct control *c, const char *id, const char *status,
 {
 	struct control_ack *a = &c->acks[c->n_acks];
 
-	/* Each command has two answers, and no command arrives while answers do not get through. */
+	/* Each command has two answers, and no command arrives while
+	 * answers do not get through. */
 	if (c->n_acks == CONTROL_MAX_ACKS) {
 		log_warn("controller: no room to answer command %s", id);
 		return;
@@ -62,7 +64,8 @@ static void reject(struct control *c, const struct control_command *m, const cha
 	control_add_ack(c, m->id, "rejected", &err);
 }
 
-static void push(struct control *c, enum job_verb verb, const char *id, uint64_t bandwidth)
+static void push(struct control *c, enum job_verb verb, const char *id,
+	uint64_t bandwidth)
 {
 	struct job_command *w = &c->waiting[c->n_waiting++];
 
@@ -97,8 +100,10 @@ void control_take_commands(struct control *c, const struct control_commands *lis
 	for (int i = 0; i < list->n; i++) {
 		if (list->list[i].seq <= c->last_command)
 			continue;
-		/* What does not fit is left with the controller, which offers it again. */
-		if (c->n_waiting >= CONTROL_MAX_WAITING || c->n_acks >= CONTROL_MAX_ACKS / 2)
+		/* What does not fit is left with the controller,
+		 * which offers it again. */
+		if (c->n_waiting >= CONTROL_MAX_WAITING ||
+		    c->n_acks >= CONTROL_MAX_ACKS / 2)
 			break;
 		take(c, &list->list[i]);
 		c->last_command = list->list[i].seq;
@@ -151,8 +156,8 @@ void *control_poller(void *ctx)
 			.timeout_s = POLL_S + c->request_timeout_s };
 		enum control_outcome rc;
 
-		snprintf(path, sizeof(path), "/commands?after=%" PRIu64 "&wait=%d", c->last_command,
-			POLL_S);
+		snprintf(path, sizeof(path), "/commands?after=%" PRIu64 "&wait=%d",
+			c->last_command, POLL_S);
 		pthread_mutex_unlock(&c->lock);
 		rc = control_session_run(c, c->poller_http, &q, &r, &err);
 		if (rc == CONTROL_OK &&
@@ -167,7 +172,8 @@ void *control_poller(void *ctx)
 			backoff.tries = 0;
 		} else if (rc != CONTROL_DEAD) {
 			not_before = clock_now_ms() + control_backoff_next(&backoff,
-				c->backoff_max_s, rc == CONTROL_RETRY ? r.retry_after_s : -1);
+				c->backoff_max_s, rc == CONTROL_RETRY ? r.retry_after_s :
+				-1);
 		}
 	}
 	pthread_mutex_unlock(&c->lock);

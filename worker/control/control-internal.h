@@ -23,7 +23,8 @@ struct control_http;
 struct control_http_config {
 	const char *url;       /* "https://host:port/v1", without a slash at the end */
 	const char *const *pins; /* base64 of SHA-256, NULL-terminated */
-	const _Atomic bool *cancel; /* works like control_http_stop, within a second; may be NULL */
+	const _Atomic bool *cancel; /* works like control_http_stop, within
+				     * a second; may be NULL */
 };
 struct control_request {
 	const char *method, *path; /* path below the url, with its query */
@@ -40,8 +41,9 @@ struct control_response {
 };
 int control_http_open(const struct control_http_config *cfg, struct control_http **ret,
 	struct err *err);
-/* Any HTTP status is a success. CTL_PIN, CTL_PROTO (answer too large), CTL_UNREACHABLE, or
- * CANCELLED after control_http_stop. ret->body is filled on success only; free it always. */
+/* Any HTTP status is a success. CTL_PIN, CTL_PROTO (answer too large), CTL_UNREACHABLE,
+ * or CANCELLED after control_http_stop. ret->body is filled on success only; free it
+ * always. */
 int control_http_run(struct control_http *h, const struct control_request *q,
 	struct control_response *ret, struct err *err);
 /* From any thread: the running request and all later ones end at once. */
@@ -54,7 +56,8 @@ struct control_registration {
 	unsigned heartbeat_s, lease_s;
 	bool paused, has_bandwidth;
 	uint64_t bandwidth;
-	int64_t server_time; /* the controller's clock, seconds since 1970; 0 = not told */
+	int64_t server_time; /* the controller's clock, seconds since
+			      * 1970; 0 = not told */
 };
 struct control_command {
 	uint64_t seq;
@@ -85,8 +88,8 @@ int control_decode_log(const char *buf, size_t len, uint64_t *ret_size, struct e
 int control_decode_result(const char *buf, size_t len, char ret_sha256[65], int *ret_then,
 	struct err *err);
 /* The bytes of a journal (malloc, NULL when there are none), at most max. */
-int control_decode_journal(const char *buf, size_t len, size_t max, char **ret, size_t *ret_len,
-	struct err *err);
+int control_decode_journal(const char *buf, size_t len, size_t max, char **ret,
+	size_t *ret_len, struct err *err);
 /* Never fails: whatever is not there stays empty. */
 void control_decode_problem(const char *buf, size_t len, struct control_problem *ret);
 
@@ -111,9 +114,9 @@ struct control_queue {
 	uint64_t last_sequence;
 };
 /*
- * Progress of a drive replaces its predecessor; the same failure again is counted in the waiting
- * one. Steps are dropped beyond 1024 waiting events; state changes and errors only when there is
- * no memory. dropped counts.
+ * Progress of a drive replaces its predecessor; the same failure again is counted in the
+ * waiting one. Steps are dropped beyond 1024 waiting events; state changes and errors
+ * only when there is no memory. dropped counts.
  */
 void control_queue_add(struct control_queue *q, const struct job_event *e);
 /* Numbers the first max events and returns how many there are. They stay in the queue. */
@@ -145,11 +148,11 @@ struct control_heartbeat {
 int control_encode_register(const struct control_identity *id, const char *token,
 	const char *facts, struct strbuf *out, struct err *err);
 int control_encode_heartbeat(const struct control_identity *id,
-	const struct control_heartbeat *h, const struct control_ack *acks, unsigned n_acks,
-	struct strbuf *out, struct err *err);
+	const struct control_heartbeat *h, const struct control_ack *acks,
+	unsigned n_acks, struct strbuf *out, struct err *err);
 /* The first n events of the queue. */
-int control_encode_events(const struct control_identity *id, const struct control_queue *q,
-	unsigned n, struct strbuf *out, struct err *err);
+int control_encode_events(const struct control_identity *id,
+	const struct control_queue *q, unsigned n, struct strbuf *out, struct err *err);
 /* Copies at most max bytes of src; ret has room for max + 1. */
 void control_clean_text(const char *src, char *ret, size_t max);
 /* Makes a JSON text valid UTF-8 in place: names on disks may be anything. */
@@ -202,7 +205,8 @@ struct control {
 	struct err result_err;  /* the controller does not want it */
 	int result_then;
 };
-void control_wait_until(struct control *c, uint64_t ms); /* locked; returns at any change */
+/* locked; returns at any change */
+void control_wait_until(struct control *c, uint64_t ms);
 
 /* Whether a clock that shows `here` has to be set to the controller's time. */
 bool control_clock_is_off(int64_t here, int64_t server);
@@ -210,7 +214,8 @@ bool control_clock_is_off(int64_t here, int64_t server);
 /* session.c: registration, and what an HTTP status means for it. */
 enum control_outcome {
 	CONTROL_OK,
-	CONTROL_RETRY, /* later; ret->retry_after_s says when at the earliest, -1 = choose */
+	CONTROL_RETRY, /* later; ret->retry_after_s says when at the
+			* earliest, -1 = choose */
 	CONTROL_BAD,   /* this request will never do */
 	CONTROL_LARGE, /* 413 */
 	CONTROL_GAP,   /* 409 on logs */
@@ -219,22 +224,25 @@ enum control_outcome {
 struct control_backoff {
 	unsigned tries;
 };
-/* Runs a request of the session; its path is the part behind /workers/ID. c is not locked. err is
- * filled unless OK. */
+/* Runs a request of the session; its path is the part behind /workers/ID. c is not
+ * locked. err is filled unless OK. */
 enum control_outcome control_session_run(struct control *c, struct control_http *h,
 	struct control_request *q, struct control_response *ret, struct err *err);
-/* The pause before the next try, in ms: full jitter below 1, 2, 4 ... max seconds, or what the
- * controller asked for. */
-uint64_t control_backoff_next(struct control_backoff *b, unsigned max_s, int retry_after_s);
+/* The pause before the next try, in ms: full jitter below 1, 2, 4 ... max seconds, or
+ * what the controller asked for. */
+uint64_t control_backoff_next(struct control_backoff *b, unsigned max_s,
+	int retry_after_s);
 /* Registers once. OK, RETRY, or DEAD with fatal set. */
 enum control_outcome control_session_register(struct control *c, struct control_http *h,
 	struct control_response *ret, struct err *err);
 
 /* commands.c; all but the poller are called with the lock held. */
-const char *control_verb(size_t i); /* the i-th that is carried out, NULL behind the last; no lock */
+const char *control_verb(size_t i); /* the i-th that is carried out, NULL
+				     * behind the last; no lock */
 void control_take_commands(struct control *c, const struct control_commands *list);
 void control_take_policy(struct control *c, const struct control_registration *reg);
-/* A command that no controller has sent, because the controller has given this worker up. */
+/* A command that no controller has sent, because the controller
+ * has given this worker up. */
 void control_take_cancel(struct control *c);
 void control_add_ack(struct control *c, const char *id, const char *status,
 	const struct err *err);
@@ -254,8 +262,9 @@ void control_journals_free(struct control *c);
 /* sender.c */
 void *control_sender(void *ctx);
 
-/* logs.c: the worker's log and the kernel's, taken when the first byte is sent. OK, RETRY or DEAD;
- * what the controller does not want is left. u remembers what has arrived between tries. */
+/* logs.c: the worker's log and the kernel's, taken when the first byte is sent. OK, RETRY
+ * or DEAD; what the controller does not want is left. u remembers what has arrived
+ * between tries. */
 #define CONTROL_LOGS 2
 struct control_upload {
 	struct strbuf text[CONTROL_LOGS];

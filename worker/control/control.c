@@ -64,11 +64,14 @@ static int read_job(struct control *c, const struct job *job, struct err *err)
 	size_t n = strlen(job->controller.url);
 
 	if (!job->controller.present || strncmp(job->controller.url, "https://", 8))
-		return err_set(err, ERR_CFG_INVALID, "controller.url: must start with https://");
+		return err_set(err, ERR_CFG_INVALID,
+			"controller.url: must start with https://");
 	if (!job->controller.n_pins)
-		return err_set(err, ERR_CFG_INVALID, "controller.pins: needs at least one pin");
+		return err_set(err, ERR_CFG_INVALID,
+			"controller.pins: needs at least one pin");
 	if (strlen(job->controller.token) < 16)
-		return err_set(err, ERR_CFG_INVALID, "controller.token: has less than 16 characters");
+		return err_set(err, ERR_CFG_INVALID,
+			"controller.token: has less than 16 characters");
 	while (n && job->controller.url[n - 1] == '/')
 		n--;
 	memcpy(c->url, job->controller.url, n);
@@ -107,7 +110,8 @@ int control_open(const struct job *job, const struct control_options *opt,
 	pthread_cond_init(&c->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	c->backoff_max_s = opt->backoff_max_s ? opt->backoff_max_s : BACKOFF_MAX_S;
-	c->request_timeout_s = opt->request_timeout_s ? opt->request_timeout_s : REQUEST_TIMEOUT_S;
+	c->request_timeout_s = opt->request_timeout_s ? opt->request_timeout_s :
+		REQUEST_TIMEOUT_S;
 	c->cancel = opt->cancel;
 	c->set_clock = opt->set_clock;
 	c->now.drive = -1;
@@ -159,7 +163,8 @@ static int enter(struct control *c, uint64_t until, struct err *err)
 			break;
 		next = clock_now_ms() +
 			control_backoff_next(&backoff, c->backoff_max_s, r.retry_after_s);
-		/* the last try is at the window's end, not as long before as a pause lasts */
+		/* the last try is at the window's end,
+		 * not as long before as a pause lasts */
 		next = next < until ? next : until;
 		pthread_mutex_lock(&c->lock);
 		while (!is_cancelled(c) && clock_now_ms() < next)
@@ -174,7 +179,8 @@ static int enter(struct control *c, uint64_t until, struct err *err)
 	return -1;
 }
 
-static int port_announce(void *ctx, const char *facts_json, unsigned window_s, struct err *err)
+static int port_announce(void *ctx, const char *facts_json, unsigned window_s,
+	struct err *err)
 {
 	struct control *c = ctx;
 
@@ -245,15 +251,16 @@ static void port_command_done(void *ctx, const char *id, const struct err *err)
 static bool tells_of_success(const char *result_json)
 {
 	yyjson_doc *doc = yyjson_read(result_json, strlen(result_json), 0);
-	bool yes = yyjson_equals_str(yyjson_obj_get(yyjson_doc_get_root(doc), "verdict"), "success");
+	bool yes = yyjson_equals_str(yyjson_obj_get(yyjson_doc_get_root(doc), "verdict"),
+		"success");
 
 	yyjson_doc_free(doc);
 	return yes;
 }
 
 /* Waits for the sender. Locked. */
-static int await_result(struct control *c, unsigned deadline_s, uint64_t until, int *ret_then,
-	struct err *err)
+static int await_result(struct control *c, unsigned deadline_s, uint64_t until,
+	int *ret_then, struct err *err)
 {
 	bool shortened = false;
 
@@ -316,7 +323,8 @@ static int port_report(void *ctx, const char *result_json, unsigned deadline_s,
 
 void control_port(struct control *c, struct job_port *ret)
 {
-	*ret = (struct job_port){ .ctx = c, .announce = port_announce, .event = port_event,
+	*ret = (struct job_port){ .ctx = c, .announce = port_announce,
+		.event = port_event,
 		.command = port_command, .command_done = port_command_done,
 		.journal_put = control_journal_put, .journal_get = control_journal_get,
 		.report = port_report };

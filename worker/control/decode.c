@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of the controller (controller-api.yaml). Unknown members are ignored, missing ones and
- * values out of their range are CTL_PROTO. Outputs are left alone on failure.
+ * Answers of the controller (controller-api.yaml). Unknown members are ignored, missing
+ * ones and values out of their range are CTL_PROTO. Outputs are left alone on failure.
  */
 #include "control/control-internal.h"
 
@@ -33,12 +33,13 @@ static yyjson_doc *parse(const char *buf, size_t len, struct err *err)
 
 static int wrong(struct err *err, const char *key)
 {
-	return err_set(err, ERR_CTL_PROTO, "controller: %s: missing or out of range", key);
+	return err_set(err, ERR_CTL_PROTO, "controller: %s: missing or out of range",
+		key);
 }
 
 /* A string of at least one character out of letters, digits and extra. */
-static int get_word(yyjson_val *o, const char *key, const char *extra, char *ret, size_t size,
-	struct err *err)
+static int get_word(yyjson_val *o, const char *key, const char *extra, char *ret,
+	size_t size, struct err *err)
 {
 	yyjson_val *v = yyjson_obj_get(o, key);
 	size_t n = yyjson_get_len(v);
@@ -54,8 +55,8 @@ static int get_word(yyjson_val *o, const char *key, const char *extra, char *ret
 	return 0;
 }
 
-static int get_uint(yyjson_val *o, const char *key, uint64_t min, uint64_t max, uint64_t *ret,
-	struct err *err)
+static int get_uint(yyjson_val *o, const char *key, uint64_t min, uint64_t max,
+	uint64_t *ret, struct err *err)
 {
 	yyjson_val *v = yyjson_obj_get(o, key);
 
@@ -105,10 +106,11 @@ int control_decode_register(const char *buf, size_t len, struct control_registra
 	yyjson_val *o = yyjson_doc_get_root(doc);
 	uint64_t heartbeat, lease;
 
-	if (!doc || get_word(o, "worker_id", "-", r.worker_id, sizeof(r.worker_id), err) < 0 ||
-	    get_word(o, "session_token", "._~+/=-", r.token, sizeof(r.token), err) < 0 ||
-	    get_uint(o, "heartbeat_s", 1, 600, &heartbeat, err) < 0 ||
-	    get_uint(o, "lease_s", 2, 3600, &lease, err) < 0 || get_policy(o, &r, err) < 0 ||
+	if (!doc || get_word(o, "worker_id", "-", r.worker_id, sizeof(r.worker_id),
+	    err) < 0 || get_word(o, "session_token", "._~+/=-", r.token, sizeof(r.token),
+	    err) < 0 || get_uint(o, "heartbeat_s", 1, 600, &heartbeat, err) < 0 ||
+	    get_uint(o, "lease_s", 2, 3600, &lease, err) < 0 ||
+	    get_policy(o, &r, err) < 0 ||
 	    get_time(o, "server_time", &r.server_time, err) < 0)
 		return -1;
 	if (strlen(r.token) < 16)
@@ -196,7 +198,8 @@ int control_decode_log(const char *buf, size_t len, uint64_t *ret_size, struct e
 {
 	yyjson_doc *doc CLEANUP_DOC = parse(buf, len, err);
 
-	return doc ? get_uint(yyjson_doc_get_root(doc), "size", 0, INT64_MAX, ret_size, err) : -1;
+	return doc ? get_uint(yyjson_doc_get_root(doc), "size", 0, INT64_MAX, ret_size,
+		err) : -1;
 }
 
 static int hex_digit(char c)
@@ -204,8 +207,8 @@ static int hex_digit(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int control_decode_journal(const char *buf, size_t len, size_t max, char **ret, size_t *ret_len,
-	struct err *err)
+int control_decode_journal(const char *buf, size_t len, size_t max, char **ret,
+	size_t *ret_len, struct err *err)
 {
 	yyjson_doc *doc CLEANUP_DOC = parse(buf, len, err);
 	yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(doc), "journal");
@@ -222,7 +225,8 @@ int control_decode_journal(const char *buf, size_t len, size_t max, char **ret, 
 			return wrong(err, "journal");
 	out = n ? malloc(n) : NULL;
 	if (n && !out)
-		return err_set(err, ERR_NOMEM, "journal of the controller: out of memory");
+		return err_set(err, ERR_NOMEM,
+			"journal of the controller: out of memory");
 	for (size_t i = 0; i < n; i++)
 		out[i] = (char)(hex_digit(s[2 * i]) << 4 | hex_digit(s[2 * i + 1]));
 	*ret = out;

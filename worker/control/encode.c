@@ -42,8 +42,8 @@ void control_clean_json(char *text)
 	}
 }
 
-static void add_text(yyjson_mut_doc *d, yyjson_mut_val *o, const char *key, const char *text,
-	size_t max)
+static void add_text(yyjson_mut_doc *d, yyjson_mut_val *o, const char *key,
+	const char *text, size_t max)
 {
 	char clean[2049];
 
@@ -97,7 +97,8 @@ static void fill_progress(yyjson_mut_doc *d, yyjson_mut_val *o, int drive,
 }
 
 /* Ends a document: prints it to out and frees it. */
-static int finish(yyjson_mut_doc *d, yyjson_mut_val *root, struct strbuf *out, struct err *err)
+static int finish(yyjson_mut_doc *d, yyjson_mut_val *root, struct strbuf *out,
+	struct err *err)
 {
 	size_t len = 0;
 	char *text;
@@ -124,7 +125,8 @@ int control_encode_register(const struct control_identity *id, const char *token
 	if (!in || !yyjson_is_obj(yyjson_doc_get_root(in))) {
 		yyjson_doc_free(in);
 		yyjson_mut_doc_free(d);
-		return err_set(err, ERR_INTERNAL, "the facts for the controller are not an object");
+		return err_set(err, ERR_INTERNAL,
+			"the facts for the controller are not an object");
 	}
 	yyjson_mut_obj_add_str(d, o, "enroll_token", token);
 	yyjson_mut_obj_add_str(d, o, "boot_id", id->boot_id);
@@ -133,7 +135,8 @@ int control_encode_register(const struct control_identity *id, const char *token
 	commands = yyjson_mut_obj_add_arr(d, o, "commands");
 	for (size_t i = 0; (verb = control_verb(i)); i++)
 		yyjson_mut_arr_add_str(d, commands, verb);
-	yyjson_mut_obj_add_val(d, o, "facts", yyjson_val_mut_copy(d, yyjson_doc_get_root(in)));
+	yyjson_mut_obj_add_val(d, o, "facts",
+		yyjson_val_mut_copy(d, yyjson_doc_get_root(in)));
 	yyjson_doc_free(in);
 	return finish(d, o, out, err);
 }
@@ -168,8 +171,8 @@ static void add_acks(yyjson_mut_doc *d, yyjson_mut_val *o, const struct control_
 }
 
 int control_encode_heartbeat(const struct control_identity *id,
-	const struct control_heartbeat *h, const struct control_ack *acks, unsigned n_acks,
-	struct strbuf *out, struct err *err)
+	const struct control_heartbeat *h, const struct control_ack *acks,
+	unsigned n_acks, struct strbuf *out, struct err *err)
 {
 	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *o = yyjson_mut_obj(d), *bytes, *drives;
@@ -199,7 +202,8 @@ int control_encode_heartbeat(const struct control_identity *id,
 	drives = yyjson_mut_obj_add_arr(d, o, "drives");
 	for (int i = 0; i < JOB_MAX_DRIVES; i++)
 		if (h->drive_seen[i])
-			fill_progress(d, yyjson_mut_arr_add_obj(d, drives), i, &h->drives[i]);
+			fill_progress(d, yyjson_mut_arr_add_obj(d, drives), i,
+				&h->drives[i]);
 	add_count(d, o, "mem_available", mem_available());
 	yyjson_mut_obj_add_uint(d, o, "waiting_events", h->waiting);
 	yyjson_mut_obj_add_uint(d, o, "dropped_events", h->dropped);
@@ -220,8 +224,8 @@ static void format_time(int64_t ms, char ret[40])
 	snprintf(ret + n, 40 - n, ".%03dZ", (int)(ms % 1000));
 }
 
-static void add_data(yyjson_mut_doc *d, yyjson_mut_val *o, const struct control_identity *id,
-	const struct control_event *e)
+static void add_data(yyjson_mut_doc *d, yyjson_mut_val *o,
+	const struct control_identity *id, const struct control_event *e)
 {
 	yyjson_mut_val *data = yyjson_mut_obj_add_obj(d, o, "data");
 
@@ -246,8 +250,8 @@ static void add_data(yyjson_mut_doc *d, yyjson_mut_val *o, const struct control_
 		yyjson_mut_obj_add_uint(d, data, "repeated", e->repeated);
 }
 
-int control_encode_events(const struct control_identity *id, const struct control_queue *q,
-	unsigned n, struct strbuf *out, struct err *err)
+int control_encode_events(const struct control_identity *id,
+	const struct control_queue *q, unsigned n, struct strbuf *out, struct err *err)
 {
 	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *list = yyjson_mut_arr(d), *o;

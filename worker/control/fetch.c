@@ -10,7 +10,8 @@ int control_fetch(const char *url, const char (*pins)[64], int n_pins, struct st
 {
 	const char *list[JOB_MAX_PINS + 1] = { NULL };
 	struct control_http_config cfg = { .url = url, .pins = list };
-	struct control_request q = { .method = "GET", .path = "", .timeout_s = TIMEOUT_S };
+	struct control_request q =
+		{ .method = "GET", .path = "", .timeout_s = TIMEOUT_S };
 	struct control_response answer;
 	struct control_http *h;
 	int i, rc;
@@ -23,7 +24,8 @@ int control_fetch(const char *url, const char (*pins)[64], int n_pins, struct st
 	rc = control_http_run(h, &q, &answer, err);
 	control_http_close(h);
 	if (rc == 0 && answer.status != 200)
-		rc = err_set(err, ERR_CFG_MISSING, "%s: HTTP status %ld", url, answer.status);
+		rc = err_set(err, ERR_CFG_MISSING, "%s: HTTP status %ld", url,
+			answer.status);
 	if (rc == 0)
 		strbuf_add(ret, answer.body.s ? answer.body.s : "", answer.body.len);
 	if (answer.body.s)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTPS by libcurl over mbedTLS. The key of the server must be pinned: libcurl compares it after
- * the handshake has proved that the server owns it and before the first byte of a request leaves.
- * That replaces the certificate's chain, name and dates, which are not looked at: a new machine's
- * clock may be years off, and controllers have self-made certificates.
+ * HTTPS by libcurl over mbedTLS. The key of the server must be pinned: libcurl compares
+ * it after the handshake has proved that the server owns it and before the first byte of
+ * a request leaves. That replaces the certificate's chain, name and dates, which are not
+ * looked at: a new machine's clock may be years off, and controllers have self-made
+ * certificates.
  */
 #include "control/control-internal.h"
 
@@ -103,7 +104,8 @@ int control_http_open(const struct control_http_config *cfg, struct control_http
 	h->easy = curl_easy_init();
 	h->multi = curl_multi_init();
 	/* Without a pin libcurl would accept every key. */
-	if (!h->url || !h->pins || !*h->pins || !h->easy || !h->multi || set_up(h) != CURLE_OK) {
+	if (!h->url || !h->pins || !*h->pins || !h->easy || !h->multi ||
+	    set_up(h) != CURLE_OK) {
 		control_http_close(h);
 		return err_set(err, ERR_NOMEM, "HTTPS client");
 	}
@@ -159,7 +161,8 @@ static CURLcode prepare(struct control_http *h, const struct control_request *q,
 	struct curl_slist **headers, struct strbuf *text)
 {
 	struct curl_slist *list = NULL, *more;
-	const char *fixed[] = { "Expect:", "Accept: application/json, application/problem+json" };
+	const char *fixed[] =
+		{ "Expect:", "Accept: application/json, application/problem+json" };
 	CURLcode rc;
 
 	for (size_t i = 0; i < 4; i++) {
@@ -189,12 +192,14 @@ static CURLcode prepare(struct control_http *h, const struct control_request *q,
 		rc = curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, list);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(h->easy, CURLOPT_TIMEOUT, (long)q->timeout_s);
-	/* libcurl sends whatever method is asked for with the machinery of GET or POST. */
+	/* libcurl sends whatever method is asked for with the
+	 * machinery of GET or POST. */
 	if (rc == CURLE_OK)
 		rc = q->content_type ? curl_easy_setopt(h->easy, CURLOPT_POST, 1L)
 				     : curl_easy_setopt(h->easy, CURLOPT_HTTPGET, 1L);
 	if (rc == CURLE_OK && q->content_type)
-		rc = curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->len);
+		rc = curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+			(curl_off_t)q->len);
 	if (rc == CURLE_OK && q->content_type)
 		rc = curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, q->body);
 	if (rc == CURLE_OK)
@@ -208,13 +213,15 @@ static int explain(struct control_http *h, const struct control_request *q, CURL
 	const char *why = h->why[0] ? h->why : curl_easy_strerror(rc);
 
 	if (is_stopped(h))
-		return err_set(err, ERR_CANCELLED, "controller %s: given up on request", h->url);
-	if (h->too_large)
-		return err_set(err, ERR_CTL_PROTO, "controller %s: answer of more than %u bytes to %s",
-			h->url, CONTROL_MAX_REPLY, q->path);
-	if (rc == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
-		return err_set(err, ERR_CTL_PIN, "controller %s: its key has none of the pins",
+		return err_set(err, ERR_CANCELLED, "controller %s: given up on request",
 			h->url);
+	if (h->too_large)
+		return err_set(err, ERR_CTL_PROTO,
+			"controller %s: answer of more than %u bytes to %s", h->url,
+			CONTROL_MAX_REPLY, q->path);
+	if (rc == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+		return err_set(err, ERR_CTL_PIN,
+			"controller %s: its key has none of the pins", h->url);
 	if (rc == CURLE_OUT_OF_MEMORY)
 		return err_set(err, ERR_NOMEM, "controller %s: %s", h->url, why);
 	return err_set(err, ERR_CTL_UNREACHABLE, "controller %s: %s", h->url, why);
@@ -243,7 +250,8 @@ int control_http_run(struct control_http *h, const struct control_request *q,
 	if (rc != CURLE_OK)
 		return explain(h, q, rc, err);
 	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &ret->status);
-	if (curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
+	if (curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK &&
+	    after > 0)
 		ret->retry_after_s = after < 86400 ? (int)after : 86400;
 	log_debug("controller: %s %s: %ld", q->method, q->path, ret->status);
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Journals of copies from sources that keep none, kept by the controller: what is durable on a target,
- * for the next worker of the migration. Only the latest one of a drive counts, so that it replaces
- * one that still waits.
+ * Journals of copies from sources that keep none, kept by the controller: what is durable
+ * on a target, for the next worker of the migration. Only the latest one of a drive
+ * counts, so that it replaces one that still waits.
  */
 #include "control/control-internal.h"
 
@@ -48,7 +48,8 @@ static void encode(const char *bytes, size_t len, struct strbuf *out)
 
 	strbuf_str(out, "{\"journal\":\"");
 	for (size_t i = 0; i < len; i++) {
-		char two[2] = { digits[(unsigned char)bytes[i] >> 4], digits[bytes[i] & 15] };
+		char two[2] = { digits[(unsigned char)bytes[i] >> 4],
+			digits[bytes[i] & 15] };
 
 		strbuf_add(out, two, 2);
 	}
@@ -75,11 +76,14 @@ enum control_outcome control_journal_send(struct control *c, struct control_http
 	if (body.failed)
 		err_set(err, ERR_NOMEM, "journal for the controller: out of memory");
 	else
-		rc = control_session_run(c, h, &(struct control_request){ .method = "PUT", .path = path,
-			.content_type = "application/json", .body = body.s, .len = body.len,
+		rc = control_session_run(c, h,
+			&(struct control_request){ .method = "PUT", .path = path,
+				.content_type = "application/json", .body = body.s,
+				.len = body.len,
 			.timeout_s = c->request_timeout_s }, r, err);
 	strbuf_free(&body);
-	if (rc == CONTROL_OK && control_decode_log(r->body.s, r->body.len, &stored, err) < 0)
+	if (rc == CONTROL_OK &&
+	    control_decode_log(r->body.s, r->body.len, &stored, err) < 0)
 		return CONTROL_RETRY;
 	if (rc == CONTROL_OK && stored != len) {
 		err_set(err, ERR_CTL_PROTO, "controller stored another journal");
@@ -110,10 +114,12 @@ int control_journal_get(void *control, int drive, size_t max, char **ret, size_t
 	int n = -1;
 
 	snprintf(path, sizeof(path), "/journals/%d", drive);
-	rc = control_session_run(c, c->register_http, &(struct control_request){ .method = "GET",
-		.path = path, .timeout_s = c->request_timeout_s }, &r, err);
+	rc = control_session_run(c, c->register_http,
+		&(struct control_request){ .method = "GET", .path = path,
+			.timeout_s = c->request_timeout_s }, &r, err);
 	if (rc == CONTROL_OK)
-		n = control_decode_journal(r.body.s ? r.body.s : "", r.body.len, max, ret, ret_len, err);
+		n = control_decode_journal(r.body.s ? r.body.s : "", r.body.len, max, ret,
+			ret_len, err);
 	strbuf_free(&r.body);
 	return n;
 }

@@ -51,12 +51,14 @@ static enum control_outcome send_one(struct control *c, struct control_http *h,
 		uint64_t size = 0;
 		struct control_request q = { .method = "PUT", .path = path,
 			.content_type = "text/plain", .body = text->s + u->sent[i],
-			.len = left < CHUNK ? left : CHUNK, .timeout_s = c->request_timeout_s };
+			.len = left < CHUNK ? left :
+			CHUNK, .timeout_s = c->request_timeout_s };
 
-		snprintf(path, sizeof(path), "/logs/%s-%.8s-%u.log?offset=%" PRIu64, names[i],
-			c->nonce, u->number, u->sent[i]);
+		snprintf(path, sizeof(path), "/logs/%s-%.8s-%u.log?offset=%" PRIu64,
+			names[i], c->nonce, u->number, u->sent[i]);
 		rc = control_session_run(c, h, &q, r, err);
-		if (rc == CONTROL_OK && control_decode_log(r->body.s, r->body.len, &size, err) < 0)
+		if (rc == CONTROL_OK &&
+		    control_decode_log(r->body.s, r->body.len, &size, err) < 0)
 			return CONTROL_RETRY;
 		if (rc == CONTROL_GAP) {
 			control_decode_problem(r->body.s, r->body.len, &p);
@@ -65,7 +67,8 @@ static enum control_outcome send_one(struct control *c, struct control_http *h,
 			u->sent[i] = p.size;
 			rc = CONTROL_OK;
 		} else if (rc == CONTROL_OK) {
-			/* Anything else than moving on would send the same piece for ever. */
+			/* Anything else than moving on would send the
+			 * same piece for ever. */
 			if (size <= u->sent[i])
 				return CONTROL_BAD;
 			u->sent[i] = size < text->len ? size : text->len;
@@ -86,7 +89,8 @@ enum control_outcome control_logs_send(struct control *c, struct control_http *h
 		if (rc == CONTROL_RETRY || rc == CONTROL_DEAD)
 			return rc;
 		if (rc != CONTROL_OK) {
-			log_warn("controller does not take the %s log: %s", names[i], err->text);
+			log_warn("controller does not take the %s log: %s", names[i],
+				err->text);
 			u->sent[i] = u->text[i].len;
 		}
 	}

@@ -38,7 +38,8 @@ static struct control_event *make(const struct job_event *in)
 	e->state = in->state;
 	e->drive = in->drive;
 	e->attempt = in->attempt;
-	e->important = in->err || (!ends_with(e->type, ".progress") && strncmp(e->type, "step.", 5));
+	e->important = in->err ||
+		(!ends_with(e->type, ".progress") && strncmp(e->type, "step.", 5));
 	if (in->progress) {
 		e->has_progress = true;
 		e->progress = *in->progress;
@@ -92,8 +93,9 @@ static void drop_older_progress(struct control_queue *q, const struct control_ev
 static bool same_failure(const struct control_event *a, const struct control_event *b)
 {
 	return a && !a->sequence && a->err && b->err && a->err->code == b->err->code &&
-		a->state == b->state && a->drive == b->drive && !strcmp(a->type, b->type) &&
-		!strcmp(a->step, b->step) && !strcmp(a->err->text, b->err->text);
+		a->state == b->state && a->drive == b->drive &&
+		!strcmp(a->type, b->type) && !strcmp(a->step, b->step) &&
+		!strcmp(a->err->text, b->err->text);
 }
 
 void control_queue_add(struct control_queue *q, const struct job_event *in)

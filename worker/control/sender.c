@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread that tells the controller things, one at a time over one connection, so that they
- * arrive in order: answers to commands, events, logs, and the result behind all of them.
+ * The thread that tells the controller things, one at a time over one connection, so that
+ * they arrive in order: answers to commands, events, logs, and the result behind all of
+ * them.
  */
 #include "control/control-internal.h"
 
@@ -41,7 +42,8 @@ static enum control_outcome post(struct sender *s, const char *method, const cha
 	const char *type)
 {
 	struct control_request q = { .method = method, .path = path, .content_type = type,
-		.body = s->body.s, .len = s->body.len, .timeout_s = s->c->request_timeout_s };
+		.body = s->body.s, .len = s->body.len,
+		.timeout_s = s->c->request_timeout_s };
 
 	return control_session_run(s->c, s->http, &q, &s->r, &s->err);
 }
@@ -77,15 +79,17 @@ static enum control_outcome send_heartbeat(struct sender *s)
 	c->now.waiting = c->queue.n;
 	c->now.dropped = c->queue.dropped;
 	strbuf_reset(&s->body);
-	failed = control_encode_heartbeat(&id, &c->now, c->acks, n_acks, &s->body, &s->err);
+	failed = control_encode_heartbeat(&id, &c->now, c->acks, n_acks, &s->body,
+		&s->err);
 	interval = c->reg.heartbeat_s;
 	pthread_mutex_unlock(&c->lock);
 	s->next_heartbeat = jittered(interval);
 	if (failed)
 		return CONTROL_RETRY;
 	rc = post(s, "POST", "/heartbeat", "application/json");
-	if (rc == CONTROL_OK && control_decode_heartbeat(s->r.body.s, s->r.body.len, &interval, &list,
-				 &s->err) < 0)
+	if (rc == CONTROL_OK &&
+				 control_decode_heartbeat(s->r.body.s, s->r.body.len,
+					 &interval, &list, &s->err) < 0)
 		return CONTROL_RETRY;
 	if (rc == CONTROL_RETRY || rc == CONTROL_DEAD)
 		return rc;
@@ -119,7 +123,8 @@ static enum control_outcome send_events(struct sender *s)
 	if (failed)
 		return CONTROL_RETRY;
 	rc = post(s, "POST", "/events", "application/cloudevents-batch+json");
-	if (rc == CONTROL_OK && control_decode_events(s->r.body.s, s->r.body.len, n, &s->err) < 0)
+	if (rc == CONTROL_OK &&
+	    control_decode_events(s->r.body.s, s->r.body.len, n, &s->err) < 0)
 		return CONTROL_RETRY;
 	if (rc == CONTROL_RETRY || rc == CONTROL_DEAD)
 		return rc;
@@ -141,7 +146,8 @@ static enum control_outcome send_events(struct sender *s)
 
 static enum control_outcome send_wanted_logs(struct sender *s)
 {
-	enum control_outcome rc = control_logs_send(s->c, s->http, &s->upload, &s->r, &s->err);
+	enum control_outcome rc = control_logs_send(s->c, s->http, &s->upload, &s->r,
+		&s->err);
 
 	if (rc != CONTROL_OK)
 		return rc;
@@ -192,13 +198,16 @@ static enum control_outcome send_result(struct sender *s)
 		pthread_mutex_unlock(&c->lock);
 		return CONTROL_OK; /* what has happened meanwhile goes first */
 	}
-	rc = s->body.failed ? CONTROL_RETRY : post(s, "PUT", "/result", "application/json");
+	rc = s->body.failed ? CONTROL_RETRY :
+		post(s, "PUT", "/result", "application/json");
 	if (rc == CONTROL_OK) {
 		sha256_hex(s->body.s, s->body.len, mine);
-		if (control_decode_result(s->r.body.s, s->r.body.len, theirs, &then, &s->err) < 0)
+		if (control_decode_result(s->r.body.s, s->r.body.len, theirs, &then,
+			&s->err) < 0)
 			return CONTROL_RETRY;
 		if (strcmp(mine, theirs)) {
-			err_set(&s->err, ERR_CTL_PROTO, "controller acknowledges another result");
+			err_set(&s->err, ERR_CTL_PROTO,
+				"controller acknowledges another result");
 			return CONTROL_RETRY;
 		}
 	}

@@ -15,7 +15,8 @@
 #define CLOCK_SLACK_S 60 /* less may be the time that the answer took */
 #define MAX_REFUSED 3 /* 401 in a row, each after a registration that worked */
 
-uint64_t control_backoff_next(struct control_backoff *b, unsigned max_s, int retry_after_s)
+uint64_t control_backoff_next(struct control_backoff *b, unsigned max_s,
+	int retry_after_s)
 {
 	uint64_t limit = 1000u << (b->tries < 10 ? b->tries : 10), r;
 
@@ -23,22 +24,22 @@ uint64_t control_backoff_next(struct control_backoff *b, unsigned max_s, int ret
 		limit = (uint64_t)max_s * 1000;
 	b->tries++;
 	if (retry_after_s >= 0)
-		return 1000u * (unsigned)(retry_after_s < MAX_RETRY_AFTER_S ? retry_after_s
-									    : MAX_RETRY_AFTER_S);
+		return 1000u * (unsigned)(retry_after_s < MAX_RETRY_AFTER_S ?
+			retry_after_s : MAX_RETRY_AFTER_S);
 	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
 		r = clock_now_ns();
 	return 50 + r % limit;
 }
 
 /* Fills err with what the controller said about a status. */
-static void refused(struct control *c, const struct control_response *r, enum err_code code,
-	struct err *err)
+static void refused(struct control *c, const struct control_response *r,
+	enum err_code code, struct err *err)
 {
 	struct control_problem p;
 
 	control_decode_problem(r->body.s ? r->body.s : "", r->body.len, &p);
-	err_set(err, code, "controller %s: %ld%s%s%s%s", c->url, r->status, *p.code ? " " : "",
-		p.code, *p.detail ? ": " : "", p.detail);
+	err_set(err, code, "controller %s: %ld%s%s%s%s", c->url, r->status,
+		*p.code ? " " : "", p.code, *p.detail ? ": " : "", p.detail);
 }
 
 /* Notes whether the controller answers, and logs when that changes. Locked. */
@@ -77,25 +78,29 @@ static enum control_outcome judge(struct control *c, unsigned session,
 		return give_up(c, err);
 	}
 	if (r->status == 401) {
-		refused(c, r, c->refused < MAX_REFUSED ? ERR_CTL_LEASE : ERR_CTL_AUTH, err);
+		refused(c, r,
+			c->refused < MAX_REFUSED ? ERR_CTL_LEASE : ERR_CTL_AUTH, err);
 		if (session != c->session) /* another thread has renewed it meanwhile */
 			return CONTROL_RETRY;
 		if (c->refused++ >= MAX_REFUSED)
 			return give_up(c, err);
 		if (!c->need_register)
-			log_warn("%s (%s); registering again", err->text, err_name(err->code));
+			log_warn("%s (%s); registering again", err->text,
+				err_name(err->code));
 		c->need_register = true;
 		pthread_cond_broadcast(&c->changed);
 		return CONTROL_DEAD;
 	}
-	refused(c, r, r->status == 429 || r->status >= 500 ? ERR_CTL_UNREACHABLE : ERR_CTL_PROTO,
-		err);
+	refused(c, r,
+		r->status == 429 || r->status >= 500 ? ERR_CTL_UNREACHABLE :
+		ERR_CTL_PROTO, err);
 	if (r->status == 429 || r->status >= 500) {
 		note_health(c, false, err);
 		return CONTROL_RETRY;
 	}
 	note_health(c, true, NULL);
-	return r->status == 409 ? CONTROL_GAP : r->status == 413 ? CONTROL_LARGE : CONTROL_BAD;
+	return r->status == 409 ? CONTROL_GAP : r->status == 413 ? CONTROL_LARGE :
+		CONTROL_BAD;
 }
 
 enum control_outcome control_session_run(struct control *c, struct control_http *h,
@@ -136,8 +141,9 @@ bool control_clock_is_off(int64_t here, int64_t server)
 	return server && llabs(here - server) > CLOCK_SLACK_S;
 }
 
-/* A VM without a battery, or with its clock in local time: the times in results, events and the
- * guest's files would be wrong. The controller was known by its key, which needs no clock. */
+/* A VM without a battery, or with its clock in local time: the times in results, events
+ * and the guest's files would be wrong. The controller was known by its key, which needs
+ * no clock. */
 static void take_time(int64_t server)
 {
 	struct timespec now, then = { .tv_sec = (time_t)server };
@@ -211,11 +217,12 @@ enum control_outcome control_session_register(struct control *c, struct control_
 	} else {
 		pthread_mutex_lock(&c->lock);
 		ret->retry_after_s = -1;
-		/* A wrong key at the start is a wrong job; later it is somebody in the middle, who
-		 * learns nothing from our trying again. */
+		/* A wrong key at the start is a wrong job; later it is somebody in the
+		 * middle, who learns nothing from our trying again. */
 		if (err->code == ERR_CANCELLED) {
 			rc = CONTROL_DEAD;
-		} else if (!c->session && (err->code == ERR_CTL_PIN || err->code == ERR_CTL_PROTO)) {
+		} else if (!c->session &&
+			(err->code == ERR_CTL_PIN || err->code == ERR_CTL_PROTO)) {
 			rc = give_up(c, err);
 		} else {
 			note_health(c, false, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is done and what is durable. A unit is done when its last byte was handed to the sink, and
- * durable when a flush that began after that has returned; only then it enters a journal.
+ * What is done and what is durable. A unit is done when its last byte was handed to the
+ * sink, and durable when a flush that began after that has returned; only then it enters
+ * a journal.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@
 
 #define FLUSH_BYTES (1ull << 30)
 #define FLUSH_MS 5000
-/* What a journal can tell is worth a barrier sooner: then it is not sent again. How much sooner depends
- * on what a barrier costs. */
+/* What a journal can tell is worth a barrier sooner: then it is not sent again. How much
+ * sooner depends on what a barrier costs. */
 #define FLUSH_SOON_MS 500 /* the journal is written to the disk of the source, too */
 #define FLUSH_SOON_SHARE 10
 
@@ -96,8 +97,8 @@ void copy_account(struct copy_job *job, uint64_t off, uint64_t len, enum copy_ki
 	if (job->mode != COPY_MODE_COPY)
 		return;
 	job->left[unit] -= (uint32_t)len;
-	/* A unit with unreadable ranges stays out of the journals: the next run tries them again, and
-	 * lists them again when it fails. */
+	/* A unit with unreadable ranges stays out of the journals: the next run tries
+	 * them again, and lists them again when it fails. */
 	if (kind == COPY_BAD)
 		job->bad_units[unit / 8] |= (uint8_t)(1u << unit % 8);
 	if (!job->left[unit])
@@ -128,7 +129,8 @@ void copy_set_durable(struct copy_job *job, const uint8_t *units,
 	job->leaves_done = job->leaves_durable = *leaves;
 }
 
-static int journals(struct copy_job *job, const uint8_t *units, bool more, struct err *err)
+static int journals(struct copy_job *job, const uint8_t *units, bool more,
+	struct err *err)
 {
 	uint8_t *all = malloc(copy_journal_bytes(job));
 	int r;
@@ -194,13 +196,16 @@ int copy_barrier(struct copy_job *job, struct err *err)
 	return r;
 }
 
-/* Whether a journal could tell more than it does: the local one of leaves, the source's of units. */
+/* Whether a journal could tell more than it does: the local one of leaves,
+ * the source's of units. */
 static bool journal_waits(const struct copy_job *job, uint64_t seen)
 {
-	return copy_journal_kept(job) ? job->done != seen : job->journals && job->unit_done;
+	return copy_journal_kept(job) ? job->done != seen :
+		job->journals && job->unit_done;
 }
 
-/* Makes durable every GiB, every 5 seconds, or when a journal waits, beside the copying threads. */
+/* Makes durable every GiB, every 5 seconds, or when a journal waits,
+ * beside the copying threads. */
 void *copy_flusher(void *arg)
 {
 	struct copy_job *job = arg;
@@ -221,7 +226,8 @@ void *copy_flusher(void *arg)
 			if (copy_barrier(job, &err) < 0)
 				copy_fail(job, &err);
 			pthread_mutex_lock(&job->lock);
-			soon_ms = FLUSH_SOON_MS + (clock_now_ms() - last) * FLUSH_SOON_SHARE;
+			soon_ms = FLUSH_SOON_MS +
+				(clock_now_ms() - last) * FLUSH_SOON_SHARE;
 			last = clock_now_ms();
 			continue;
 		}

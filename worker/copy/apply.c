@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What came back goes to the target: runs of data are written, runs of zeroes are zeroed. */
+/* What came back goes to the target: runs of data are written,
+ * runs of zeroes are zeroed. */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -16,7 +17,8 @@ static enum copy_kind kind_of(const struct source_req *r, uint32_t leaf, uint32_
 		return COPY_EQUAL;
 	if (r->zero & 1u << leaf)
 		return COPY_ZERO;
-	return bytes_are_zero((uint8_t *)r->buf + leaf * SOURCE_LEAF, len) ? COPY_ZERO : COPY_DATA;
+	return bytes_are_zero((uint8_t *)r->buf + leaf * SOURCE_LEAF, len) ? COPY_ZERO :
+		COPY_DATA;
 }
 
 static void hash_for_root(struct copy_job *job, const struct copy_req *q, uint32_t leaf,
@@ -34,16 +36,18 @@ static int put(struct copy_job *job, const struct copy_req *q, uint32_t at, uint
 	enum copy_kind kind, struct err *err)
 {
 	if (kind == COPY_DATA)
-		return sink_write(job->dst, (uint8_t *)q->r.buf + at, len, q->r.off + at, err);
-	/* A zero leaf that differs from the target, or on a target that may hold anything. */
+		return sink_write(job->dst, (uint8_t *)q->r.buf + at, len, q->r.off + at,
+			err);
+	/* A zero leaf that differs from the target,
+	 * or on a target that may hold anything. */
 	if (kind == COPY_ZERO && !(job->known_zero && q->r.verb == SOURCE_READ))
 		return sink_zero(job->dst, q->r.off + at, len, err);
 	return 0;
 }
 
 /* Neighbours of a kind together. */
-static int put_runs(struct copy_job *job, const struct copy_req *q, const enum copy_kind *kinds,
-	struct err *err)
+static int put_runs(struct copy_job *job, const struct copy_req *q,
+	const enum copy_kind *kinds, struct err *err)
 {
 	for (uint32_t at = 0, end; at < q->r.len; at = end) {
 		enum copy_kind kind = kinds[at / SOURCE_LEAF];
@@ -100,7 +104,8 @@ static void apply_check(struct copy_job *job, struct copy_req *q)
 	for (uint32_t i = 0; i < leaves; i++) {
 		if (q->r.same & 1u << i)
 			continue;
-		if (!job->differences++ || q->r.off + i * SOURCE_LEAF < job->first_difference)
+		if (!job->differences++ ||
+		    q->r.off + i * SOURCE_LEAF < job->first_difference)
 			job->first_difference = q->r.off + i * SOURCE_LEAF;
 	}
 	copy_account(job, q->r.off, q->r.len, COPY_EQUAL);
@@ -136,7 +141,8 @@ int copy_hash_target(struct copy_job *job, struct copy_req *q, struct err *err)
 	return 0;
 }
 
-/* Zeroes only what is not: an unchanged thin target stays thin, and a delta stays small. */
+/* Zeroes only what is not: an unchanged thin target stays thin,
+ * and a delta stays small. */
 static int zero_where_needed(struct copy_slot *slot, uint64_t off, uint64_t len,
 	struct err *err)
 {
@@ -149,7 +155,8 @@ static int zero_where_needed(struct copy_slot *slot, uint64_t off, uint64_t len,
 		n = smaller(COPY_SCRATCH, end - at);
 		if (sink_read(job->dst, slot->scratch, n, at, err) < 0)
 			return -1;
-		if (!bytes_are_zero(slot->scratch, n) && sink_zero(job->dst, at, n, err) < 0)
+		if (!bytes_are_zero(slot->scratch, n) &&
+		    sink_zero(job->dst, at, n, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread of one channel: asks ahead as far as it may, writes what comes, connects anew. */
+/* The thread of one channel: asks ahead as far as it may, writes what comes,
+ * connects anew. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ static void broken(struct copy_slot *slot, const struct err *err)
 	slot->failures++;
 	if (!job->stop) {
 		atomic_fetch_add(&job->retries, 1);
-		log_info("%s: connection %u: %s", source_name(job->src), slot->number, err->text);
+		log_info("%s: connection %u: %s", source_name(job->src), slot->number,
+			err->text);
 		if (!err_retryable(err->code))
 			copy_fail_locked(job, err);
 	}
@@ -63,7 +65,8 @@ static bool another_works(const struct copy_slot *slot)
 	return false;
 }
 
-/* Sleeps 0, 1, 2, 4 ... 30 s with a quarter of jitter, awake for a stop. With the lock. */
+/* Sleeps 0, 1, 2, 4 ... 30 s with a quarter of jitter, awake for a stop.
+ * With the lock. */
 static void back_off(struct copy_slot *slot)
 {
 	struct copy_job *job = slot->job;
@@ -78,8 +81,8 @@ static void back_off(struct copy_slot *slot)
 		copy_wait(job, &job->cond, 100);
 }
 
-/* A server that restarts, or has not seen yet that its only client hung up, may deny for a moment a
- * drive that this run has already opened. */
+/* A server that restarts, or has not seen yet that its only client hung up, may deny for
+ * a moment a drive that this run has already opened. */
 static bool passes(const struct copy_slot *slot, const struct err *err)
 {
 	return err_retryable(err->code) ||
@@ -137,7 +140,8 @@ static enum source_verb verb_for(const struct copy_job *job, const struct copy_p
 	return leaves || job->mode != COPY_MODE_COPY ? SOURCE_READ_IF_DIFF : SOURCE_READ;
 }
 
-/* A request for the piece goes out. With the lock held, released meanwhile. 0, -1 broken. */
+/* A request for the piece goes out. With the lock held, released meanwhile.
+ * 0, -1 broken. */
 static int send_request(struct copy_slot *slot, struct copy_req *q, struct err *err)
 {
 	struct copy_job *job = slot->job;
@@ -186,11 +190,12 @@ static void do_locally(struct copy_slot *slot, const struct copy_piece *p)
 /* What the next piece may need; in the buffers, a run that long has to be free. */
 static uint32_t largest(const struct copy_job *job)
 {
-	return job->mode == COPY_MODE_COPY && !job->again ? job->request : SOURCE_MAX_REQUEST;
+	return job->mode == COPY_MODE_COPY && !job->again ? job->request :
+		SOURCE_MAX_REQUEST;
 }
 
-/* Fills the channel. With the lock held. 1 goes on, 0 nothing to ask now, -1 the pass is over for
- * this channel, -2 broken. */
+/* Fills the channel. With the lock held. 1 goes on, 0 nothing to ask now, -1 the pass is
+ * over for this channel, -2 broken. */
 static int fill(struct copy_slot *slot, struct err *err)
 {
 	struct copy_job *job = slot->job;
@@ -218,7 +223,8 @@ static int fill(struct copy_slot *slot, struct err *err)
 		if (!q) {
 			p.not_before_ms = clock_now_ms() + WAIT_MS;
 			if (copy_plan_again(job, &p) < 0) {
-				err_set(err, ERR_NOMEM, "put a range back: out of memory");
+				err_set(err, ERR_NOMEM,
+					"put a range back: out of memory");
 				copy_fail_locked(job, err);
 				return -2;
 			}
@@ -322,7 +328,8 @@ static int work(struct copy_slot *slot, struct err *err)
 			complete(slot, (struct copy_req *)list);
 		}
 		if (job->stop && !job->failed)
-			continue; /* a cancel drains; the watcher ends it after a second */
+			continue; /* a cancel drains; the watcher ends it
+				   * after a second */
 		if (job->failed)
 			return err_set(err, ERR_CANCELLED, "stopped");
 	}

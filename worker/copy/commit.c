@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What firmware starts from, masked while the guest is prepared and exact at the commit. Only the
- * sectors that differ are kept for that, some ten KiB a drive.
+ * What firmware starts from, masked while the guest is prepared and exact at the commit.
+ * Only the sectors that differ are kept for that, some ten KiB a drive.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -71,8 +71,9 @@ static int read_source(void *ctx, void *buf, size_t len, uint64_t off, struct er
 	return r;
 }
 
-/* The unit of an MBR is the logical sector, which an NBD server does not tell: its smallest
- * request may be 4096 bytes over a drive of 512. So 4096 must also fit the partitions. */
+/* The unit of an MBR is the logical sector, which an NBD server does not tell: its
+ * smallest request may be 4096 bytes over a drive of 512. So 4096 must also fit the
+ * partitions. */
 static uint32_t table_sector(const struct ends *e, uint32_t told)
 {
 	const uint8_t *entry = e->head + 446;
@@ -116,8 +117,8 @@ static int ends_load(struct ends *e, struct source *src, struct err *err)
 	return block_mask(&reader, &e->mask, err);
 }
 
-/* Sectors of one end that differ, added to k; without k they are only counted. A last part of a
- * sector is never masked. */
+/* Sectors of one end that differ, added to k; without k they are only counted. A last
+ * part of a sector is never masked. */
 static unsigned add_patches(struct kept *k, unsigned n, const uint8_t *exact,
 	const uint8_t *masked, size_t len, uint64_t base)
 {
@@ -230,8 +231,10 @@ static int write_masked(const struct ends *e, struct sink *dst, struct err *err)
 	uint64_t tail = e->size - e->tail_len;
 
 	/* The head comes last: without it nothing of the rest is found. */
-	if (write_held(e, dst, err) < 0 || sink_write(dst, e->mtail, e->tail_len, tail, err) < 0 ||
-		sink_flush(dst, err) < 0 || sink_write(dst, e->mhead, e->head_len, 0, err) < 0 ||
+	if (write_held(e, dst, err) < 0 ||
+		sink_write(dst, e->mtail, e->tail_len, tail, err) < 0 ||
+		sink_flush(dst, err) < 0 ||
+		sink_write(dst, e->mhead, e->head_len, 0, err) < 0 ||
 		sink_flush(dst, err) < 0)
 		return -1;
 	if (read_back(dst, e->mtail, e->tail_len, tail, err) < 0)
@@ -257,16 +260,18 @@ int copy_release_masked(struct source *src, struct sink *dst, struct err *err)
 	return r;
 }
 
-/* What a sector of the target shall be: exact where it is still masked. Other bytes that the mask
- * did not touch belong to the preparation. -1: it changed what was masked. */
+/* What a sector of the target shall be: exact where it is still masked. Other bytes that
+ * the mask did not touch belong to the preparation. -1: it changed what was masked. */
 static int mend(const struct patch *p, uint8_t *t)
 {
 	size_t from;
 
-	/* Without the signature the head was never released: a commit would make half a table. */
+	/* Without the signature the head was never released:
+	 * a commit would make half a table. */
 	if (!p->off && !copy_same_bytes(t + SECTOR - 2, p->masked + SECTOR - 2, 2))
 		return -1;
-	/* Boot code that is neither ours nor the old: a tool of the guest installed its own. */
+	/* Boot code that is neither ours nor the old:
+	 * a tool of the guest installed its own. */
 	from = !p->off && !copy_same_bytes(t, p->masked, BOOT_CODE) ? BOOT_CODE : 0;
 
 	for (size_t i = from; i < SECTOR; i++) {
@@ -289,8 +294,10 @@ static int mend_all(struct kept *k, struct sink *dst, struct err *err)
 		if (sink_read(dst, t, SECTOR, p->off, err) < 0)
 			return -1;
 		if (mend(p, t) < 0)
-			return err_set(err, ERR_DISK_TABLE, "%s: the partition table at byte %" PRIu64
-				" was changed during the preparation", sink_name(dst), p->off);
+			return err_set(err, ERR_DISK_TABLE,
+				"%s: the partition table at byte %" PRIu64
+				" was changed during the preparation", sink_name(dst),
+				p->off);
 		memcpy(p->masked, t, SECTOR); /* from here on: what to write */
 	}
 	return 0;
@@ -302,18 +309,21 @@ static int write_mended(const struct kept *k, struct sink *dst, struct err *err)
 	for (int zero = 0; zero < 2; zero++) {
 		for (unsigned i = k->n; i-- > 0;)
 			if ((k->patches[i].off == 0) == zero &&
-				sink_write(dst, k->patches[i].masked, SECTOR, k->patches[i].off, err) < 0)
+				sink_write(dst, k->patches[i].masked, SECTOR,
+					k->patches[i].off, err) < 0)
 				return -1;
 		if (sink_flush(dst, err) < 0)
 			return -1;
 	}
 	for (unsigned i = 0; i < k->n; i++)
-		if (read_back(dst, k->patches[i].masked, SECTOR, k->patches[i].off, err) < 0)
+		if (read_back(dst, k->patches[i].masked, SECTOR, k->patches[i].off,
+			err) < 0)
 			return -1;
 	return 0;
 }
 
-/* A copy of what copy_release_masked kept; from the source when this process did not mask. */
+/* A copy of what copy_release_masked kept;
+ * from the source when this process did not mask. */
 static struct kept *get_patches(struct source *src, struct sink *dst, struct err *err)
 {
 	struct ends e = { .size = 0 };

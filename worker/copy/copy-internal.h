@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine: one thread a channel takes pieces from the plan, submits them, and writes what
- * comes back; one thread makes durable; the caller's thread watches (progress, cancel, stall).
- * A run is one or more passes over the drive: probe (resume), copy, verify.
+ * The engine: one thread a channel takes pieces from the plan, submits them, and writes
+ * what comes back; one thread makes durable; the caller's thread watches (progress,
+ * cancel, stall). A run is one or more passes over the drive: probe (resume), copy,
+ * verify.
  */
 #ifndef COPY_COPY_INTERNAL_H
 #define COPY_COPY_INTERNAL_H
@@ -43,7 +44,8 @@ struct copy_piece {
 struct copy_req {
 	struct source_req r; /* first: completed requests are cast back */
 	struct copy_piece piece;
-	struct source_hash plain[SOURCE_MAX_LEAVES]; /* DIFF: leaves of the target, seed 0 */
+	/* DIFF: leaves of the target, seed 0 */
+	struct source_hash plain[SOURCE_MAX_LEAVES];
 	struct copy_slot *owner; /* in flight there; NULL = free or in hands */
 	uint64_t submitted_ns;
 	struct copy_req *next_free;
@@ -74,7 +76,8 @@ struct copy_slot {
 	uint8_t *scratch;         /* COPY_SCRATCH bytes, aligned */
 };
 #define COPY_SCRATCH (256u << 10)
-#define COPY_MARK 16               /* bytes of the number that ties journals to a target */
+/* bytes of the number that ties journals to a target */
+#define COPY_MARK 16
 
 /* Leaves of units that are not whole; in no order. */
 #define COPY_UNFINISHED 64
@@ -101,7 +104,8 @@ struct copy_job {
 
 	pthread_mutex_t lock;     /* everything below, unless _Atomic */
 	pthread_cond_t cond;      /* channels wait for work */
-	pthread_cond_t watch;     /* the watcher and the flusher wait; a barrier has ended */
+	pthread_cond_t watch;     /* the watcher and the flusher wait; a
+				   * barrier has ended */
 	bool stop;                /* failed, cancelled or done: threads end */
 	bool failed;
 	struct err err;           /* of the first failure */
@@ -120,7 +124,8 @@ struct copy_job {
 	uint64_t first_difference;
 
 	/* map.c */
-	struct copy_window windows[COPY_WINDOWS]; /* a ring of n_windows from first_window on */
+	/* a ring of n_windows from first_window on */
+	struct copy_window windows[COPY_WINDOWS];
 	unsigned first_window, n_windows;
 	uint64_t asked;           /* windows reach to here */
 	uint64_t ask;             /* length of the next */
@@ -132,7 +137,8 @@ struct copy_job {
 	size_t mapped;
 	uint64_t budget;          /* bytes */
 	uint64_t window;          /* bytes that may be on their way now */
-	uint64_t used[COPY_BUDGET_MAX / SOURCE_LEAF / 64]; /* a bit per leaf of the buffers */
+	/* a bit per leaf of the buffers */
+	uint64_t used[COPY_BUDGET_MAX / SOURCE_LEAF / 64];
 	_Atomic uint32_t request; /* size of requests, adaptive */
 	uint32_t request_cap;     /* after EINVAL and the like */
 	uint64_t base_latency_ns, min_latency_ns, adapt_at_ms, adapt_bytes;
@@ -145,7 +151,8 @@ struct copy_job {
 	size_t n_units, bitmap_bytes;
 	/* while a barrier is under way: what it makes durable */
 	struct copy_leaves leaves_done, leaves_flushing, leaves_durable;
-	bool flush_failed;        /* the kernel tells of lost writes once: nothing counts after */
+	bool flush_failed;        /* the kernel tells of lost writes once:
+				   * nothing counts after */
 	bool in_barrier;
 	bool unit_done;           /* since the last barrier began */
 	bool journals;            /* somebody keeps one */
@@ -158,7 +165,8 @@ struct copy_job {
 	struct copy_root *root;
 
 	/* metadata.c */
-	uint8_t *metadata;        /* verify=sample: a bit per metadata_step bytes that look so */
+	uint8_t *metadata;        /* verify=sample: a bit per metadata_step
+				   * bytes that look so */
 	uint64_t metadata_step;
 
 	/* mark.c */
@@ -177,9 +185,9 @@ struct copy_job {
 	const char *phase;
 };
 
-/* plan.c: 1 a piece, 0 nothing now (wait and ask again), -1 nothing more in this pass, -2 the
- * channel is broken. The caller holds job->lock; extents are fetched through the slot's channel
- * with the lock released. */
+/* plan.c: 1 a piece, 0 nothing now (wait and ask again), -1 nothing more in this pass, -2
+ * the channel is broken. The caller holds job->lock; extents are fetched through the
+ * slot's channel with the lock released. */
 int copy_plan_next(struct copy_slot *slot, struct copy_piece *ret);
 void copy_plan_start(struct copy_job *job, enum copy_mode mode);
 /* Puts a range back. The caller holds the lock. -1 when there are too many. */
@@ -189,8 +197,8 @@ void copy_plan_free(struct copy_job *job);
 /* map.c: with the lock held */
 void copy_map_start(struct copy_job *job);
 void copy_map_free(struct copy_job *job);
-/* 1 the extent at the cursor is known, 0 others ask for it, -2 the channel is broken. Asks through the
- * slot's channel with the lock released. */
+/* 1 the extent at the cursor is known, 0 others ask for it, -2 the channel is broken.
+ * Asks through the slot's channel with the lock released. */
 int copy_map_ready(struct copy_slot *slot);
 /* The extent at off, which is not behind an earlier one; after copy_map_ready. */
 const struct source_extent *copy_map_at(struct copy_job *job, uint64_t off);
@@ -209,7 +217,8 @@ bool copy_pool_allowed(struct copy_job *job, uint32_t len);
 /* account.c */
 int copy_account_init(struct copy_job *job, struct err *err);
 void copy_account_free(struct copy_job *job);
-/* With the lock held, until cond is told or ms (below 1000) have passed by CLOCK_MONOTONIC. */
+/* With the lock held, until cond is told or ms (below 1000) have
+ * passed by CLOCK_MONOTONIC. */
 void copy_wait(struct copy_job *job, pthread_cond_t *cond, unsigned ms);
 /* Nothing is done or durable any more. Waits for a barrier under way; takes the lock. */
 void copy_account_reset(struct copy_job *job);
@@ -228,7 +237,8 @@ void *copy_flusher(void *job);
 void copy_leaves_done(struct copy_job *job, uint64_t off, uint64_t len);
 struct copy_unit_leaves *copy_leaves_find(struct copy_leaves *l, uint64_t unit);
 void copy_leaves_forget(struct copy_leaves *l, uint64_t unit);
-/* How far from off on, at most to the end of its unit, all leaves are durable, or none is. */
+/* How far from off on, at most to the end of its unit,
+ * all leaves are durable, or none is. */
 uint64_t copy_durable_run(struct copy_job *job, uint64_t off, bool *ret_durable);
 
 /* metadata.c */
@@ -238,14 +248,15 @@ bool copy_metadata_in(const struct copy_job *job, const uint8_t *leaf, uint32_t 
 /* The leaf at off is such a one. The caller holds the lock. */
 void copy_metadata_mark(struct copy_job *job, uint64_t off);
 /* How far from off on, at most len, all leaves are marked, or none is. */
-uint64_t copy_metadata_run(const struct copy_job *job, uint64_t off, uint64_t len, bool *ret);
+uint64_t copy_metadata_run(const struct copy_job *job, uint64_t off, uint64_t len,
+	bool *ret);
 
 /* mark.c: read before the head is cleared, written after */
 int copy_mark_read(struct copy_job *job, struct err *err);
 int copy_mark_write(struct copy_job *job, struct err *err);
 
-/* journal.c: what a journal holds is the bitmap of units and the target's mark; a local one also
- * the leaves of unfinished units */
+/* journal.c: what a journal holds is the bitmap of units and the target's mark; a local
+ * one also the leaves of unfinished units */
 static inline size_t copy_journal_bytes(const struct copy_job *job)
 {
 	return job->bitmap_bytes + COPY_MARK;
@@ -278,7 +289,8 @@ int copy_hash_target(struct copy_job *job, struct copy_req *q, struct err *err);
 /* channel.c */
 void *copy_channel(void *slot);
 
-/* retry.c: a request failed by itself; 0 it is asked again or listed as bad, -1 job fails */
+/* retry.c: a request failed by itself; 0 it is asked again or listed as bad,
+ * -1 job fails */
 int copy_retry(struct copy_job *job, const struct copy_req *q, struct err *err);
 
 /* pass.c */
@@ -294,16 +306,18 @@ void copy_fail_locked(struct copy_job *job, const struct err *err);
 /* resume.c */
 /* Believes the journal as far as samples of the target confirm it. */
 int copy_resume(struct copy_job *job, struct copy_pace *pace, struct err *err);
-/* What was taken for durable is not what the source has; ends every journal of the target. */
+/* What was taken for durable is not what the source has;
+ * ends every journal of the target. */
 int copy_drop_durable(struct copy_job *job, struct err *err);
 /* Nothing that was copied so far counts; the next pass compares all of it. */
 int copy_compare_anew(struct copy_job *job, struct err *err);
 
-/* live.c: as many passes as the options allow and are of use; channels are closed after it */
+/* live.c: as many passes as the options allow and are of use;
+ * channels are closed after it */
 int copy_live_passes(struct copy_job *job, struct copy_pace *pace, struct err *err);
 
-/* root.c: XXH3-128 (seed 0) over the leaf hashes (seed 0) of each 64 MiB, then over these. NULL
- * is a root that is not computed. */
+/* root.c: XXH3-128 (seed 0) over the leaf hashes (seed 0) of each 64 MiB, then over
+ * these. NULL is a root that is not computed. */
 struct copy_root *copy_root_new(uint64_t size);
 void copy_root_free(struct copy_root *root);
 /* Leaves one after the other from off on, len bytes together. */
@@ -312,7 +326,8 @@ void copy_root_leaves(struct copy_root *root, uint64_t off, uint32_t len,
 void copy_root_data(struct copy_root *root, uint64_t off, const void *buf, size_t len);
 void copy_root_zero(struct copy_root *root, uint64_t off, uint64_t len);
 /* The hash of a leaf of zeroes, len bytes up to SOURCE_LEAF. */
-void copy_root_zero_hash(const struct copy_root *root, uint32_t len, struct source_hash *ret);
+void copy_root_zero_hash(const struct copy_root *root, uint32_t len,
+	struct source_hash *ret);
 /* The hash of a leaf with seed 0. */
 void copy_leaf_hash(const void *buf, size_t len, struct source_hash *ret);
 /* From now on it cannot be computed. */

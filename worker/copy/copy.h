@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replication of one drive: from a source to a sink, full or delta, resumable, verified. The
- * first MiB of the target is held back (written as zeroes) until everything else is durable.
+ * Replication of one drive: from a source to a sink, full or delta, resumable, verified.
+ * The first MiB of the target is held back (written as zeroes) until everything else is
+ * durable.
  */
 #ifndef COPY_COPY_H
 #define COPY_COPY_H
@@ -31,8 +32,8 @@ struct copy_progress {
 
 /* Keeps a copy's journal for a source that has none, elsewhere than in a local file. */
 struct copy_keeper {
-	/* The last one that was saved, at most max bytes (malloc); *ret_len 0 = there is none. -1: it
-	 * cannot be told now, and everything is compared. */
+	/* The last one that was saved, at most max bytes (malloc); *ret_len 0 = there is
+	 * none. -1: it cannot be told now, and everything is compared. */
 	int (*load)(void *ctx, size_t max, char **ret, size_t *ret_len, struct err *err);
 	/* Must not block for long. */
 	int (*save)(void *ctx, const void *buf, size_t len, struct err *err);
@@ -40,24 +41,28 @@ struct copy_keeper {
 };
 
 struct copy_options {
-	bool delta;            /* compare hashes first; implied by resume without a journal */
+	bool delta;            /* compare hashes first; implied by resume
+				* without a journal */
 	bool resume;
-	unsigned live_passes;  /* at most so many passes while the source works, before the one
-				* that counts; 0 = none */
-	bool live_only;        /* return after these: the target is not complete, and to be copied
-				* again with delta and without live_passes */
-	unsigned downtime_s;   /* they end when the last pass will take no longer; 0 = 30 */
+	unsigned live_passes;  /* at most so many passes while the source works, before
+				* the one that counts; 0 = none */
+	bool live_only;        /* return after these: the target is not complete, and to
+				* be copied again with delta and without live_passes */
+	unsigned downtime_s;   /* they end when the last pass will take no
+				* longer; 0 = 30 */
 	bool target_zero;      /* the caller vouches that the target reads as zeroes */
 	unsigned connections;  /* 0 = choose */
 	uint64_t bandwidth;    /* bytes/s, 0 = no limit; see copy_control */
 	enum copy_verify verify;
 	bool keep_head_back;   /* leave the first MiB to copy_release_head */
-	const char *bad_ranges; /* file listing what could not be read; NULL = such a range fails.
-				 * With it the copy goes on; those ranges are zeroed. */
-	const char *journal;   /* local file that keeps what is durable, for sources without a
-				* journal of their own; NULL = none */
+	const char *bad_ranges; /* file listing what could not be read; NULL = such a
+				 * range fails. With it the copy goes on; those ranges are
+				 * zeroed. */
+	const char *journal;   /* local file that keeps what is durable, for sources
+				* without a journal of their own; NULL = none */
 	const struct copy_keeper *keeper; /* keeps it instead; NULL = the file */
-	size_t memory;         /* bytes for data in flight, 0 = 40 MiB or a sixth of the RAM */
+	size_t memory;         /* bytes for data in flight, 0 = 40 MiB or a
+				* sixth of the RAM */
 	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
 	/* Called about once a second and at the end, from a thread of the engine. */
 	void (*progress)(void *ctx, const struct copy_progress *p);
@@ -72,27 +77,31 @@ struct copy_control {
 };
 
 struct copy_result {
-	uint64_t bytes_total, bytes_data, bytes_zero, bytes_equal, bytes_wire, bytes_written;
+	uint64_t bytes_total, bytes_data, bytes_zero, bytes_equal, bytes_wire,
+		bytes_written;
 	uint64_t retries;
 	unsigned live_passes;  /* how many there were */
 	double final_seconds;  /* of the pass that counts, and of verifying */
 	double seconds, cpu_seconds;
 	uint64_t bad_bytes;    /* could not be read; listed in bad_ranges */
-	char source_state[40]; /* what was copied, "" = it has no name, or not all of it was */
+	char source_state[40]; /* what was copied, "" = it has no name, or
+				* not all of it was */
 	char root_hash[33];    /* hex XXH3-128 over the leaf hashes, "" if not computed */
 };
 
-/* Returns when everything (but the head, if kept back) is durable. Cancelled: ERR_CANCELLED. */
+/* Returns when everything (but the head, if kept back) is durable. Cancelled:
+ * ERR_CANCELLED. */
 int copy_run(struct source *src, struct sink *dst, const struct copy_options *opt,
 	struct copy_control *ctl, struct copy_result *ret, struct err *err);
-/* Writes the held-back first MiB from the source, but with everything that firmware starts from
- * masked (boot code of sector 0, type of EFI system partitions in GPT and MBR), so that the
- * guest can be prepared. */
+/* Writes the held-back first MiB from the source, but with everything that firmware
+ * starts from masked (boot code of sector 0, type of EFI system partitions in GPT and
+ * MBR), so that the guest can be prepared. */
 int copy_release_masked(struct source *src, struct sink *dst, struct err *err);
 /* The commit: puts back the exact bytes that copy_release_masked changed. */
 int copy_commit(struct source *src, struct sink *dst, struct err *err);
 
 /* The result as a JSON object, in the form that `worker copy --json` prints. */
-void copy_result_json(const struct copy_result *r, const struct err *err, struct strbuf *out);
+void copy_result_json(const struct copy_result *r, const struct err *err,
+	struct strbuf *out);
 
 #endif

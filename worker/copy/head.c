@@ -26,7 +26,8 @@ static bool cancelled(const struct copy_fetcher *f)
 }
 
 /* All n at once, as far as the channel takes them; after a failure it is of no use. */
-static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n, struct err *err)
+static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n,
+	struct err *err)
 {
 	unsigned sent = 0, left = n, ms = 0;
 
@@ -39,7 +40,8 @@ static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n, 
 			if (source_submit(f->chan, &r[sent], err) < 0)
 				return -1;
 		if (cancelled(f))
-			return err_set(err, ERR_CANCELLED, "%s: cancelled", source_name(f->src));
+			return err_set(err, ERR_CANCELLED, "%s: cancelled",
+				source_name(f->src));
 		if (ms >= ANSWER_MS)
 			return err_set(err, ERR_SRC_SLOW, "%s: no answer for %d s",
 				source_name(f->src), ANSWER_MS / 1000);
@@ -55,15 +57,16 @@ static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n, 
 	return 0;
 }
 
-/* The drive was there when the source was opened: without it the server restarts, or counts a
- * connection still that is closed already. */
+/* The drive was there when the source was opened: without it the server restarts, or
+ * counts a connection still that is closed already. */
 static bool passes(const struct err *err)
 {
 	return (err_retryable(err->code) && err->code != ERR_SRC_CHANGED) ||
 		err->code == ERR_SRC_NO_DRIVE;
 }
 
-static int fetch_pieces(struct copy_fetcher *f, struct source_req *r, unsigned n, struct err *err)
+static int fetch_pieces(struct copy_fetcher *f, struct source_req *r, unsigned n,
+	struct err *err)
 {
 	int i;
 
@@ -90,7 +93,8 @@ static void take(const struct source_req *r, uint8_t *to)
 	memcpy(to, r->buf, r->len);
 }
 
-int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off, struct err *err)
+int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off,
+	struct err *err)
 {
 	uint32_t step = source_get_info(f->src)->max_request;
 	struct source_req r[FETCH_AHEAD];
@@ -108,8 +112,10 @@ int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off, stru
 		size_t part = 0;
 		unsigned n = 0;
 
-		for (; n < FETCH_AHEAD && part < len && part + step <= SOURCE_MAX_REQUEST; n++) {
-			r[n] = (struct source_req){ .verb = SOURCE_READ, .off = off + part,
+		for (; n < FETCH_AHEAD && part < len && part + step <= SOURCE_MAX_REQUEST;
+		    n++) {
+			r[n] = (struct source_req){ .verb = SOURCE_READ,
+				.off = off + part,
 				.buf = (uint8_t *)f->buf + part };
 			r[n].len = (uint32_t)(len - part < step ? len - part : step);
 			part += r[n].len;
@@ -141,7 +147,8 @@ int copy_head_clear(struct copy_job *job, struct err *err)
 		return 0;
 	if (copy_mark_read(job, err) < 0)
 		return -1;
-	if (!sink_get_info(job->dst)->reads_zero && sink_zero(job->dst, 0, job->head, err) < 0)
+	if (!sink_get_info(job->dst)->reads_zero &&
+	    sink_zero(job->dst, 0, job->head, err) < 0)
 		return -1;
 	if (copy_mark_write(job, err) < 0)
 		return -1;
@@ -162,22 +169,25 @@ static struct source_chan *take_channel(struct copy_job *job)
 	return NULL;
 }
 
-/* Firmware looks at the first block before anything else. It comes last and alone: a worker that is
- * killed in a write leaves a part of it, and with a whole first block that would start. */
+/* Firmware looks at the first block before anything else. It comes last and alone: a
+ * worker that is killed in a write leaves a part of it, and with a whole first block that
+ * would start. */
 static int put_head(struct copy_job *job, const uint8_t *head, struct err *err)
 {
 	size_t first = job->head < FIRST_BLOCK ? job->head : FIRST_BLOCK;
 
-	if (first < job->head && (sink_write(job->dst, head + first, job->head - first, first, err) < 0 ||
-		sink_flush(job->dst, err) < 0))
+	if (first < job->head &&
+		(sink_write(job->dst, head + first, job->head - first, first, err) < 0 ||
+			sink_flush(job->dst, err) < 0))
 		return -1;
-	return sink_write(job->dst, head, first, 0, err) < 0 ? -1 : sink_flush(job->dst, err);
+	return sink_write(job->dst, head, first, 0, err) < 0 ? -1 :
+		sink_flush(job->dst, err);
 }
 
 int copy_head_release(struct copy_job *job, struct err *err)
 {
-	/* All requests are at rest: their buffers serve for what comes, what is read again, and on the
-	 * way. The server has answered requests of this size. */
+	/* All requests are at rest: their buffers serve for what comes, what is read
+	 * again, and on the way. The server has answered requests of this size. */
 	uint8_t *buf = job->buffers, *again = buf + COPY_HEAD;
 	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl, .step = job->request,
 		.chan = take_channel(job), .buf = again + COPY_HEAD };
@@ -190,7 +200,8 @@ int copy_head_release(struct copy_job *job, struct err *err)
 	if (copy_fetch(&f, buf, job->head, 0, err) < 0 || put_head(job, buf, err) < 0 ||
 		sink_read(job->dst, again, job->head, 0, err) < 0)
 		goto out;
-	if (job->opt->verify != COPY_VERIFY_NONE && !copy_same_bytes(buf, again, job->head)) {
+	if (job->opt->verify != COPY_VERIFY_NONE &&
+	    !copy_same_bytes(buf, again, job->head)) {
 		err_set(err, ERR_VERIFY_HASH, "%s: the first MiB differs when read again",
 			sink_name(job->dst));
 		goto out;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local journal: what is durable, for sources that keep no journal. All little-endian: "TWJRNL3\n",
- * size of the drive u64, bytes of the rest u32, XXH3-128 of the source's name and generation and of
- * the rest (16 bytes); the rest is the bitmap of units, the mark of the target, and of each unfinished unit
- * with durable leaves its number u64 and a bitmap of its 1024 leaves. "TWJRNL2\n" ends with
- * the mark. Another drive, or a damaged file, is no journal.
+ * The local journal: what is durable, for sources that keep no journal. All
+ * little-endian: "TWJRNL3\n", size of the drive u64, bytes of the rest u32, XXH3-128 of
+ * the source's name and generation and of the rest (16 bytes); the rest is the bitmap of
+ * units, the mark of the target, and of each unfinished unit with durable leaves its
+ * number u64 and a bitmap of its 1024 leaves. "TWJRNL2\n" ends with the mark. Another
+ * drive, or a damaged file, is no journal.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,8 @@
 #define ENTRY (8 + 8 * WORDS)
 #define UNFINISHED_BYTES (COPY_UNFINISHED * ENTRY)
 
-static int digest(const struct copy_job *job, const void *rest, size_t len, struct source_hash *ret,
-	struct err *err)
+static int digest(const struct copy_job *job, const void *rest, size_t len,
+	struct source_hash *ret, struct err *err)
 {
 	const char *name = source_name(job->src);
 	const char *gen = source_get_info(job->src)->generation;
@@ -49,7 +50,8 @@ void copy_journal_fill(const struct copy_job *job, const uint8_t *units, uint8_t
 
 bool copy_journal_fits(const struct copy_job *job, const uint8_t *journal)
 {
-	return job->mark_found && !memcmp(journal + job->bitmap_bytes, job->mark, COPY_MARK);
+	return job->mark_found &&
+		!memcmp(journal + job->bitmap_bytes, job->mark, COPY_MARK);
 }
 
 int copy_journal_leaves(const struct copy_job *job, const uint8_t *in, size_t len,
@@ -73,9 +75,10 @@ int copy_journal_leaves(const struct copy_job *job, const uint8_t *in, size_t le
 	return 0;
 }
 
-/* Whether the file is a journal of this source, and then what it says. -1 only without memory. */
-static int decode(const struct copy_job *job, const char *text, size_t len, uint8_t *units,
-	struct copy_leaves *leaves, bool *ret_ours, struct err *err)
+/* Whether the file is a journal of this source, and then what it says.
+ * -1 only without memory. */
+static int decode(const struct copy_job *job, const char *text, size_t len,
+	uint8_t *units, struct copy_leaves *leaves, bool *ret_ours, struct err *err)
 {
 	size_t head = copy_journal_bytes(job), n;
 	struct source_hash h;
@@ -91,7 +94,8 @@ static int decode(const struct copy_job *job, const char *text, size_t len, uint
 		return 0;
 	if (digest(job, rest, n, &h, err) < 0)
 		return -1;
-	if (memcmp(h.b, text + 20, 16) || copy_journal_leaves(job, rest + head, n - head, leaves) < 0)
+	if (memcmp(h.b, text + 20, 16) ||
+	    copy_journal_leaves(job, rest + head, n - head, leaves) < 0)
 		return 0;
 	memcpy(units, rest, head);
 	*ret_ours = true;
@@ -130,7 +134,8 @@ int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *
 	if (ours)
 		*ret_bytes = copy_journal_bytes(job);
 	else
-		log_warn("%s is no journal of this drive, or is damaged", job->opt->keeper ?
+		log_warn("%s is no journal of this drive, or is damaged",
+			job->opt->keeper ?
 			"what was kept" : job->opt->journal);
 	return 0;
 }
@@ -140,8 +145,9 @@ int copy_journal_check(const struct copy_job *job, struct err *err)
 	const char *path = job->opt->journal, *slash = path ? strrchr(path, '/') : NULL;
 	char dir[4096] = ".";
 
-	if (slash && (size_t)snprintf(dir, sizeof(dir), "%.*s", slash > path ? (int)(slash - path) : 1,
-		path) >= sizeof(dir))
+	if (slash &&
+		(size_t)snprintf(dir, sizeof(dir), "%.*s",
+			slash > path ? (int)(slash - path) : 1, path) >= sizeof(dir))
 		return err_set(err, ERR_USAGE, "journal: name too long");
 	return !path || !access(dir, W_OK) ? 0 :
 		err_sys(err, ERR_USAGE, "keep a journal in %s", dir);
@@ -170,7 +176,8 @@ int copy_journal_save(struct copy_job *job, const uint8_t *units, struct err *er
 	if (!out)
 		return err_set(err, ERR_NOMEM, "journal: out of memory");
 	memcpy(out + HEADER, units, head);
-	n = (size_t)(put_leaves(&job->leaves_durable, out + HEADER + head) - out) - HEADER;
+	n = (size_t)(put_leaves(&job->leaves_durable,
+		out + HEADER + head) - out) - HEADER;
 	if (digest(job, out + HEADER, n, &h, err) < 0)
 		return -1;
 	memcpy(out, MAGIC, 8);

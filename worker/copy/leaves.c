@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which leaves of units that are not whole yet are done, for the local journal: a unit of 64 MiB is
- * much to send again. Some units at a time are known so; the leaves of others are sent again.
+ * Which leaves of units that are not whole yet are done, for the local journal: a unit of
+ * 64 MiB is much to send again. Some units at a time are known so; the leaves of others
+ * are sent again.
  */
 #include <string.h>
 
@@ -31,7 +32,8 @@ static struct copy_unit_leaves *find_or_add(struct copy_leaves *l, uint64_t unit
 
 void copy_leaves_done(struct copy_job *job, uint64_t off, uint64_t len)
 {
-	uint64_t first = (off + SOURCE_LEAF - 1) / SOURCE_LEAF, end = (off + len) / SOURCE_LEAF;
+	uint64_t first = (off + SOURCE_LEAF - 1) / SOURCE_LEAF,
+		end = (off + len) / SOURCE_LEAF;
 	struct copy_unit_leaves *u;
 
 	/* The last leaf of an odd drive is short. */
@@ -59,7 +61,8 @@ static bool durable(const struct copy_unit_leaves *u, uint64_t leaf)
 
 uint64_t copy_durable_run(struct copy_job *job, uint64_t off, bool *ret_durable)
 {
-	struct copy_unit_leaves *u = copy_leaves_find(&job->leaves_durable, off / COPY_UNIT);
+	struct copy_unit_leaves *u = copy_leaves_find(&job->leaves_durable,
+		off / COPY_UNIT);
 	uint64_t at = off % COPY_UNIT, leaf = at / SOURCE_LEAF;
 
 	*ret_durable = copy_unit_durable(job, off);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Passes over a drive that is in use, before the one that counts. Each makes the next one shorter,
- * as less has changed meanwhile; the last pass, in which the source holds still, compares
- * everything again. Nothing of these passes enters a journal: what they copy is of many times.
+ * Passes over a drive that is in use, before the one that counts. Each makes the next one
+ * shorter, as less has changed meanwhile; the last pass, in which the source holds still,
+ * compares everything again. Nothing of these passes enters a journal: what they copy is
+ * of many times.
  */
 #include <inttypes.h>
 
@@ -21,8 +22,8 @@ static uint64_t written(const struct copy_job *job)
 	return c.written;
 }
 
-/* The last pass reads and compares as much as this one did, and transfers about as much: so its
- * time is the best guess of how long the source will have to hold still. */
+/* The last pass reads and compares as much as this one did, and transfers about as much:
+ * so its time is the best guess of how long the source will have to hold still. */
 static const char *why_enough(const struct copy_job *job, unsigned n, uint64_t ms,
 	uint64_t bytes, uint64_t before)
 {

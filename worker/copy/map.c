@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies where, as the source tells: asked ahead of the cursor, by all channels at once where there
- * is nothing else to do. A window is one question; the cursor goes through them in their order. A
- * source may answer for less than it was asked for: the rest of a window is asked again when the
- * cursor gets there.
+ * What lies where, as the source tells: asked ahead of the cursor, by all channels at
+ * once where there is nothing else to do. A window is one question; the cursor goes
+ * through them in their order. A source may answer for less than it was asked for: the
+ * rest of a window is asked again when the cursor gets there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +63,8 @@ static int fetch(struct copy_slot *slot, struct copy_window *w)
 	if (!w->list)
 		r = err_set(&err, ERR_NOMEM, "list extents: out of memory");
 	else
-		r = source_extents(slot->chan, off, w->end - off, w->list, COPY_EXTENTS, &n, &told,
-			&err);
+		r = source_extents(slot->chan, off, w->end - off, w->list, COPY_EXTENTS,
+			&n, &told, &err);
 	pthread_mutex_lock(&job->lock);
 	w->busy = false;
 	pthread_cond_broadcast(&job->cond);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * While a copy is under way the held-back first MiB of the target carries a mark: a random number
- * that the journals carry, too. A journal counts only for the target that has its number, so
- * neither a new disk in the old one's place nor one whose guest was touched already (the mark is
- * gone with the head's release) is taken for what the journal describes. Firmware does not look
- * at the mark's place; the rest of the head is zeroes.
+ * While a copy is under way the held-back first MiB of the target carries a mark: a
+ * random number that the journals carry, too. A journal counts only for the target that
+ * has its number, so neither a new disk in the old one's place nor one whose guest was
+ * touched already (the mark is gone with the head's release) is taken for what the
+ * journal describes. Firmware does not look at the mark's place; the rest of the head is
+ * zeroes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ int copy_mark_read(struct copy_job *job, struct err *err)
 	if (job->opt->resume && fits(job)) {
 		block = aligned_alloc(4096, MARK_BLOCK);
 		if (!block)
-			return err_set(err, ERR_NOMEM, "mark of the target: out of memory");
+			return err_set(err, ERR_NOMEM,
+				"mark of the target: out of memory");
 		if (sink_read(job->dst, block, MARK_BLOCK, MARK_AT, err) < 0)
 			return -1;
 		job->mark_found = !memcmp(block, MAGIC, MAGIC_LEN);

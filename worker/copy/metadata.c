@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of the leaves that were written look like a file system's own records, or a volume
- * manager's: verify=sample reads back every one of them, as a wrong one costs more than one file.
- * A block of 4096 bytes is told by the magic numbers of its kind (Linux' headers of ext4, jbd2, XFS,
- * btrfs, md and device-mapper; NTFS and FAT as ntfs3 and vfat read them; UEFI 2.10 5.3.2 for GPT).
- * What only looks alike is compared for nothing; what has no number, such as an inode table of ext4,
- * is left to chance.
+ * Which of the leaves that were written look like a file system's own records, or a
+ * volume manager's: verify=sample reads back every one of them, as a wrong one costs more
+ * than one file. A block of 4096 bytes is told by the magic numbers of its kind (Linux'
+ * headers of ext4, jbd2, XFS, btrfs, md and device-mapper; NTFS and FAT as ntfs3 and vfat
+ * read them; UEFI 2.10 5.3.2 for GPT). What only looks alike is compared for nothing;
+ * what has no number, such as an inode table of ext4, is left to chance.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,15 +14,18 @@
 #include "copy/copy-internal.h"
 
 #define BLOCK 4096
-#define MAP_BITS (64ull << 20) /* 8 MiB: a bit per leaf up to 4 TiB, then per 128 KiB and so on */
+/* 8 MiB: a bit per leaf up to 4 TiB, then per 128 KiB and so on */
+#define MAP_BITS (64ull << 20)
 
-#define FOUR(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (d))
+#define FOUR(a, b, c, d) \
+	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (d))
 
 /* What a block begins with. */
 static bool begins_like_metadata(const uint8_t *b)
 {
 	switch (bytes_be32(b)) {
-	case FOUR('X', 'F', 'S', 'B'): /* XFS: superblock, then trees and directories, old and new */
+	case FOUR('X', 'F', 'S', 'B'): /* XFS: superblock, then trees and
+					* directories, old and new */
 	case FOUR('A', 'B', 'T', 'B'):
 	case FOUR('A', 'B', 'T', 'C'):
 	case FOUR('A', 'B', '3', 'B'):
@@ -52,7 +55,8 @@ static bool begins_like_metadata(const uint8_t *b)
 	/* inodes of XFS: "IN", a mode, a version from 1 to 3 */
 	if (b[0] == 'I' && b[1] == 'N' && b[4] >= 1 && b[4] <= 3)
 		return true;
-	/* ext4: a node of an extent tree, its entries at most as many as fit, and its depth */
+	/* ext4: a node of an extent tree, its entries at most as many as fit,
+	 * and its depth */
 	return bytes_le16(b) == 0xf30a && bytes_le16(b + 2) <= bytes_le16(b + 4) &&
 		bytes_le16(b + 4) <= BLOCK / 12 && bytes_le16(b + 6) <= 5;
 }
@@ -69,7 +73,8 @@ static bool is_metadata(const uint8_t *b)
 		uint16_t at, len;
 		const char *magic;
 	} inside[] = {
-		{ 4, 5, "\x0c\0\1\2." },           /* ext4: the first block of a directory */
+		/* ext4: the first block of a directory */
+		{ 4, 5, "\x0c\0\1\2." },
 		{ 56, 8, "\1\0\0\0\0\0\0\1" },     /* btrfs: flags of a tree's block */
 		{ 64, 8, "_BHRfS_M" },             /* and the superblock */
 		{ 512, 4, "XAGF" },                /* XFS */
@@ -82,7 +87,8 @@ static bool is_metadata(const uint8_t *b)
 		{ BLOCK - 512, 8, "EFI PART" },
 	};
 
-	if (begins_like_metadata(b) || is_ext_superblock(b) || is_ext_superblock(b + 1024))
+	if (begins_like_metadata(b) || is_ext_superblock(b) ||
+	    is_ext_superblock(b + 1024))
 		return true;
 	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
 		if (b[inside[i].at] == (uint8_t)inside[i].magic[0] &&
@@ -128,7 +134,8 @@ static bool marked(const struct copy_job *job, uint64_t off)
 	return job->metadata && job->metadata[n / 8] >> n % 8 & 1;
 }
 
-uint64_t copy_metadata_run(const struct copy_job *job, uint64_t off, uint64_t len, bool *ret)
+uint64_t copy_metadata_run(const struct copy_job *job, uint64_t off, uint64_t len,
+	bool *ret)
 {
 	uint64_t n = SOURCE_LEAF - off % SOURCE_LEAF;
 

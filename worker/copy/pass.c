@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One pass over a drive: a thread for each channel, and the caller's, which watches them. */
+/* One pass over a drive: a thread for each channel, and the caller's,
+ * which watches them. */
 #include <errno.h>
 #include <pthread.h>
 
@@ -60,7 +61,8 @@ static void watch(struct copy_job *job, struct copy_pace *pace)
 		if (job->ctl->cancel && !job->stop) {
 			struct err err = ERR_INIT;
 
-			err_set(&err, ERR_CANCELLED, "%s: cancelled", source_name(job->src));
+			err_set(&err, ERR_CANCELLED, "%s: cancelled",
+				source_name(job->src));
 			job->err = err;
 			job->stop = true;
 		}
@@ -117,8 +119,8 @@ int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 		return -1;
 	}
 	if (mode == COPY_MODE_COPY && !copy_account_complete(job))
-		return err_set(err, ERR_INTERNAL, "%s: the pass ended with ranges left over",
-			sink_name(job->dst));
+		return err_set(err, ERR_INTERNAL,
+			"%s: the pass ended with ranges left over", sink_name(job->dst));
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The work list: a cursor over the drive, cut by extents, units and the size of requests. Ranges
- * that failed come first. Nothing is kept for the whole drive, so its size costs no memory.
+ * The work list: a cursor over the drive, cut by extents, units and the size of requests.
+ * Ranges that failed come first. Nothing is kept for the whole drive, so its size costs
+ * no memory.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -121,13 +122,14 @@ static enum copy_act act_for_probe(struct copy_job *job, uint64_t base, uint64_t
 	if (one_in(job, base, pieces / PROBE_SAMPLES + 1))
 		return COPY_ACT_DIFF;
 	if (!copy_unit_durable(job, leaf))
-		return one_in(job, base, PROBE_UNFINISHED) ? COPY_ACT_DIFF : COPY_ACT_SKIP;
+		return one_in(job, base, PROBE_UNFINISHED) ? COPY_ACT_DIFF :
+			COPY_ACT_SKIP;
 	return leaf >= job->probe_near && one_in(job, base, PROBE_LAST) ? COPY_ACT_DIFF :
 									  COPY_ACT_SKIP;
 }
 
-/* Samples are whole MiB: the first and the last ones and one in a hundred; and the leaves that look
- * like metadata. */
+/* Samples are whole MiB: the first and the last ones and one in a hundred; and the leaves
+ * that look like metadata. */
 static void plan_verify(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
 	uint64_t base = off / SOURCE_MAX_REQUEST * SOURCE_MAX_REQUEST;
@@ -141,8 +143,8 @@ static void plan_verify(struct copy_job *job, uint64_t off, struct copy_piece *r
 	ret->act = look ? COPY_ACT_DIFF : COPY_ACT_SKIP;
 }
 
-static enum copy_act act_for_extent(const struct copy_job *job, const struct source_extent *e,
-	uint64_t off, bool *sample)
+static enum copy_act act_for_extent(const struct copy_job *job,
+	const struct source_extent *e, uint64_t off, bool *sample)
 {
 	if (e->kind == SOURCE_ZERO)
 		return COPY_ACT_ZERO;
@@ -154,8 +156,8 @@ static enum copy_act act_for_extent(const struct copy_job *job, const struct sou
 }
 
 /*
- * Pieces keep to whole leaves: data is read up to the end of its last leaf, and what is zero or
- * unchanged is cut to whole leaves; a leaf that is shared is read.
+ * Pieces keep to whole leaves: data is read up to the end of its last leaf, and what is
+ * zero or unchanged is cut to whole leaves; a leaf that is shared is read.
  */
 static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
@@ -178,12 +180,13 @@ static void plan_extent(struct copy_job *job, uint64_t off, struct copy_piece *r
 	ret->len = smaller(ret->len, run);
 	/* Samples of what is unchanged are chosen by the MiB, whatever the extent. */
 	if (e->kind == SOURCE_UNCHANGED && !job->distrust)
-		ret->len = smaller(ret->len, SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST);
+		ret->len =
+			smaller(ret->len, SOURCE_MAX_REQUEST - off % SOURCE_MAX_REQUEST);
 }
 
 /*
- * A probe looks at one leaf of each MiB that it has chosen: a flush that was lost shows at many
- * places, and over NBD what is looked at comes over the link.
+ * A probe looks at one leaf of each MiB that it has chosen: a flush that was lost shows
+ * at many places, and over NBD what is looked at comes over the link.
  */
 static void plan_probe(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
@@ -219,7 +222,8 @@ static void plan_at(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 		plan_verify(job, off, ret);
 	}
 	if (ret->act == COPY_ACT_READ || ret->act == COPY_ACT_DIFF) {
-		/* Requests end on multiples of their size, so that all but edges are aligned. */
+		/* Requests end on multiples of their size,
+		 * so that all but edges are aligned. */
 		step = (uint32_t)smaller(step, job->request_cap);
 		ret->len = smaller(ret->len, step - off % step);
 	}

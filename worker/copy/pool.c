@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests with their buffers, bounded in bytes, and how large and how fast requests may be. The
- * buffers are one mapping of as much as the budget allows, cut like a buddy allocator does: a
- * request has a run of leaves that is a power of two long and begins at a multiple of that. The
- * lowest free run is taken, so that a copy that needs little memory keeps to little.
+ * Requests with their buffers, bounded in bytes, and how large and how fast requests may
+ * be. The buffers are one mapping of as much as the budget allows, cut like a buddy
+ * allocator does: a request has a run of leaves that is a power of two long and begins at
+ * a multiple of that. The lowest free run is taken, so that a copy that needs little
+ * memory keeps to little.
  */
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -22,7 +23,8 @@
 static uint64_t choose_budget(const struct copy_job *job)
 {
 	uint64_t budget = job->opt->memory;
-	uint64_t channels = (uint64_t)job->n_slots * source_get_info(job->src)->channel_memory;
+	uint64_t channels =
+		(uint64_t)job->n_slots * source_get_info(job->src)->channel_memory;
 	struct sysinfo si;
 
 	if (!budget) {
@@ -34,7 +36,8 @@ static uint64_t choose_budget(const struct copy_job *job)
 	}
 	if (budget < BUDGET_MIN)
 		budget = BUDGET_MIN;
-	return budget < COPY_BUDGET_MAX ? budget / HUGE_PAGE * HUGE_PAGE : COPY_BUDGET_MAX;
+	return budget < COPY_BUDGET_MAX ? budget / HUGE_PAGE * HUGE_PAGE :
+		COPY_BUDGET_MAX;
 }
 
 static uint32_t least_request(const struct copy_job *job)
@@ -69,7 +72,8 @@ int copy_pool_init(struct copy_job *job, struct err *err)
 		return err_sys(err, ERR_NOMEM, "buffers for the copy");
 	job->mapping = p;
 	job->buffers = p + (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
-	/* A few hundred page faults less a second; a kernel without them has small pages. */
+	/* A few hundred page faults less a second;
+	 * a kernel without them has small pages. */
 	madvise(job->buffers, job->budget, MADV_HUGEPAGE);
 	for (int i = COPY_MAX_REQS - 1; i >= 0; i--) {
 		job->reqs[i].next_free = job->free;
@@ -87,7 +91,8 @@ void copy_pool_free(struct copy_job *job)
 		munmap(job->mapping, job->mapped);
 }
 
-/* Leaves that a request of len takes: a power of two, which divides the bits of a word. */
+/* Leaves that a request of len takes: a power of two,
+ * which divides the bits of a word. */
 static unsigned run_of(uint32_t len)
 {
 	unsigned n = 1;
@@ -118,7 +123,8 @@ bool copy_pool_has_room(const struct copy_slot *slot, uint32_t len)
 	for (unsigned i = 0; i < job->n_slots; i++)
 		channels += job->slots[i].chan != NULL;
 	/* Each its share, so that none has all and the others nothing to do. */
-	if (slot->in_flight && slot->in_flight_bytes + len > job->window / (channels ? channels : 1))
+	if (slot->in_flight &&
+	    slot->in_flight_bytes + len > job->window / (channels ? channels : 1))
 		return false;
 	return job->free && find_run(job, run_of(len)) >= 0;
 }
@@ -154,9 +160,10 @@ uint32_t copy_pool_request_size(struct copy_job *job)
 }
 
 /*
- * The fastest answer of all is the latency of the way: small requests fill a short one, large ones a
- * long one. The fastest answer of a while holds the time in our own queue, too: when even that is
- * short, a part of the budget on the way is enough and what it holds stays in the processor's caches.
+ * The fastest answer of all is the latency of the way: small requests fill a short one,
+ * large ones a long one. The fastest answer of a while holds the time in our own queue,
+ * too: when even that is short, a part of the budget on the way is enough and what it
+ * holds stays in the processor's caches.
  */
 void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 {
@@ -174,10 +181,12 @@ void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 		return;
 	want = (double)job->adapt_bytes / (double)window * 1000 *
 		(double)job->base_latency_ns / 1e9 / REQUESTS_OF_A_LINK;
-	for (size = least_request(job); size < SOURCE_MAX_REQUEST && size < want; size *= 2)
+	for (size = least_request(job); size < SOURCE_MAX_REQUEST && size < want;
+	    size *= 2)
 		;
 	job->request = size < largest_request(job) ? size : largest_request(job);
-	job->window = job->min_latency_ns < NEAR_NS ? job->budget / NEAR_SHARE : job->budget;
+	job->window = job->min_latency_ns < NEAR_NS ? job->budget / NEAR_SHARE :
+		job->budget;
 	job->adapt_at_ms = now / 1000000;
 	job->adapt_bytes = 0;
 	job->min_latency_ns = 0;
@@ -185,7 +194,8 @@ void copy_pool_measure(struct copy_job *job, const struct copy_req *q)
 
 bool copy_pool_allowed(struct copy_job *job, uint32_t len)
 {
-	/* A server that keeps the limit counts what is on the wire: twice would be too much. */
+	/* A server that keeps the limit counts what is on the wire:
+	 * twice would be too much. */
 	uint64_t rate = source_get_info(job->src)->limits ? 0 : job->ctl->bandwidth;
 	uint64_t now = clock_now_ms();
 	double burst;
@@ -194,7 +204,8 @@ bool copy_pool_allowed(struct copy_job *job, uint32_t len)
 		job->tokens_at_ms = now;
 		return true;
 	}
-	burst = (double)rate / 4 > SOURCE_MAX_REQUEST ? (double)rate / 4 : SOURCE_MAX_REQUEST;
+	burst = (double)rate / 4 > SOURCE_MAX_REQUEST ? (double)rate / 4 :
+		SOURCE_MAX_REQUEST;
 	job->tokens += (double)(now - job->tokens_at_ms) * (double)rate / 1000;
 	job->tokens_at_ms = now;
 	if (job->tokens > burst)

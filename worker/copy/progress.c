@@ -18,15 +18,16 @@ static void take_rate(struct copy_pace *pace, uint64_t flushed, uint64_t now)
 
 	if (now <= pace->last_ms)
 		return;
-	rate = (double)(flushed - pace->last_flushed) * 1000 / (double)(now - pace->last_ms);
+	rate = (double)(flushed - pace->last_flushed) * 1000 /
+		(double)(now - pace->last_ms);
 	pace->rate = pace->n_recent ? pace->rate + SMOOTH * (rate - pace->rate) : rate;
 	pace->recent[pace->n_recent++ % WINDOW] = rate;
 	pace->last_ms = now;
 	pace->last_flushed = flushed;
 }
 
-/* The band: the mean rate of thirds of the window, best and worst. Flushes come in steps, so
- * single seconds say nothing. */
+/* The band: the mean rate of thirds of the window, best and worst. Flushes come in steps,
+ * so single seconds say nothing. */
 static void band(const struct copy_pace *pace, double *ret_low, double *ret_high)
 {
 	unsigned n = pace->n_recent < WINDOW ? pace->n_recent : WINDOW;

@@ -16,7 +16,8 @@ static bool add_error(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct er
 		yyjson_mut_obj_add_bool(doc, e, "retryable", err_retryable(err->code));
 }
 
-void copy_result_json(const struct copy_result *r, const struct err *err, struct strbuf *out)
+void copy_result_json(const struct copy_result *r, const struct err *err,
+	struct strbuf *out)
 {
 	const struct {
 		const char *name;
@@ -35,7 +36,8 @@ void copy_result_json(const struct copy_result *r, const struct err *err, struct
 
 	yyjson_mut_doc_set_root(doc, root);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		ok = ok && yyjson_mut_obj_add_uint(doc, root, numbers[i].name, numbers[i].value);
+		ok = ok && yyjson_mut_obj_add_uint(doc, root, numbers[i].name,
+			numbers[i].value);
 	ok = ok && yyjson_mut_obj_add_real(doc, root, "seconds", r->seconds) &&
 		yyjson_mut_obj_add_real(doc, root, "final_seconds", r->final_seconds) &&
 		yyjson_mut_obj_add_real(doc, root, "cpu_seconds", r->cpu_seconds) &&

@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "copy/copy-internal.h"
 
-/* What was taken for durable is not what the source has. The journals must not say so either:
- * the target gets a new mark, which ends every journal of it, also one that cannot be reached. */
+/* What was taken for durable is not what the source has. The journals must not say so
+ * either:
+ * the target gets a new mark, which ends every journal of it, also one that cannot be
+ * reached. */
 int copy_drop_durable(struct copy_job *job, struct err *err)
 {
 	copy_account_reset(job);
@@ -25,9 +27,11 @@ static int read_journal(struct copy_job *job, uint8_t *units, struct copy_leaves
 
 	if (copy_journal_load(job, units, leaves, ret_bytes, err) < 0 || *ret_bytes)
 		return *ret_bytes ? 0 : -1;
-	/* A source that is away now is not the end: the hashes of the target say the same. */
+	/* A source that is away now is not the end:
+	 * the hashes of the target say the same. */
 	if (source_chan_open(job->src, &slot->chan, err) < 0 ||
-		source_resume(slot->chan, units, copy_journal_bytes(job), ret_bytes, err) < 0) {
+		source_resume(slot->chan, units, copy_journal_bytes(job), ret_bytes,
+			err) < 0) {
 		log_info("no journal from %s: %s", source_name(job->src), err->text);
 		source_chan_close(slot->chan);
 		slot->chan = NULL;
@@ -55,8 +59,8 @@ int copy_resume(struct copy_job *job, struct copy_pace *pace, struct err *err)
 		copy_set_durable(job, units, leaves);
 		for (size_t u = 0; u < job->n_units; u++)
 			n += units[u / 8] >> (u % 8) & 1;
-		log_info("%s: the journal has %zu of %zu units and parts of %u", sink_name(job->dst),
-			n, job->n_units, leaves->n);
+		log_info("%s: the journal has %zu of %zu units and parts of %u",
+			sink_name(job->dst), n, job->n_units, leaves->n);
 		r = copy_pass(job, COPY_MODE_PROBE, "probe", pace, err);
 		if (!r && job->differences) {
 			log_warn("%s: is not what the journal says (byte %" PRIu64
@@ -83,7 +87,8 @@ int copy_compare_anew(struct copy_job *job, struct err *err)
 	job->known_zero = false;
 	copy_root_free(job->root);
 	job->root = copy_root_new(job->size);
-	if (job->bad_file && (fflush(job->bad_file) || ftruncate(fileno(job->bad_file), 0) < 0))
+	if (job->bad_file &&
+	    (fflush(job->bad_file) || ftruncate(fileno(job->bad_file), 0) < 0))
 		return err_sys(err, ERR_DISK_IO, "empty %s", job->opt->bad_ranges);
 	if (job->bad_file)
 		rewind(job->bad_file);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that failed by themselves: asked again in smaller pieces, at the end listed as bad. */
+/* Requests that failed by themselves: asked again in smaller pieces,
+ * at the end listed as bad. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ static int again(struct copy_job *job, const struct copy_piece *p, struct err *e
 	return r < 0 ? err_wrap(err, "too many failed ranges") : 0;
 }
 
-/* The range is unreadable for good. What the target holds there is not left from before. */
+/* The range is unreadable for good. What the target holds there is
+ * not left from before. */
 static int give_up(struct copy_job *job, const struct copy_req *q, struct err *err)
 {
 	if (!job->bad_file || job->mode != COPY_MODE_COPY)
@@ -84,8 +86,8 @@ static int too_large(struct copy_job *job, const struct copy_req *q, struct err 
 		while (cap > half)
 			cap /= 2;
 		job->request_cap = cap;
-		log_info("%s: requests are now at most %" PRIu32 " bytes", source_name(job->src),
-			cap);
+		log_info("%s: requests are now at most %" PRIu32 " bytes",
+			source_name(job->src), cap);
 	}
 	pthread_mutex_unlock(&job->lock);
 	return again(job, &p, err);

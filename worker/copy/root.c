@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One hash for a whole drive, in memory that does not grow with what is in flight: leaves of
- * 64 KiB are hashed into units of 64 MiB, units into the root. Leaves come in any order.
+ * One hash for a whole drive, in memory that does not grow with what is in flight: leaves
+ * of 64 KiB are hashed into units of 64 MiB, units into the root. Leaves come in any
+ * order.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -12,11 +12,12 @@
 #include "base/log.h"
 #include "copy/copy-internal.h"
 
-#define CHANNELS 5 /* nbdkit serves 16 requests of each: all that fits the memory at 512 KiB */
+/* nbdkit serves 16 requests of each: all that fits the memory at 512 KiB */
+#define CHANNELS 5
 #define ANEW_MAX 3    /* comparisons with a source that changed, in one run */
 
-/* Tells the journal at the source, over a connection that is at rest. A missing one costs only
- * time later. */
+/* Tells the journal at the source, over a connection that is at rest. A missing one costs
+ * only time later. */
 static void tell_source(struct copy_job *job)
 {
 	uint8_t *all = malloc(copy_journal_bytes(job));
@@ -26,7 +27,8 @@ static void tell_source(struct copy_job *job)
 		if (!job->slots[i].chan || job->slots[i].in_flight)
 			continue;
 		copy_journal_fill(job, job->durable_units, all);
-		if (!source_commit(job->slots[i].chan, all, copy_journal_bytes(job), &why))
+		if (!source_commit(job->slots[i].chan, all, copy_journal_bytes(job),
+			&why))
 			break;
 		log_info("%s: journal: %s", source_name(job->src), why.text);
 	}
@@ -53,7 +55,8 @@ static int verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
 {
 	if (job->opt->verify == COPY_VERIFY_NONE)
 		return 0;
-	/* Everything was flushed: what the target has is compared, not what memory has of it. */
+	/* Everything was flushed: what the target has is compared,
+	 * not what memory has of it. */
 	sink_forget(job->dst);
 	job->everything = job->opt->verify == COPY_VERIFY_FULL;
 	if (job->everything) {
@@ -174,10 +177,11 @@ static int init(struct copy_job *job, struct err *err)
 
 	if (sink_get_info(job->dst)->size < si->size)
 		return err_set(err, ERR_DISK_SMALL,
-			"%s has %" PRIu64 " bytes, the source %" PRIu64, sink_name(job->dst),
-			sink_get_info(job->dst)->size, si->size);
+			"%s has %" PRIu64 " bytes, the source %" PRIu64,
+			sink_name(job->dst), sink_get_info(job->dst)->size, si->size);
 	if (*si->identity && !strcmp(si->identity, sink_get_info(job->dst)->identity))
-		return err_set(err, ERR_DISK_BUSY, "%s is the source itself", sink_name(job->dst));
+		return err_set(err, ERR_DISK_BUSY, "%s is the source itself",
+			sink_name(job->dst));
 	job->size = si->size;
 	job->sector = si->sector;
 	job->head = si->size < COPY_HEAD ? si->size : COPY_HEAD;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File systems of a guest: recognise one, mount it, and work on files below its root without
- * ever leaving it. The guest's tree is hostile: every path is resolved by the kernel beneath
- * the root (openat2, RESOLVE_IN_ROOT), absolute symbolic links start again at that root, and
- * only regular files are read.
+ * File systems of a guest: recognise one, mount it, and work on files below its root
+ * without ever leaving it. The guest's tree is hostile: every path is resolved by the
+ * kernel beneath the root (openat2, RESOLVE_IN_ROOT), absolute symbolic links start again
+ * at that root, and only regular files are read.
  */
 #ifndef FS_FS_H
 #define FS_FS_H
@@ -52,21 +52,24 @@ int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err);
 #define FS_ESP_GUID "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 #define FS_BIOS_BOOT_GUID "21686148-6449-6e6f-744e-656564454649"
 
-/* mount.c: always nodev and nosuid. Read-only mounts do not replay a journal, so that not one
- * byte of the device changes. options may be NULL. */
+/* mount.c: always nodev and nosuid. Read-only mounts do not replay a journal, so that not
+ * one byte of the device changes. options may be NULL. */
 int fs_mount(const char *dev, const char *type, const char *where, bool writable,
 	const char *options, struct err *err);
-/* Flushes first. A mount that is in use is taken out of the tree all the same, which is DISK_BUSY:
+/* Flushes first. A mount that is in use is taken out of the tree all the same, which is
+ * DISK_BUSY:
  * its file system is still alive. */
 int fs_unmount(const char *where, struct err *err);
-/* Waits until no file system holds the device: the last user's mounts go a moment after it. */
+/* Waits until no file system holds the device:
+ * the last user's mounts go a moment after it. */
 int fs_wait_free(const char *dev, unsigned seconds, struct err *err);
 bool fs_mountable(const char *type); /* the worker knows what to do with this type */
 
 /*
- * stack.c, stack-md.c, stack-lvm.c, stack-luks.c: volumes that stand on other volumes, opened by
- * mdadm, lvm and cryptsetup as they lie in the image. The tools see the named devices only. Unless
- * the stack is writable not one byte of them changes; no array is ever synchronised.
+ * stack.c, stack-md.c, stack-lvm.c, stack-luks.c: volumes that stand on other volumes,
+ * opened by mdadm, lvm and cryptsetup as they lie in the image. The tools see the named
+ * devices only. Unless the stack is writable not one byte of them changes; no array is
+ * ever synchronised.
  */
 enum fs_layer_kind { FS_LAYER_MD, FS_LAYER_LVM, FS_LAYER_LUKS };
 #define FS_STACK_MAX 64
@@ -75,7 +78,8 @@ struct fs_layer {
 	char name[128];      /* "/dev/md0", a volume group, the name below /dev/mapper */
 	char uuid[64];
 	char detail[64];     /* "raid1, 2 members", "LUKS, aes-xts-plain64" */
-	char tokens[64];     /* of LUKS2, other keys than a passphrase: "systemd-tpm2 clevis" */
+	char tokens[64];     /* of LUKS2, other keys than a passphrase:
+			      * "systemd-tpm2 clevis" */
 	char problem[200];   /* "1 of 2 members is missing"; "" = none */
 	char *on;            /* devices below it, separated by commas */
 };
@@ -91,7 +95,8 @@ const char *fs_layer_name(enum fs_layer_kind k); /* "md", "lvm", "luks" */
 /* Whether this machine can open the kind: PREP_UNSUPPORTED says what is missing. */
 int fs_stack_able(enum fs_layer_kind k, struct err *err);
 /* What stands on a device knows it by its new name from now on. */
-int fs_stack_renamed(struct fs_stack *s, const char *from, const char *to, struct err *err);
+int fs_stack_renamed(struct fs_stack *s, const char *from, const char *to,
+	struct err *err);
 /* Closes everything, top first. Goes on after a failure; err is the first one. */
 int fs_stack_close(struct fs_stack *s, struct err *err);
 
@@ -108,24 +113,28 @@ struct fs_lvm_group {
 	char system_id[128]; /* owner, "" = none */
 };
 /* The volume groups on the devices. Returns how many, -1 with err. */
-int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group *ret, int max,
-	struct err *err);
+int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group *ret,
+	int max, struct err *err);
 struct fs_lvm_volume {
 	char name[128], node[256]; /* "root", "/dev/mapper/vg-root" */
 	bool snapshot;             /* of another volume: same content, same UUIDs */
 };
 /* Activates a group under its own name and calls each active volume of it. */
-int fs_lvm_open(struct fs_stack *s, const char *const *devs, const struct fs_lvm_group *vg,
-	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx, struct fs_layer **ret,
-	struct err *err);
+int fs_lvm_open(struct fs_stack *s, const char *const *devs,
+	const struct fs_lvm_group *vg,
+	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx,
+	struct fs_layer **ret, struct err *err);
 
 enum fs_key { FS_KEY_FITS, FS_KEY_WRONG, FS_KEY_FAILED /* err is filled */ };
-enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, const char *name,
-	const void *key, size_t len, struct fs_layer **ret, struct err *err);
+enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid,
+	const char *name, const void *key, size_t len, struct fs_layer **ret,
+	struct err *err);
 /* Gives an open volume another name below /dev/mapper, also while it is mounted. */
-int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, struct err *err);
+int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name,
+	struct err *err);
 
-/* snapshot.c: a disk as it is, and what is written to it goes to memory and is lost at the end. */
+/* snapshot.c: a disk as it is, and what is written to it goes to
+ * memory and is lost at the end. */
 struct fs_snapshot {
 	char name[32], node[64];  /* node: "/dev/mapper/NAME"; "" = closed */
 	struct block_loop store;
@@ -133,8 +142,8 @@ struct fs_snapshot {
 #define FS_SNAPSHOT_INIT { .store = BLOCK_LOOP_INIT }
 #define FS_SNAPSHOT_FULL UINT64_MAX
 /* bytes: room for changes; once they are used up the snapshot fails every request. */
-int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint64_t bytes,
-	struct fs_snapshot *ret, struct err *err);
+int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name,
+	uint64_t bytes, struct fs_snapshot *ret, struct err *err);
 /* Bytes of changes, FS_SNAPSHOT_FULL when they did not find room. */
 int fs_snapshot_used(struct fs_stack *s, const struct fs_snapshot *snap, uint64_t *ret,
 	struct err *err);
@@ -143,76 +152,88 @@ int fs_snapshot_close(struct fs_stack *s, struct fs_snapshot *snap, struct err *
 /* root.c: paths are absolute within the guest. */
 struct fs_root {
 	int fd;               /* of the root folder */
-	char at[FS_PATH_MAX]; /* where it is mounted, without links; "" = cannot be named */
+	char at[FS_PATH_MAX]; /* where it is mounted, without links; "" =
+			       * cannot be named */
 };
 int fs_root_open(struct fs_root *r, const char *at, struct err *err);
 void fs_root_close(struct fs_root *r);
-/* open(2) within the root; -1 with errno. ELOOP, EXDEV: unsafe. Follows links within the root
- * unless flags has O_NOFOLLOW. */
+/* open(2) within the root; -1 with errno. ELOOP, EXDEV: unsafe. Follows links within the
+ * root unless flags has O_NOFOLLOW. */
 int fs_open(const struct fs_root *r, const char *path, int flags, unsigned mode);
 int fs_stat(const struct fs_root *r, const char *path, struct stat *st);  /* follows */
-int fs_lstat(const struct fs_root *r, const char *path, struct stat *st); /* last part not */
+/* last part not */
+int fs_lstat(const struct fs_root *r, const char *path, struct stat *st);
 bool fs_is_file(const struct fs_root *r, const char *path); /* regular, links followed */
 bool fs_is_dir(const struct fs_root *r, const char *path);
-/* The path without links, within the root: "/boot/grub2/grub.cfg" for "/etc/grub2.cfg". */
-int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size, struct err *err);
-int fs_readlink(const struct fs_root *r, const char *path, char *ret, size_t size);
-/* 0: read, NUL added behind *ret_len bytes; 1: there is no such file; -1: err (a larger file,
- * not a regular one, a loop of links, an I/O error). */
-int fs_read(const struct fs_root *r, const char *path, size_t max, char **ret, size_t *ret_len,
+/* The path without links, within the root:
+ * "/boot/grub2/grub.cfg" for "/etc/grub2.cfg". */
+int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size,
 	struct err *err);
+int fs_readlink(const struct fs_root *r, const char *path, char *ret, size_t size);
+/* 0: read, NUL added behind *ret_len bytes; 1: there is no such file; -1: err (a larger
+ * file, not a regular one, a loop of links, an I/O error). */
+int fs_read(const struct fs_root *r, const char *path, size_t max, char **ret,
+	size_t *ret_len, struct err *err);
 /* Calls each name of a folder (no "." and ".."), sorted. 0, or 1 when there is none. A
  * non-zero result of each ends the walk and is returned. */
 int fs_list(const struct fs_root *r, const char *path,
-	int (*each)(void *ctx, const char *name, const struct stat *st), void *ctx, struct err *err);
+	int (*each)(void *ctx, const char *name, const struct stat *st), void *ctx,
+	struct err *err);
 struct fs_space {
 	uint64_t free_bytes, free_inodes, total_bytes;
 	dev_t dev;
 };
-int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret, struct err *err);
+int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret,
+	struct err *err);
 
-/* write.c: changes inside the guest. The folder of the path is resolved, the last part is never
- * followed (use fs_real first). */
+/* write.c: changes inside the guest. The folder of the path is resolved, the last part is
+ * never followed (use fs_real first). */
 /* Atomically: new file beside it, owner, mode and extended attributes of the old one (of
  * `like` when there is none, of root and mode when like is NULL too), fsync, rename. */
 int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_t len,
 	unsigned mode, struct err *err);
-/* Copies a regular file with owner, mode, times and extended attributes; to must not exist
- * unless replace. ret_sha256 (65 bytes of hex) may be NULL. */
+/* Copies a regular file with owner, mode, times and extended attributes; to must not
+ * exist unless replace. ret_sha256 (65 bytes of hex) may be NULL. */
 int fs_copy(const struct fs_root *r, const char *from, const char *to, bool replace,
 	char *ret_sha256, struct err *err);
-/* Replaces a file by itself with `len` bytes behind it, at a multiple of four (zeroes between). */
+/* Replaces a file by itself with `len` bytes behind it,
+ * at a multiple of four (zeroes between). */
 int fs_append(const struct fs_root *r, const char *path, const void *buf, size_t len,
 	struct err *err);
 int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct err *err);
-int fs_symlink(const struct fs_root *r, const char *target, const char *path, struct err *err);
-int fs_remove(const struct fs_root *r, const char *path, struct err *err); /* file or empty folder */
-int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st, struct err *err);
-/* label.c: SELinux labels. Last part not followed. 1: none, or the file system has no such. */
+int fs_symlink(const struct fs_root *r, const char *target, const char *path,
+	struct err *err);
+/* file or empty folder */
+int fs_remove(const struct fs_root *r, const char *path, struct err *err);
+int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st,
+	struct err *err);
+/* label.c: SELinux labels. Last part not followed. 1: none,
+ * or the file system has no such. */
 int fs_get_label(const struct fs_root *r, const char *path, char *ret, size_t size,
 	struct err *err);
-int fs_set_label(const struct fs_root *r, const char *path, const char *label, struct err *err);
+int fs_set_label(const struct fs_root *r, const char *path, const char *label,
+	struct err *err);
 /* The hex SHA-256 of a regular file, last part not followed. */
 int fs_sha256(const struct fs_root *r, const char *path, char ret[65], struct err *err);
 
-/* inventory.c: what a tree looks like, to find what a guest's own tool changed. Below `skip`
- * (NULL-terminated, may be NULL) nothing is looked at. Crosses mount points. */
+/* inventory.c: what a tree looks like, to find what a guest's own tool changed. Below
+ * `skip` (NULL-terminated, may be NULL) nothing is looked at. Crosses mount points. */
 struct fs_inventory;
-int fs_inventory_take(const struct fs_root *r, const char *const *skip, void (*tick)(void *),
-	void *tick_ctx, struct fs_inventory **ret, struct err *err);
+int fs_inventory_take(const struct fs_root *r, const char *const *skip,
+	void (*tick)(void *), void *tick_ctx, struct fs_inventory **ret, struct err *err);
 void fs_inventory_free(struct fs_inventory *inv);
 enum fs_change { FS_ADDED, FS_CHANGED, FS_REMOVED };
 /* Sorted by path. Folders are reported when added or removed only. */
 int fs_inventory_diff(const struct fs_inventory *before, const struct fs_inventory *after,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
-	struct err *err);
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
+	void *ctx, struct err *err);
 
-/* What tells later, from the file that fs_inventory_save wrote, which paths are new: 8 bytes a
- * path. Only FS_ADDED is reported. */
-int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r, const char *path,
-	struct err *err);
+/* What tells later, from the file that fs_inventory_save wrote, which paths are new: 8
+ * bytes a path. Only FS_ADDED is reported. */
+int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r,
+	const char *path, struct err *err);
 int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
-	struct err *err);
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
+	void *ctx, struct err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An inventory keeps, for each path, one 64-bit hash of what stat(2) says about it. Names lie in
- * one arena and paths are rebuilt from parents, so that half a million files take about 25 MB.
+ * An inventory keeps, for each path, one 64-bit hash of what stat(2) says about it. Names
+ * lie in one arena and paths are rebuilt from parents, so that half a million files take
+ * about 25 MB.
  */
 #include "fs/fs.h"
 
@@ -55,7 +56,8 @@ static uint64_t state_of(const struct stat *st)
 {
 	uint64_t v[10] = { st->st_mode, st->st_uid, st->st_gid, st->st_ino };
 
-	/* A folder's times and size change with its content, which has entries of its own. */
+	/* A folder's times and size change with its content,
+	 * which has entries of its own. */
 	if (!S_ISDIR(st->st_mode)) {
 		v[4] = (uint64_t)st->st_size;
 		v[5] = (uint64_t)st->st_mtim.tv_sec;
@@ -93,16 +95,19 @@ static uint32_t add(struct fs_inventory *inv, uint32_t parent, const char *name,
 	struct entry *entries;
 	char *names;
 
-	entries = grow(inv->entries, &inv->cap, (uint64_t)inv->n + 1, sizeof(*entries), MAX_ENTRIES);
+	entries = grow(inv->entries, &inv->cap, (uint64_t)inv->n + 1, sizeof(*entries),
+		MAX_ENTRIES);
 	if (!entries)
 		return NONE;
 	inv->entries = entries;
-	names = grow(inv->names, &inv->names_cap, (uint64_t)inv->names_len + len, 1, 1u << 30);
+	names = grow(inv->names, &inv->names_cap, (uint64_t)inv->names_len + len, 1,
+		1u << 30);
 	if (!names)
 		return NONE;
 	inv->names = names;
 	memcpy(names + inv->names_len, name, len);
-	entries[inv->n] = (struct entry){ state_of(st), parent, inv->names_len, st->st_mode };
+	entries[inv->n] = (struct entry){ state_of(st), parent, inv->names_len,
+		st->st_mode };
 	inv->names_len += (uint32_t)len;
 	return inv->n++;
 }
@@ -135,9 +140,10 @@ static int walk_dir(struct walk *w, int fd, uint32_t parent, int depth, struct e
 
 		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
 			continue;
-		if ((size_t)snprintf(w->path + base, sizeof(w->path) - base, "/%s", de->d_name) >=
-			sizeof(w->path) - base || depth > MAX_DEPTH) {
-			result = err_set(err, ERR_FS_UNSAFE, "%.200s: nested too deeply", w->path);
+		if ((size_t)snprintf(w->path + base, sizeof(w->path) - base, "/%s",
+			de->d_name) >= sizeof(w->path) - base || depth > MAX_DEPTH) {
+			result = err_set(err, ERR_FS_UNSAFE, "%.200s: nested too deeply",
+				w->path);
 			break;
 		}
 		if (fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -145,13 +151,15 @@ static int walk_dir(struct walk *w, int fd, uint32_t parent, int depth, struct e
 		} else if (!skipped(w)) {
 			id = add(w->inv, parent, de->d_name, &st);
 			if (id == NONE)
-				result = err_set(err, ERR_NOMEM, "list of all files: no memory");
+				result = err_set(err, ERR_NOMEM,
+					"list of all files: no memory");
 			else if (S_ISDIR(st.st_mode)) {
 				int sub = openat(fd, de->d_name,
 					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 				if (sub < 0)
-					result = err_sys(err, ERR_DISK_IO, "open %s", w->path);
+					result = err_sys(err, ERR_DISK_IO, "open %s",
+						w->path);
 				else
 					result = walk_dir(w, sub, id, depth + 1, err);
 			}
@@ -162,8 +170,8 @@ static int walk_dir(struct walk *w, int fd, uint32_t parent, int depth, struct e
 	return result;
 }
 
-int fs_inventory_take(const struct fs_root *r, const char *const *skip, void (*tick)(void *),
-	void *tick_ctx, struct fs_inventory **ret, struct err *err)
+int fs_inventory_take(const struct fs_root *r, const char *const *skip,
+	void (*tick)(void *), void *tick_ctx, struct fs_inventory **ret, struct err *err)
 {
 	struct walk w = { .skip = skip, .tick = tick, .tick_ctx = tick_ctx };
 	int fd = fs_open(r, "/", O_RDONLY | O_DIRECTORY, 0);
@@ -200,7 +208,8 @@ static char *path_of(const struct fs_inventory *inv, uint32_t id)
 	return strdup(buf + at);
 }
 
-/* A path's hash, from its parent's; the same path has the same hash in both inventories. */
+/* A path's hash, from its parent's; the same path has the same
+ * hash in both inventories. */
 struct key {
 	uint64_t path;
 	uint32_t id;
@@ -247,7 +256,8 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct change *)a)->path, ((const struct change *)b)->path);
 }
 
-static int note(struct changes *c, const struct fs_inventory *inv, uint32_t id, enum fs_change k)
+static int note(struct changes *c, const struct fs_inventory *inv, uint32_t id,
+	enum fs_change k)
 {
 	if (c->n == c->cap) {
 		size_t cap = c->cap ? c->cap * 2 : 256;
@@ -262,8 +272,8 @@ static int note(struct changes *c, const struct fs_inventory *inv, uint32_t id, 
 	return c->list[c->n++].path ? 0 : -1;
 }
 
-static int collect(struct changes *c, const struct fs_inventory *a, const struct fs_inventory *b,
-	const struct key *ka, const struct key *kb)
+static int collect(struct changes *c, const struct fs_inventory *a,
+	const struct fs_inventory *b, const struct key *ka, const struct key *kb)
 {
 	uint32_t i = 0, j = 0;
 
@@ -290,13 +300,15 @@ static int collect(struct changes *c, const struct fs_inventory *a, const struct
 
 /* Reports and frees the list. */
 static int hand_out(struct changes *c, int result,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx)
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
+	void *ctx)
 {
 	if (c->n)
 		qsort(c->list, c->n, sizeof(*c->list), by_path);
 	for (size_t i = 0; i < c->n; i++) {
 		if (!result)
-			result = each(ctx, c->list[i].kind, c->list[i].path, c->list[i].mode);
+			result = each(ctx, c->list[i].kind, c->list[i].path,
+				c->list[i].mode);
 		free(c->list[i].path);
 	}
 	free(c->list);
@@ -304,8 +316,8 @@ static int hand_out(struct changes *c, int result,
 }
 
 int fs_inventory_diff(const struct fs_inventory *before, const struct fs_inventory *after,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
-	struct err *err)
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
+	void *ctx, struct err *err)
 {
 	CLEANUP_FREE struct key *ka = keys_of(before);
 	CLEANUP_FREE struct key *kb = keys_of(after);
@@ -317,8 +329,8 @@ int fs_inventory_diff(const struct fs_inventory *before, const struct fs_invento
 	return hand_out(&c, result, each, ctx);
 }
 
-int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r, const char *path,
-	struct err *err)
+int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r,
+	const char *path, struct err *err)
 {
 	CLEANUP_FREE struct key *keys = keys_of(inv);
 	CLEANUP_FREE uint8_t *buf = malloc((size_t)inv->n * 8 + 1);
@@ -331,8 +343,8 @@ int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r, c
 }
 
 int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode), void *ctx,
-	struct err *err)
+	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
+	void *ctx, struct err *err)
 {
 	CLEANUP_FREE struct key *keys = keys_of(now);
 	struct changes c = { .list = NULL };
@@ -347,7 +359,8 @@ int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t
 		if (k < n && bytes_le64((const uint8_t *)saved + k * 8) == keys[i].path)
 			continue;
 		if (note(&c, now, keys[i].id, FS_ADDED))
-			result = err_set(err, ERR_NOMEM, "compare lists of files: no memory");
+			result = err_set(err, ERR_NOMEM,
+				"compare lists of files: no memory");
 	}
 	return hand_out(&c, result, each, ctx);
 }

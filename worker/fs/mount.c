@@ -41,7 +41,8 @@ bool fs_mountable(const char *type)
 int fs_mount(const char *dev, const char *type, const char *where, bool writable,
 	const char *options, struct err *err)
 {
-	unsigned long flags = MS_NODEV | MS_NOSUID | MS_NOATIME | (writable ? 0 : MS_RDONLY);
+	unsigned long flags = MS_NODEV | MS_NOSUID | MS_NOATIME |
+		(writable ? 0 : MS_RDONLY);
 	int i = find(type);
 	const char *own = writable || i < 0 ? NULL : types[i].read_only;
 	char data[512] = "";
@@ -49,7 +50,8 @@ int fs_mount(const char *dev, const char *type, const char *where, bool writable
 	if (i < 0)
 		return err_set(err, ERR_FS_UNKNOWN, "%s: file system %s", dev, type);
 	if (writable && !strcmp(type, "xfs"))
-		own = "nouuid"; /* a copy may share its UUID with a disk of this machine */
+		own = "nouuid"; /* a copy may share its UUID with a disk of
+				 * this machine */
 	snprintf(data, sizeof(data), "%s%s%s", own ? own : "", own && options ? "," : "",
 		options ? options : "");
 	if (!mount(dev, where, type, flags, data))
@@ -62,8 +64,10 @@ int fs_mount(const char *dev, const char *type, const char *where, bool writable
 			return 0;
 	}
 	if (errno == ENODEV)
-		return err_set(err, ERR_FS_UNKNOWN, "%s: this kernel has no %s", dev, type);
-	return err_sys(err, errno == EUCLEAN ? ERR_FS_DIRTY : ERR_FS_MOUNT, "mount %s (%s)", dev,
+		return err_set(err, ERR_FS_UNKNOWN, "%s: this kernel has no %s", dev,
+			type);
+	return err_sys(err,
+		errno == EUCLEAN ? ERR_FS_DIRTY : ERR_FS_MOUNT, "mount %s (%s)", dev,
 		type);
 }
 
@@ -72,7 +76,8 @@ int fs_unmount(const char *where, struct err *err)
 	int fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = 0;
 
-	/* A flush that fails is the error to tell, but the mount has to go all the same. */
+	/* A flush that fails is the error to tell,
+	 * but the mount has to go all the same. */
 	if (fd >= 0 && syncfs(fd) < 0)
 		result = err_sys(err, err_disk_code(errno), "flush %s", where);
 	if (fd >= 0)
@@ -82,7 +87,8 @@ int fs_unmount(const char *where, struct err *err)
 	if (errno != EBUSY || umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 		return result ? result : err_sys(err, ERR_FS_MOUNT, "unmount %s", where);
 	/* Out of sight, but alive: it may still write. */
-	return result ? result : err_set(err, ERR_DISK_BUSY, "unmount %s: still in use", where);
+	return result ? result :
+		err_set(err, ERR_DISK_BUSY, "unmount %s: still in use", where);
 }
 
 int fs_wait_free(const char *dev, unsigned seconds, struct err *err)
@@ -100,6 +106,6 @@ int fs_wait_free(const char *dev, unsigned seconds, struct err *err)
 			return err_sys(err, err_disk_code(errno), "open %s", dev);
 		nanosleep(&pause, NULL);
 	}
-	return err_set(err, ERR_DISK_BUSY, "%s is still in use %u s after it was unmounted", dev,
-		seconds);
+	return err_set(err, ERR_DISK_BUSY,
+		"%s is still in use %u s after it was unmounted", dev, seconds);
 }

@@ -34,8 +34,8 @@ static void lower(char *s)
 static int cannot_open(const char *dev, struct err *err)
 {
 	if (errno == EINVAL)
-		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a block device nor a file",
-			dev);
+		return err_set(err, ERR_DISK_NOT_FOUND,
+			"%s is neither a block device nor a file", dev);
 	return err_sys(err, err_disk_code(errno), "open %s", dev);
 }
 
@@ -95,8 +95,10 @@ int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err)
 	if (list)
 		table = blkid_partlist_get_table(list);
 	if (table)
-		snprintf(ret->type, sizeof(ret->type), "%s", blkid_parttable_get_type(table));
-	for (int i = 0; table && i < blkid_partlist_numof_partitions(list) && i < FS_MAX_PARTS;
+		snprintf(ret->type, sizeof(ret->type), "%s",
+			blkid_parttable_get_type(table));
+	for (int i = 0; table && i < blkid_partlist_numof_partitions(list) &&
+	    i < FS_MAX_PARTS;
 		i++) {
 		blkid_partition p = blkid_partlist_get_partition(list, i);
 

@@ -85,7 +85,8 @@ static enum err_code unsafe_or(int sys, enum err_code other)
 	return sys == ELOOP || sys == EXDEV || sys == EACCES ? ERR_FS_UNSAFE : other;
 }
 
-int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size, struct err *err)
+int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size,
+	struct err *err)
 {
 	CLEANUP_CLOSE int fd = fs_open(r, path, O_PATH, 0);
 	char proc[64], full[FS_PATH_MAX];
@@ -100,7 +101,8 @@ int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size, s
 		return err_sys(err, ERR_INTERNAL, "readlink %s", proc);
 	full[n] = '\0';
 	if (!base || strncmp(full, r->at, base) || (full[base] && full[base] != '/'))
-		return err_set(err, ERR_FS_UNSAFE, "%s: leads out of the guest's root", path);
+		return err_set(err, ERR_FS_UNSAFE, "%s: leads out of the guest's root",
+			path);
 	if ((size_t)snprintf(ret, size, "%s", full[base] ? full + base : "/") >= size)
 		return err_set(err, ERR_FS_UNSAFE, "%s: path too long", path);
 	return 0;
@@ -117,8 +119,8 @@ int fs_readlink(const struct fs_root *r, const char *path, char *ret, size_t siz
 	return 0;
 }
 
-int fs_read(const struct fs_root *r, const char *path, size_t max, char **ret, size_t *ret_len,
-	struct err *err)
+int fs_read(const struct fs_root *r, const char *path, size_t max, char **ret,
+	size_t *ret_len, struct err *err)
 {
 	CLEANUP_CLOSE int fd = fs_open(r, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	CLEANUP_FREE char *buf = NULL;
@@ -132,8 +134,9 @@ int fs_read(const struct fs_root *r, const char *path, size_t max, char **ret, s
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_FS_UNSAFE, "%s: not a regular file", path);
 	if ((uint64_t)st.st_size > max)
-		return err_set(err, ERR_FS_UNSAFE, "%s: %llu bytes are more than the limit of %zu",
-			path, (unsigned long long)st.st_size, max);
+		return err_set(err, ERR_FS_UNSAFE,
+			"%s: %llu bytes are more than the limit of %zu", path,
+			(unsigned long long)st.st_size, max);
 	buf = malloc((size_t)st.st_size + 1);
 	if (!buf)
 		return err_set(err, ERR_NOMEM, "read %s: out of memory", path);
@@ -188,7 +191,8 @@ static int names_of(DIR *d, char ***ret, size_t *ret_n)
 }
 
 int fs_list(const struct fs_root *r, const char *path,
-	int (*each)(void *ctx, const char *name, const struct stat *st), void *ctx, struct err *err)
+	int (*each)(void *ctx, const char *name, const struct stat *st), void *ctx,
+	struct err *err)
 {
 	int fd = fs_open(r, path, O_RDONLY | O_DIRECTORY, 0), result = 0;
 	char **names = NULL;
@@ -220,7 +224,8 @@ int fs_list(const struct fs_root *r, const char *path,
 	return result;
 }
 
-int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret, struct err *err)
+int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret,
+	struct err *err)
 {
 	CLEANUP_CLOSE int fd = fs_open(r, path, O_RDONLY | O_DIRECTORY, 0);
 	struct statvfs vfs;
@@ -230,7 +235,8 @@ int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret, st
 		return err_sys(err, ERR_FS_MOUNT, "space of %s", path);
 	ret->free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	ret->total_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
-	ret->free_inodes = vfs.f_files ? vfs.f_favail : UINT64_MAX; /* btrfs, vfat: no limit */
+	/* btrfs, vfat: no limit */
+	ret->free_inodes = vfs.f_files ? vfs.f_favail : UINT64_MAX;
 	ret->dev = st.st_dev;
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that can be written to and thrown away: device-mapper's snapshot target without persistence,
- * its changed blocks in memory (a loop device over a file that has no name). The kernel opens the
- * disk itself for reading only.
+ * A disk that can be written to and thrown away: device-mapper's snapshot target without
+ * persistence, its changed blocks in memory (a loop device over a file that has no name).
+ * The kernel opens the disk itself for reading only.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,12 +59,12 @@ static int has_mapper(struct err *err)
 {
 	CLEANUP_CLOSE int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
 
-	return fd >= 0 || errno == ENOENT ? 0 : err_sys(err, ERR_PREP_UNSUPPORTED,
+	return fd >= 0 ? 0 : err_sys(err, ERR_PREP_UNSUPPORTED,
 		"this machine's kernel has no usable device-mapper");
 }
 
-int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint64_t bytes,
-	struct fs_snapshot *ret, struct err *err)
+int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name,
+	uint64_t bytes, struct fs_snapshot *ret, struct err *err)
 {
 	struct fs_snapshot snap = FS_SNAPSHOT_INIT;
 	char table[256];
@@ -73,10 +73,11 @@ int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint
 	uint64_t sectors = 0;
 
 	snprintf(snap.name, sizeof(snap.name), "%s", name);
-	if (has_mapper(err) < 0 || disk_sectors(dev, &sectors, err) < 0 || make_store(&snap, bytes, err) < 0)
+	if (has_mapper(err) < 0 || disk_sectors(dev, &sectors, err) < 0 ||
+	    make_store(&snap, bytes, err) < 0)
 		return -1;
-	snprintf(table, sizeof(table), "0 %llu snapshot %s %s N %d", (unsigned long long)sectors, dev,
-		snap.store.node, CHUNK_SECTORS);
+	snprintf(table, sizeof(table), "0 %llu snapshot %s %s N %d",
+		(unsigned long long)sectors, dev, snap.store.node, CHUNK_SECTORS);
 	if (dmsetup(s, argv, NULL, NULL, err) < 0) {
 		err_wrap(err, "a snapshot of %s in memory", dev);
 		block_loop_detach(&snap.store, &why);
@@ -87,7 +88,8 @@ int fs_snapshot_open(struct fs_stack *s, const char *dev, const char *name, uint
 	return 0;
 }
 
-/* "0 131072 snapshot 720/65536 0", or "... snapshot Invalid" once the room was too small. */
+/* "0 131072 snapshot 720/65536 0", or "...
+ * snapshot Invalid" once the room was too small. */
 static void on_status(void *ctx, const char *line)
 {
 	uint64_t *used = ctx;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Encrypted volumes (LUKS1, LUKS2). cryptsetup reads the key from a file that exists in memory
- * only, by the name it has below our /proc: it is on no command line and in no file system.
+ * Encrypted volumes (LUKS1, LUKS2). cryptsetup reads the key from a file that exists in
+ * memory only, by the name it has below our /proc: it is on no command line and in no
+ * file system.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -56,15 +57,16 @@ static void see_dump(void *ctx, const char *line)
 
 	if (*line != ' ' && *line != '\t')
 		d->in_tokens = !strcmp(line, "Tokens:");
-	else if (d->in_tokens && sscanf(line, "  %d: %47s", &n, type) == 2 && line[2] != ' ' &&
-		used + strlen(type) + 2 <= sizeof(d->l->tokens))
+	else if (d->in_tokens && sscanf(line, "  %d: %47s", &n, type) == 2 &&
+		line[2] != ' ' && used + strlen(type) + 2 <= sizeof(d->l->tokens))
 		sprintf(d->l->tokens + used, "%s%s", used ? " " : "", type);
 }
 
 static int describe(struct fs_stack *s, struct fs_layer *l, struct err *err)
 {
 	const char *argv[] = { STACK_DMSETUP, "table", l->name, NULL };
-	const char *dump[] = { STACK_CRYPTSETUP, "luksDump", "--disable-locks", l->on, NULL };
+	const char *dump[] = { STACK_CRYPTSETUP, "luksDump", "--disable-locks", l->on,
+		NULL };
 	struct dump d = { .l = l };
 	char last[256];
 	int status;
@@ -78,15 +80,16 @@ static int describe(struct fs_stack *s, struct fs_layer *l, struct err *err)
 	return status;
 }
 
-enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, const char *name,
-	const void *key, size_t len, struct fs_layer **ret, struct err *err)
+enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid,
+	const char *name, const void *key, size_t len, struct fs_layer **ret,
+	struct err *err)
 {
 	const char *devs[] = { dev, NULL };
 	char path[64], last[256];
 	CLEANUP_CLOSE int fd = key_file(key, len, err);
 	const char *argv[] = { STACK_CRYPTSETUP, "open", "--type", "luks", "--batch-mode",
-		"--disable-keyring", "--disable-locks", "--tries", "1", "--key-file", path, dev, name,
-		s->writable ? NULL : "--readonly", NULL };
+		"--disable-keyring", "--disable-locks", "--tries", "1", "--key-file",
+		path, dev, name, s->writable ? NULL : "--readonly", NULL };
 	struct fs_layer *l;
 	int status;
 
@@ -108,13 +111,15 @@ enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid, 
 	if (status == WRONG_KEY)
 		return FS_KEY_WRONG;
 	if (status == NO_MEMORY)
-		err_set(err, ERR_NOMEM, "%s: not enough memory for its key derivation: %s", dev, last);
+		err_set(err, ERR_NOMEM,
+			"%s: not enough memory for its key derivation: %s", dev, last);
 	else if (status > 0)
 		err_set(err, ERR_PREP_STACK, "%s: %s", dev, last);
 	return FS_KEY_FAILED;
 }
 
-int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name, struct err *err)
+int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name,
+	struct err *err)
 {
 	const char *argv[] = { STACK_DMSETUP, "rename", l->name, name, NULL };
 	char last[256];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volume groups of LVM2. A list of devices keeps everything else out of sight, configuration comes
- * from the command line, and metadata is never written. lvm2's --nameprefixes tells its answers
- * from its warnings.
+ * Volume groups of LVM2. A list of devices keeps everything else out of sight,
+ * configuration comes from the command line, and metadata is never written. lvm2's
+ * --nameprefixes tells its answers from its warnings.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,11 +87,12 @@ static void see_group(void *ctx, const char *line)
 	g->n++;
 }
 
-int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group *ret, int max,
-	struct err *err)
+int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group *ret,
+	int max, struct err *err)
 {
 	CLEANUP_FREE char *list = join(devs, err);
-	const char *argv[] = { STACK_LVM, "vgs", "--devices", list, "--config", config, "--foreign",
+	const char *argv[] = { STACK_LVM, "vgs", "--devices", list, "--config", config,
+		"--foreign",
 		"--shared", "--noheadings", "--nameprefixes", "--options",
 		"vg_name,vg_uuid,vg_missing_pv_count,vg_systemid,vg_lock_type,vg_exported", NULL };
 	struct groups g = { ret, 0, max };
@@ -104,9 +105,11 @@ int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group
 	if (status < 0)
 		return -1;
 	if (status)
-		return err_set(err, ERR_PREP_STACK, "volume groups on %s: %s", list, last);
+		return err_set(err, ERR_PREP_STACK, "volume groups on %s: %s", list,
+			last);
 	if (g.n > max)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d volume groups", max);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d volume groups",
+			max);
 	return g.n;
 }
 
@@ -122,23 +125,26 @@ static void see_volume(void *ctx, const char *line)
 	struct fs_lvm_volume lv = { .snapshot = false };
 	char text[128];
 
-	if (!value_of(line, "LVM2_VG_UUID", text, sizeof(text)) || strcmp(text, v->vg->uuid) ||
+	if (!value_of(line, "LVM2_VG_UUID", text, sizeof(text)) ||
+		strcmp(text, v->vg->uuid) ||
 		!value_of(line, "LVM2_LV_NAME", lv.name, sizeof(lv.name)) ||
 		!value_of(line, "LVM2_LV_DM_PATH", lv.node, sizeof(lv.node)))
 		return;
-	if (!value_of(line, "LVM2_LV_ACTIVE", text, sizeof(text)) || strncmp(text, "active", 6))
+	if (!value_of(line, "LVM2_LV_ACTIVE", text, sizeof(text)) ||
+	    strncmp(text, "active", 6))
 		return;
 	/* A pool of thin volumes is no volume of its own. */
-	if (value_of(line, "LVM2_LV_ATTR", text, sizeof(text)) && *text && strchr("tVe", *text) &&
-		*text == 't')
+	if (value_of(line, "LVM2_LV_ATTR", text, sizeof(text)) && *text &&
+		strchr("tVe", *text) && *text == 't')
 		return;
 	lv.snapshot = value_of(line, "LVM2_ORIGIN", text, sizeof(text)) && *text;
 	v->each(v->ctx, &lv);
 }
 
-/* What lvm is told about one group: whose it is, and whether its volumes may be written. */
-static void group_config(const struct fs_stack *s, const struct fs_lvm_group *vg, char *ret,
-	size_t size)
+/* What lvm is told about one group: whose it is,
+ * and whether its volumes may be written. */
+static void group_config(const struct fs_stack *s, const struct fs_lvm_group *vg,
+	char *ret, size_t size)
 {
 	int n = snprintf(ret, size, "%s", config);
 
@@ -154,8 +160,10 @@ static int change(struct fs_stack *s, const char *list, const struct fs_lvm_grou
 	const char *how, const char *mode, struct err *err)
 {
 	char text[sizeof(config) + 512], last[256];
-	const char *argv[] = { STACK_LVM, "vgchange", how, "--devices", list, "--config", text,
-		"--activationmode", mode, "--ignoreactivationskip", "--yes", vg->name, NULL };
+	const char *argv[] = { STACK_LVM, "vgchange", how, "--devices", list, "--config",
+		text, "--activationmode", mode, "--ignoreactivationskip", "--yes",
+		vg->name,
+		NULL };
 	int status;
 
 	group_config(s, vg, text, sizeof(text));
@@ -166,18 +174,20 @@ static int change(struct fs_stack *s, const char *list, const struct fs_lvm_grou
 	}
 	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (status > 0)
-		return err_set(err, ERR_PREP_STACK, "volume group %s: %s", vg->name, last);
+		return err_set(err, ERR_PREP_STACK, "volume group %s: %s", vg->name,
+			last);
 	return status;
 }
 
-int fs_lvm_open(struct fs_stack *s, const char *const *devs, const struct fs_lvm_group *vg,
-	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx, struct fs_layer **ret,
-	struct err *err)
+int fs_lvm_open(struct fs_stack *s, const char *const *devs,
+	const struct fs_lvm_group *vg,
+	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx,
+	struct fs_layer **ret, struct err *err)
 {
 	struct fs_layer *l = fs_stack_new(s, FS_LAYER_LVM, devs, err);
 	char text[sizeof(config) + 512], last[256];
-	const char *argv[] = { STACK_LVM, "lvs", "--devices", l ? l->on : "", "--config", text,
-		"--noheadings", "--nameprefixes", "--options",
+	const char *argv[] = { STACK_LVM, "lvs", "--devices", l ? l->on : "", "--config",
+		text, "--noheadings", "--nameprefixes", "--options",
 		"vg_uuid,lv_name,lv_dm_path,lv_active,lv_attr,origin", vg->name, NULL };
 	struct volumes v = { vg, each, ctx };
 	struct err late = ERR_INIT; /* the first one counts */
@@ -190,8 +200,8 @@ int fs_lvm_open(struct fs_stack *s, const char *const *devs, const struct fs_lvm
 	snprintf(l->uuid, sizeof(l->uuid), "%s", vg->uuid);
 	snprintf(l->detail, sizeof(l->detail), "volume group");
 	if (vg->missing)
-		snprintf(l->problem, sizeof(l->problem), "%d physical volume%s missing", vg->missing,
-			vg->missing == 1 ? " is" : "s are");
+		snprintf(l->problem, sizeof(l->problem), "%d physical volume%s missing",
+			vg->missing, vg->missing == 1 ? " is" : "s are");
 	/* A group with holes still gives what has all its parts, or redundancy. */
 	if (change(s, l->on, vg, "-ay", "degraded", err) < 0 && !vg->missing)
 		goto down;

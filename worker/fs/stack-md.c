@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arrays of Linux (md). An array is assembled read-only; to be written it is frozen first, so that
- * neither a resync nor a rebuild starts on a copy that the guest will look after itself.
+ * Arrays of Linux (md). An array is assembled read-only; to be written it is frozen
+ * first, so that neither a resync nor a rebuild starts on a copy that the guest will look
+ * after itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -124,15 +125,17 @@ static void describe(struct fs_layer *l, const struct examined *x, int members)
 
 	snprintf(l->detail, sizeof(l->detail), "%s, %d members", x->level, x->devices);
 	if (degraded > 0)
-		snprintf(l->problem, sizeof(l->problem), "degraded: %ld of %d members %s missing or "
-			"out of date (%d given)", degraded, x->devices, degraded == 1 ? "is" : "are",
-			members);
+		snprintf(l->problem, sizeof(l->problem),
+			"degraded: %ld of %d members %s missing or "
+			"out of date (%d given)", degraded, x->devices,
+			degraded == 1 ? "is" : "are", members);
 }
 
 int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
 	struct fs_layer **ret, struct err *err)
 {
-	const char *examine[] = { STACK_MDADM, "--examine", "--export", members[0], NULL };
+	const char *examine[] = { STACK_MDADM, "--examine", "--export", members[0],
+		NULL };
 	const char *argv[MAX_MEMBERS + 8] = { STACK_MDADM, "--assemble", "--config=none",
 		"--run", "--readonly" };
 	struct examined x = { .devices = 0 };

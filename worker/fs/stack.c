@@ -17,10 +17,12 @@ static const struct {
 	const char *name, *tool, *needs, *needs_what;
 	int (*close)(struct fs_stack *s, struct fs_layer *l, struct err *err);
 } kinds[] = {
-	[FS_LAYER_MD] = { "md", STACK_MDADM, "/proc/mdstat", "RAID (md)", fs_stack_md_close },
+	[FS_LAYER_MD] = { "md", STACK_MDADM, "/proc/mdstat", "RAID (md)",
+		fs_stack_md_close },
 	[FS_LAYER_LVM] = { "lvm", STACK_LVM, "/dev/mapper/control", "device-mapper",
 		fs_stack_lvm_close },
-	[FS_LAYER_LUKS] = { "luks", STACK_CRYPTSETUP, "/dev/mapper/control", "device-mapper",
+	[FS_LAYER_LUKS] = { "luks", STACK_CRYPTSETUP, "/dev/mapper/control",
+		"device-mapper",
 		fs_stack_luks_close },
 };
 
@@ -31,14 +33,16 @@ const char *fs_layer_name(enum fs_layer_kind k)
 
 int fs_stack_able(enum fs_layer_kind k, struct err *err)
 {
-	/* The node of device-mapper may be there without the driver: only opening tells. */
+	/* The node of device-mapper may be there without the driver:
+	 * only opening tells. */
 	CLEANUP_CLOSE int fd = open(kinds[k].needs, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "this machine's kernel has no %s",
-			kinds[k].needs_what);
+		return err_set(err, ERR_PREP_UNSUPPORTED,
+			"this machine's kernel has no %s", kinds[k].needs_what);
 	if (access(kinds[k].tool, X_OK) < 0)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "this machine has no %s", kinds[k].tool);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "this machine has no %s",
+			kinds[k].tool);
 	return 0;
 }
 
@@ -70,14 +74,18 @@ static void on_tick(void *arg)
 }
 
 int fs_stack_run(struct fs_stack *s, const char *const *argv,
-	void (*line)(void *ctx, const char *line), void *ctx, char last[256], struct err *err)
+	void (*line)(void *ctx, const char *line), void *ctx, char last[256],
+	struct err *err)
 {
-	/* No lvm.conf of the machine, and no complaint about descriptors of the worker. */
-	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+	/* No lvm.conf of the machine, and no complaint about
+	 * descriptors of the worker. */
+	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		"LC_ALL=C",
 		"LVM_SYSTEM_DIR=", "LVM_SUPPRESS_FD_WARNINGS=1", NULL };
 	struct call c = { s, line, ctx, "" };
 	struct spawn_result result;
-	struct spawn sp = { .argv = argv, .env = env, .timeout_s = TOOL_S, .cancel = s->cancel,
+	struct spawn sp = { .argv = argv, .env = env, .timeout_s = TOOL_S,
+		.cancel = s->cancel,
 		.line = on_line, .tick = on_tick, .ctx = &c };
 
 	if (spawn_run(&sp, &result, err) < 0)
@@ -87,14 +95,15 @@ int fs_stack_run(struct fs_stack *s, const char *const *argv,
 	return result.status;
 }
 
-struct fs_layer *fs_stack_new(struct fs_stack *s, enum fs_layer_kind k, const char *const *devs,
-	struct err *err)
+struct fs_layer *fs_stack_new(struct fs_stack *s, enum fs_layer_kind k,
+	const char *const *devs, struct err *err)
 {
 	struct fs_layer *l = &s->layers[s->n];
 	struct strbuf on = STRBUF_INIT;
 
 	if (s->n == FS_STACK_MAX) {
-		err_set(err, ERR_PREP_UNSUPPORTED, "more than %d arrays, volume groups and encrypted "
+		err_set(err, ERR_PREP_UNSUPPORTED,
+			"more than %d arrays, volume groups and encrypted "
 			"volumes", FS_STACK_MAX);
 		return NULL;
 	}
@@ -124,7 +133,8 @@ void fs_stack_drop(struct fs_layer *l)
 	l->on = NULL;
 }
 
-int fs_stack_renamed(struct fs_stack *s, const char *from, const char *to, struct err *err)
+int fs_stack_renamed(struct fs_stack *s, const char *from, const char *to,
+	struct err *err)
 {
 	for (int i = 0; i < s->n; i++) {
 		struct strbuf on = STRBUF_INIT;

@@ -35,8 +35,8 @@ static int open_parent(const struct fs_root *r, const char *path, const char **r
 		errno = EINVAL;
 		return -1;
 	}
-	if ((size_t)snprintf(dir, sizeof(dir), "/%.*s", slash ? (int)(slash - path) : 0, path) >=
-		sizeof(dir)) {
+	if ((size_t)snprintf(dir, sizeof(dir), "/%.*s",
+		slash ? (int)(slash - path) : 0, path) >= sizeof(dir)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
@@ -85,13 +85,16 @@ static int open_new(int dir, const char *name, char *tmp, size_t size)
 	/* What an interrupted run left. */
 	if (unlinkat(dir, tmp, 0) < 0 && errno != ENOENT)
 		return -1;
-	return openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		0600);
 }
 
-/* A file that its owner made immutable (resolv.conf, fstab) gives way to one that is it as well. */
+/* A file that its owner made immutable (resolv.conf,
+ * fstab) gives way to one that is it as well. */
 static int rename_over_immutable(int dir, int fd, const char *tmp, const char *name)
 {
-	CLEANUP_CLOSE int old = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	CLEANUP_CLOSE int old =
+		openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	int locked = FS_IMMUTABLE_FL | FS_APPEND_FL, flags, cleared;
 
 	if (old < 0 || ioctl(old, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & locked)) {
@@ -143,7 +146,8 @@ int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_
 	if (fd < 0)
 		return err_sys(err, code_of(errno), "create %s", path);
 	if (fdio_write(fd, buf, len) < 0 || set_owner(fd, &like) < 0 ||
-		(old >= 0 && copy_xattrs(old, fd) < 0) || finish_new(dir, fd, tmp, name) < 0) {
+		(old >= 0 && copy_xattrs(old, fd) < 0) ||
+		finish_new(dir, fd, tmp, name) < 0) {
 		err_sys(err, code_of(errno), "write %s", path);
 		unlinkat(dir, tmp, 0);
 		return -1;
@@ -226,8 +230,9 @@ int fs_copy(const struct fs_root *r, const char *from, const char *to, bool repl
 		return err_sys(err, code_of(errno), "create %s", to);
 	times[0] = st.st_atim;
 	times[1] = st.st_mtim;
-	if (pump(in, fd, ret_sha256) < 0 || set_owner(fd, &st) < 0 || copy_xattrs(in, fd) < 0 ||
-		futimens(fd, times) < 0 || finish_new(dir, fd, tmp, name) < 0) {
+	if (pump(in, fd, ret_sha256) < 0 || set_owner(fd, &st) < 0 ||
+		copy_xattrs(in, fd) < 0 || futimens(fd, times) < 0 ||
+		finish_new(dir, fd, tmp, name) < 0) {
 		err_sys(err, code_of(errno), "copy %s to %s", from, to);
 		unlinkat(dir, tmp, 0);
 		return -1;
@@ -252,7 +257,8 @@ int fs_append(const struct fs_root *r, const char *path, const void *buf, size_t
 	fd = open_new(dir, name, tmp, sizeof(tmp));
 	if (fd < 0)
 		return err_sys(err, code_of(errno), "create %s", path);
-	if (pump(in, fd, NULL) < 0 || fdio_write(fd, "\0\0\0", (size_t)(-st.st_size & 3)) < 0 ||
+	if (pump(in, fd, NULL) < 0 ||
+		fdio_write(fd, "\0\0\0", (size_t)(-st.st_size & 3)) < 0 ||
 		fdio_write(fd, buf, len) < 0 || set_owner(fd, &st) < 0 ||
 		copy_xattrs(in, fd) < 0 || finish_new(dir, fd, tmp, name) < 0) {
 		err_sys(err, code_of(errno), "write %s", path);
@@ -291,7 +297,8 @@ int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct e
 	return 0;
 }
 
-int fs_symlink(const struct fs_root *r, const char *target, const char *path, struct err *err)
+int fs_symlink(const struct fs_root *r, const char *target, const char *path,
+	struct err *err)
 {
 	const char *name;
 	CLEANUP_CLOSE int dir = open_parent(r, path, &name);
@@ -307,21 +314,26 @@ int fs_remove(const struct fs_root *r, const char *path, struct err *err)
 	CLEANUP_CLOSE int dir = open_parent(r, path, &name);
 
 	if (dir < 0)
-		return errno == ENOENT ? 0 : err_sys(err, code_of(errno), "folder of %s", path);
+		return errno == ENOENT ? 0 :
+			err_sys(err, code_of(errno), "folder of %s", path);
 	if (!unlinkat(dir, name, 0) || errno == ENOENT ||
-		((errno == EISDIR || errno == EPERM) && !unlinkat(dir, name, AT_REMOVEDIR)))
+		((errno == EISDIR || errno == EPERM) &&
+			!unlinkat(dir, name, AT_REMOVEDIR)))
 		return 0;
 	return err_sys(err, code_of(errno), "remove %s", path);
 }
 
-int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st, struct err *err)
+int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st,
+	struct err *err)
 {
 	const char *name;
 	CLEANUP_CLOSE int dir = open_parent(r, path, &name);
 	struct timespec times[2] = { st->st_atim, st->st_mtim };
 
-	if (dir < 0 || fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-		(!S_ISLNK(st->st_mode) && fchmodat(dir, name, st->st_mode & 07777, 0) < 0) ||
+	if (dir < 0 ||
+		fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		(!S_ISLNK(st->st_mode) &&
+			fchmodat(dir, name, st->st_mode & 07777, 0) < 0) ||
 		utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, code_of(errno), "set the owner of %s", path);
 	return 0;

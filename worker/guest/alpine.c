@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apk: Alpine. Its database is one text file: "P:" names a package, an empty line ends it. */
+/* apk: Alpine. Its database is one text file: "P:" names a package,
+ * an empty line ends it. */
 #include "guest/guest-internal.h"
 
 #include <stdio.h>
@@ -25,7 +26,8 @@ static bool installed(const struct guest *g, const char *package)
 	if (fs_read(&g->root, DATABASE, DATABASE_MAX, &text, &len, &ignored))
 		return false;
 	n = (size_t)snprintf(line, sizeof(line), "\nP:%s\n", package);
-	return (len >= n - 1 && !memcmp(text, line + 1, n - 1)) || memmem(text, len, line, n);
+	return (len >= n - 1 && !memcmp(text, line + 1, n - 1)) ||
+		memmem(text, len, line, n);
 }
 
 /* No purge: apk takes packages that nothing needs any more with it, and never without. */

@@ -11,9 +11,11 @@ static int write_file(struct guest *g, const struct guest_op *op, struct err *er
 {
 	char dir[FS_PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(op->path, '/') - op->path), op->path);
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(op->path, '/') - op->path),
+		op->path);
 	if (*dir && !fs_is_dir(&g->root, dir) &&
-		(guest_journal_save(g, dir, err) < 0 || fs_mkdirs(&g->root, dir, 0755, err) < 0))
+		(guest_journal_save(g, dir, err) < 0 ||
+			fs_mkdirs(&g->root, dir, 0755, err) < 0))
 		return -1;
 	if (guest_journal_save(g, op->path, err) < 0)
 		return -1;
@@ -47,9 +49,10 @@ static int write_nvram(struct guest *g, const struct guest_op *op, struct err *e
 		part.sectors = fs->part_sectors;
 		snprintf(part.uuid, sizeof(part.uuid), "%s", fs->partuuid);
 	}
-	/* The fallback loader starts the guest without it, so this is no reason to fail. */
-	if (boot_nvram_write(&part, op->from, g->facts.os_id[0] ? g->facts.os_id : "linux", name,
-		&why) < 0)
+	/* The fallback loader starts the guest without it,
+	 * so this is no reason to fail. */
+	if (boot_nvram_write(&part, op->from,
+		g->facts.os_id[0] ? g->facts.os_id : "linux", name, &why) < 0)
 		guest_report_warn(g, "%s", why.text);
 	else
 		guest_report_change(g, name, "firmware variable added", NULL, NULL, NULL);
@@ -69,23 +72,26 @@ static int on_companion(void *ctx, const char *name, const struct stat *st)
 	char path[FS_PATH_MAX];
 
 	if (!S_ISREG(st->st_mode) || !strstr(name, c->with) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", c->dir, name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "%s/%s", c->dir,
+			name) >= sizeof(path))
 		return 0;
 	if (c->bytes)
 		*c->bytes += (uint64_t)st->st_size;
 	return c->bytes ? 0 : guest_journal_save(c->g, path, c->err);
 }
 
-/* kernel-install, which the tool's hook calls, writes the kernel and its entry beside the copy of the
- * initramfs anew, and depmod's lists. */
-int guest_save_companions(struct guest *g, const struct guest_kernel *k, uint64_t *only_bytes,
-	struct err *err)
+/* kernel-install, which the tool's hook calls, writes the kernel and its entry beside the
+ * copy of the initramfs anew, and depmod's lists. */
+int guest_save_companions(struct guest *g, const struct guest_kernel *k,
+	uint64_t *only_bytes, struct err *err)
 {
 	char folder[sizeof(k->initrd)], modules[128], entries[160];
 	struct companions all[] = { { g, folder, "", only_bytes, err },
-		{ g, entries, k->version, only_bytes, err }, { g, modules, "modules.", only_bytes, err } };
+		{ g, entries, k->version, only_bytes, err },
+		{ g, modules, "modules.", only_bytes, err } };
 
-	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(k->initrd, '/') - k->initrd), k->initrd);
+	snprintf(folder, sizeof(folder), "%.*s",
+		(int)(strrchr(k->initrd, '/') - k->initrd), k->initrd);
 	snprintf(modules, sizeof(modules), "/lib/modules/%s", k->version);
 	snprintf(entries, sizeof(entries), "%s/loader/entries", g->facts.boot.esp);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -94,7 +100,8 @@ int guest_save_companions(struct guest *g, const struct guest_kernel *k, uint64_
 	return 0;
 }
 
-/* The guest's tool builds where it always does; what the loader starts may be a copy of that. */
+/* The guest's tool builds where it always does;
+ * what the loader starts may be a copy of that. */
 static int build_initrd(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
 	struct guest_kernel own = *k;
@@ -102,14 +109,15 @@ static int build_initrd(struct guest *g, const struct guest_kernel *k, struct er
 	if (!*k->made)
 		return g->facts.builder->build(g, k, err);
 	memcpy(own.initrd, k->made, sizeof(own.initrd));
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_save_companions(g, k, NULL, err) < 0 ||
+	if (guest_journal_save(g, k->initrd, err) < 0 ||
+		guest_save_companions(g, k, NULL, err) < 0 ||
 		g->facts.builder->build(g, &own, err) < 0)
 		return -1;
 	return fs_copy(&g->root, k->made, k->initrd, true, NULL, err);
 }
 
-/* A package that cannot be removed is no reason to give up the guest: what the attempt changed goes
- * back, and its services are switched off. */
+/* A package that cannot be removed is no reason to give up the guest: what the attempt
+ * changed goes back, and its services are switched off. */
 static int purge(struct guest *g, const struct guest_op *op, struct err *err)
 {
 	int tool = op->index; /* more steps may move the plan */
@@ -122,9 +130,11 @@ static int purge(struct guest *g, const struct guest_op *op, struct err *err)
 		return 0;
 	if (err->code != ERR_PREP_TOOLS)
 		return -1;
-	guest_report_warn(g, "%s: the packages stay, their services are switched off", err->text);
+	guest_report_warn(g, "%s: the packages stay, their services are switched off",
+		err->text);
 	err_clear(err);
-	return guest_journal_back_to(g, mark, err) < 0 ? -1 : guest_tool_stays(g, tool, err);
+	return guest_journal_back_to(g, mark, err) < 0 ? -1 :
+		guest_tool_stays(g, tool, err);
 }
 
 static int apply_one(struct guest *g, const struct guest_op *op, struct err *err)
@@ -162,11 +172,15 @@ static void roll_back(struct guest *g)
 	int lost = 0;
 
 	guest_report_step(g, "rollback", g->journal.dir);
-	/* Without the list, what a tool added stays; what the journal knows goes back all the same. */
+	/* Without the list, what a tool added stays;
+	 * what the journal knows goes back all the same. */
 	if (guest_list_changes(g, false, &lost, &listing) < 0)
-		guest_report_warn(g, "what the guest's tools added could not all be found: %s", listing.text);
+		guest_report_warn(g,
+			"what the guest's tools added could not all be found: %s",
+			listing.text);
 	if (guest_journal_rollback(g, g->journal.dir, &err) < 0) {
-		guest_report_warn(g, "the changes could not all be taken back: %s", err.text);
+		guest_report_warn(g, "the changes could not all be taken back: %s",
+			err.text);
 		return;
 	}
 	g->journal.dir[0] = '\0';
@@ -201,8 +215,10 @@ static int apply(struct guest *g, struct err *err)
 		return -1;
 	guest_report_step(g, "inventory", "all files, after");
 	/* The list of old paths goes last: a run that is killed here still needs it. */
-	if (guest_selinux_open(g, err) < 0 || guest_list_changes(g, true, &lost, err) < 0 ||
-		(g->journal.resumed && guest_list_resumed(g, err) < 0) || guest_drop_paths(g, err) < 0)
+	if (guest_selinux_open(g, err) < 0 ||
+		guest_list_changes(g, true, &lost, err) < 0 ||
+		(g->journal.resumed && guest_list_resumed(g, err) < 0) ||
+		guest_drop_paths(g, err) < 0)
 		return -1;
 	return guest_journal_end(g, "applied", err);
 }
@@ -210,8 +226,8 @@ static int apply(struct guest *g, struct err *err)
 int guest_apply(struct guest *g, struct err *err)
 {
 	guest_report_step(g, "inventory", "all files, before");
-	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before, err) < 0 ||
-		guest_journal_open(g, err) < 0)
+	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before,
+		err) < 0 || guest_journal_open(g, err) < 0)
 		return -1;
 	if (!apply(g, err))
 		return 0;

@@ -19,7 +19,8 @@ static int is_named(void *ctx, const char *name, const struct stat *st)
 		strncmp(name, package, strlen(package)) || version[-1] != '-')
 		return 0;
 	dash = strchr(version, '-');
-	return dash && !strchr(dash + 1, '-'); /* "open-vm-tools" is not "open-vm-tools-desktop" */
+	return dash && !strchr(dash + 1, '-'); /* "open-vm-tools" is not
+						* "open-vm-tools-desktop" */
 }
 
 static bool installed(const struct guest *g, const char *package)

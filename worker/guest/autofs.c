@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Maps of autofs (auto.master(5), autofs(5), the Sun format): entries that mount a hypervisor's shared
- * folder become comments, as the lines of fstab do.
- *	master:  MOUNT-POINT [TYPE[,FORMAT]:]MAP [OPTION...]
- *	map:     KEY [-OPTION[,OPTION...]] LOCATION...
- * A backslash at the end of a line goes on with the next one. A map that can be executed is a program.
+ * Maps of autofs (auto.master(5), autofs(5), the Sun format): entries that mount a
+ * hypervisor's shared folder become comments, as the lines of fstab do.
+ * 	master:  MOUNT-POINT [TYPE[,FORMAT]:]MAP [OPTION...]
+ * 	map:     KEY [-OPTION[,OPTION...]] LOCATION...
+ * A backslash at the end of a line goes on with the next one. A map that can be executed
+ * is a program.
  */
 #include "guest/guest-internal.h"
 
@@ -26,14 +27,17 @@ static size_t logical_len(const char *s, size_t len)
 }
 
 /* The next word from *at on; "\" and a line break are blank. */
-static bool next_word(const char *s, size_t len, size_t *at, const char **ret, size_t *ret_len)
+static bool next_word(const char *s, size_t len, size_t *at, const char **ret,
+	size_t *ret_len)
 {
 	size_t i = *at;
 
-	while (i < len && (isspace((unsigned char)s[i]) || (s[i] == '\\' && i + 1 < len && s[i + 1] == '\n')))
+	while (i < len && (isspace((unsigned char)s[i]) ||
+		(s[i] == '\\' && i + 1 < len && s[i + 1] == '\n')))
 		i++;
 	*ret = s + i;
-	while (i < len && !isspace((unsigned char)s[i]) && !(s[i] == '\\' && i + 1 < len && s[i + 1] == '\n'))
+	while (i < len && !isspace((unsigned char)s[i]) &&
+	    !(s[i] == '\\' && i + 1 < len && s[i + 1] == '\n'))
 		i++;
 	*ret_len = (size_t)(s + i - *ret);
 	*at = i;
@@ -82,7 +86,8 @@ static bool is_shared_folder(const char *line, size_t len)
 	return guest_tool_mount(spec, type);
 }
 
-int guest_autofs_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_autofs_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t full;
@@ -113,10 +118,13 @@ static int plan_map(struct maps *k, const char *path)
 {
 	struct stat st;
 
-	if (fs_stat(&k->g->root, path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_mode & 0111)
+	if (fs_stat(&k->g->root, path, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_mode & 0111)
 		return 0;
 	if (st.st_size > GUEST_TEXT_MAX || k->n == MAX_MAPS) {
-		guest_report_warn(k->g, "%s: too large, or one map of autofs too many; it stays as it is", path);
+		guest_report_warn(k->g,
+			"%s: too large, or one map of autofs too many; it stays as it is",
+			path);
 		return 0;
 	}
 	k->n++;
@@ -147,7 +155,8 @@ static int plan_master(struct maps *k, const char *path)
 	CLEANUP_FREE char *text = NULL;
 	size_t len = 0, full;
 
-	if (!fs_is_file(&k->g->root, path) || fs_read(&k->g->root, path, GUEST_TEXT_MAX, &text, &len, k->err))
+	if (!fs_is_file(&k->g->root, path) ||
+	    fs_read(&k->g->root, path, GUEST_TEXT_MAX, &text, &len, k->err))
 		return k->err->code ? -1 : 0;
 	for (size_t at = 0; at < len; at += full) {
 		const char *word;
@@ -155,7 +164,8 @@ static int plan_master(struct maps *k, const char *path)
 
 		full = logical_len(text + at, len - at);
 		if (next_word(text + at, full, &i, &word, &n) && *word == '/' &&
-			next_word(text + at, full, &i, &word, &n) && plan_named(k, word, n) < 0)
+			next_word(text + at, full, &i, &word, &n) &&
+			plan_named(k, word, n) < 0)
 			return -1;
 	}
 	return 0;
@@ -169,7 +179,8 @@ static int see_master(void *ctx, const char *name, const struct stat *st)
 
 	(void)st;
 	if (n <= m || strcmp(name + n - m, end) ||
-		(size_t)snprintf(path, sizeof(path), "/etc/auto.master.d/%s", name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "/etc/auto.master.d/%s",
+			name) >= sizeof(path))
 		return 0;
 	return plan_master(ctx, path);
 }
@@ -178,6 +189,7 @@ int guest_plan_autofs(struct guest *g, struct err *err)
 {
 	struct maps k = { g, 0, err };
 
-	return plan_master(&k, "/etc/auto.master") < 0 || plan_master(&k, "/etc/autofs/auto.master") < 0 ||
-		fs_list(&g->root, "/etc/auto.master.d", see_master, &k, err) < 0 ? -1 : 0;
+	return plan_master(&k, "/etc/auto.master") < 0 ||
+		plan_master(&k, "/etc/autofs/auto.master") < 0 || fs_list(&g->root,
+			"/etc/auto.master.d", see_master, &k, err) < 0 ? -1 : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tools that build an initramfs, one line each; what they have in common is planned here. */
+/* The tools that build an initramfs, one line each;
+ * what they have in common is planned here. */
 #include "guest/guest-internal.h"
 
 #include <stdio.h>
@@ -31,13 +32,14 @@ void guest_find_builder(struct guest *g)
 		}
 }
 
-int guest_run_builder(struct guest *g, const struct guest_kernel *k, const char *const *argv,
-	struct err *err)
+int guest_run_builder(struct guest *g, const struct guest_kernel *k,
+	const char *const *argv, struct err *err)
 {
 	struct guest_run run = { .argv = argv };
 	int status = 0;
 
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_contain(g, &run, &status, err) < 0)
+	if (guest_journal_save(g, k->initrd, err) < 0 ||
+	    guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	if (status)
 		return err_set(err, ERR_PREP_INITRD, "%s for %s ended with status %d",
@@ -45,8 +47,8 @@ int guest_run_builder(struct guest *g, const struct guest_kernel *k, const char 
 	return 0;
 }
 
-int guest_op_add_line(struct guest *g, const char *path, const char *line, const char *why,
-	struct err *err)
+int guest_op_add_line(struct guest *g, const char *path, const char *line,
+	const char *why, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
@@ -67,12 +69,14 @@ static bool has_image(const struct guest_kernel *k)
 	return k->bootable && *k->initrd && !k->unified;
 }
 
-/* Whether images are to be built, all when one has to be, and what the tool has to be told by name:
+/* Whether images are to be built, all when one has to be, and what the tool has to be
+ * told by name:
  * what any of them keeps. */
 static bool build_is_due(const struct guest *g, uint64_t *ret_wanted)
 {
-	/* An initramfs with udev names adapters before the root's own files are read, finds the root's
-	 * disks by its own copy of lvm.conf and mdadm.conf, and waits for the device to resume from. */
+	/* An initramfs with udev names adapters before the root's own files are read,
+	 * finds the root's disks by its own copy of lvm.conf and mdadm.conf, and waits
+	 * for the device to resume from. */
 	bool copies = guest_plan_writes(g, "network") || guest_plan_writes(g, "stack") ||
 		guest_plan_writes(g, "resume"), due = false;
 
@@ -83,7 +87,8 @@ static bool build_is_due(const struct guest *g, uint64_t *ret_wanted)
 		if (!has_image(k))
 			continue;
 		due |= copies || (DRIVERS_INITRD & k->modules & ~k->builtin & ~k->packed);
-		*ret_wanted |= k->modules & ~k->builtin & (guest_kept_drivers(g, k) | ~DRIVERS_STACK);
+		*ret_wanted |= k->modules & ~k->builtin & (guest_kept_drivers(g, k) |
+			~DRIVERS_STACK);
 	}
 	return due;
 }
@@ -105,8 +110,8 @@ int guest_plan_initrd(struct guest *g, struct err *err)
 
 		if (!has_image(k))
 			continue;
-		op = guest_op_add(g, OP_INITRD, k->initrd, NULL, "%s for kernel %s, with virtio drivers",
-			b->name, k->version);
+		op = guest_op_add(g, OP_INITRD, k->initrd, NULL,
+			"%s for kernel %s, with virtio drivers", b->name, k->version);
 		if (!op)
 			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
 		op->index = i;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a preparation changed: all paths before and after it, and what the journal knows of them. */
+/* What a preparation changed: all paths before and after it,
+ * and what the journal knows of them. */
 #include "guest/guest-internal.h"
 
 #include <stdio.h>
@@ -47,14 +48,16 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 		if (guest_journal_note_added(l->g, path, l->err) < 0)
 			return -1;
 	} else if (!ours) {
-		known = guest_journal_find(l->g, path, backup, sizeof(backup), before, l->err);
+		known = guest_journal_find(l->g, path, backup, sizeof(backup), before,
+			l->err);
 		if (known < 0)
 			return -1;
 		/* a folder's own state is of no weight */
 		if (!known && (c == FS_REMOVED || !S_ISDIR(mode))) {
 			guest_report_unsaved(l->g, path, names[c]);
 			if (l->lost++ < LOST_NAMED)
-				strbuf_fmt(&l->names, "%s%s (%s)", l->names.len ? ", " : "", path, names[c]);
+				strbuf_fmt(&l->names, "%s%s (%s)",
+					l->names.len ? ", " : "", path, names[c]);
 		}
 	}
 	if (!l->report)
@@ -62,7 +65,8 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 	if (c != FS_REMOVED && guest_selinux_label(l->g, path, mode, l->err) < 0)
 		return -1;
 	/* It may be gone or be no file; then there is no sum to tell. */
-	if (c != FS_REMOVED && S_ISREG(mode) && fs_sha256(&l->g->root, path, after, &why) < 0)
+	if (c != FS_REMOVED && S_ISREG(mode) &&
+	    fs_sha256(&l->g->root, path, after, &why) < 0)
 		after[0] = '\0';
 	guest_report_change(l->g, path, names[c], before, after, backup);
 	if (l->g->opt->tick)
@@ -80,8 +84,8 @@ static int note_added(void *ctx, enum fs_change c, const char *path, unsigned mo
 		guest_journal_note_added(l->g, path, l->err);
 }
 
-/* The paths there were at first, so that a run that is killed while a tool of the guest works
- * leaves its successor a way to tell what the tool added. */
+/* The paths there were at first, so that a run that is killed while a tool of the guest
+ * works leaves its successor a way to tell what the tool added. */
 int guest_keep_paths(struct guest *g, struct err *err)
 {
 	struct listing l = { .g = g, .err = err };
@@ -108,9 +112,10 @@ int guest_drop_paths(struct guest *g, struct err *err)
 	return fs_remove(&g->root, path, err);
 }
 
-/* As fs_inventory_diff would say it of the guest as it was first. False: it is the same. */
-static bool differs(struct guest *g, const struct guest_journal_entry *e, const struct stat *st,
-	const char *sha256)
+/* As fs_inventory_diff would say it of the guest as it was first. False:
+ * it is the same. */
+static bool differs(struct guest *g, const struct guest_journal_entry *e,
+	const struct stat *st, const char *sha256)
 {
 	char target[FS_PATH_MAX];
 
@@ -123,8 +128,8 @@ static bool differs(struct guest *g, const struct guest_journal_entry *e, const 
 	return !strcmp(e->type, "absent");
 }
 
-/* What the killed run wrote, and its successor found as it should be, is in no comparison of this
- * run's. */
+/* What the killed run wrote, and its successor found as it should be, is in no comparison
+ * of this run's. */
 static int on_known(void *ctx, const struct guest_journal_entry *e)
 {
 	struct listing *l = ctx;
@@ -143,7 +148,8 @@ static int on_known(void *ctx, const struct guest_journal_entry *e)
 	if (*e->backup)
 		snprintf(backup, sizeof(backup), "%s/%s", g->journal.dir, e->backup);
 	if (!guest_report_has_change(g, e->path))
-		guest_report_change(g, e->path, gone ? "removed" : !strcmp(e->type, "absent") ? "added" :
+		guest_report_change(g, e->path,
+			gone ? "removed" : !strcmp(e->type, "absent") ? "added" :
 			"changed", e->sha256, after, backup);
 	if (g->opt->tick)
 		g->opt->tick(g->opt->ctx);
@@ -199,7 +205,8 @@ int guest_list_changes(struct guest *g, bool report, int *ret_lost, struct err *
 	if (l.names.len)
 		guest_report_warn(g, "%d path%s that the guest's tools changed cannot be taken back by undo: "
 			"%.300s%s", l.lost, l.lost == 1 ? "" : "s", l.names.s,
-			l.lost > LOST_NAMED ? ", and more: see unsaved in the report" : "");
+			l.lost > LOST_NAMED ? ", and more: see unsaved in the report" :
+			"");
 	strbuf_free(&l.names);
 	return result;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cloud-init that has done its work must not do it again: on the target it finds another data
- * source or none, takes the guest for a new instance, makes new host keys and users, and writes
- * the network anew. Its own settings for that: network configuration off, and the instance that
- * it knows is trusted without asking the data source. A guest in which it never ran, or is
- * disabled, is left alone.
+ * cloud-init that has done its work must not do it again: on the target it finds another
+ * data source or none, takes the guest for a new instance, makes new host keys and users,
+ * and writes the network anew. Its own settings for that: network configuration off, and
+ * the instance that it knows is trusted without asking the data source. A guest in which
+ * it never ran, or is disabled, is left alone.
  */
 #include "guest/guest-internal.h"
 
@@ -39,7 +39,8 @@ static int open_door(struct guest *g, struct err *err)
 
 int guest_plan_cloud_init(struct guest *g, struct err *err)
 {
-	static const char text[] = "# The guest was moved, it is no new instance (target-worker).\n"
+	static const char text[] =
+		"# The guest was moved, it is no new instance (target-worker).\n"
 		"# Remove this file to let cloud-init look for its data source again.\n"
 		"network: {config: disabled}\n"
 		"manual_cache_clean: true\n";
@@ -55,7 +56,8 @@ int guest_plan_cloud_init(struct guest *g, struct err *err)
 		return 0;
 	}
 	if (!fs_is_dir(&g->root, INSTANCE)) {
-		guest_report_skip(g, g->step, "cloud-init has not run in the guest yet; it will");
+		guest_report_skip(g, g->step,
+			"cloud-init has not run in the guest yet; it will");
 		return 0;
 	}
 	if (guest_op_write(g, CONFIG, text, strlen(text),

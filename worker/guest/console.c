@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Consoles that the target has not got: those of Xen, serial ports behind the first, and on a PC the
- * ports of boards. On kernel command lines the screen (tty0) takes their place, and logins on them are
- * switched off, which init would start for ever (logins.c). All others stay; a serial console is added
- * where the job asks for one.
+ * Consoles that the target has not got: those of Xen, serial ports behind the first, and
+ * on a PC the ports of boards. On kernel command lines the screen (tty0) takes their
+ * place, and logins on them are switched off, which init would start for ever (logins.c).
+ * All others stay; a serial console is added where the job asks for one.
  */
 #include "guest/guest-internal.h"
 
@@ -93,7 +93,8 @@ static int repair(const struct guest *g, const char *s, size_t len, struct strbu
 		n -= strlen(CONSOLE);
 		comma = memchr(name, ',', n);
 		n = comma ? (size_t)(comma - name) : n;
-		now = guest_console_absent(g, name, n) ? OURS : n == 4 && !memcmp(name, "tty0", 4) ? SCREEN : OTHER;
+		now = guest_console_absent(g, name, n) ? OURS :
+			n == 4 && !memcmp(name, "tty0", 4) ? SCREEN : OTHER;
 		changed += now == OURS;
 		if (now && before && (now == OURS || before == OURS) &&
 			all_blank(s + end, start - end))
@@ -109,9 +110,10 @@ static int repair(const struct guest *g, const char *s, size_t len, struct strbu
 	return changed;
 }
 
-/* Behind the other consoles, or behind root= with the screen before it: a kernel that is told one
- * console has no other. A line with neither starts no system. */
-static int add_serial(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+/* Behind the other consoles, or behind root= with the screen before it: a kernel that is
+ * told one console has no other. A line with neither starts no system. */
+static int add_serial(const struct guest *g, const char *s, size_t len,
+	struct strbuf *out)
 {
 	size_t at = 0, start, root = 0, console = 0, behind;
 	char key[32], value[64];
@@ -151,8 +153,10 @@ static int rewrite_cmdline(void *ctx, const char *s, size_t len, struct strbuf *
 	return changed;
 }
 
-/* What the guest's next update-grub reads: a line that names no root gets the consoles as well. */
-static int serial_default(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+/* What the guest's next update-grub reads:
+ * a line that names no root gets the consoles as well. */
+static int serial_default(const struct guest *g, const char *s, size_t len,
+	struct strbuf *out)
 {
 	static const char key[] = "GRUB_CMDLINE_LINUX";
 	size_t at = 0, n = strlen(key);
@@ -163,17 +167,20 @@ static int serial_default(const struct guest *g, const char *s, size_t len, stru
 	while (boot_line_next(s, len, &at, &l)) {
 		if (starts(l.s, l.len, key) && memmem(l.s, l.len, words, strlen(words)))
 			found = (struct boot_line){ l.s, 0, 0 };
-		else if (!(found.s && !found.len) && l.len > n && starts(l.s, l.len, key) && l.s[n] == '=')
+		else if (!(found.s && !found.len) && l.len > n &&
+		    starts(l.s, l.len, key) && l.s[n] == '=')
 			found = l;
 	}
 	if (found.s && !found.len) {
 		strbuf_add(out, s, len);
 		return 0;
 	}
-	snprintf(words, sizeof(words), CONSOLE "tty0 " CONSOLE "%s,115200", guest_serial_port(g));
+	snprintf(words, sizeof(words), CONSOLE "tty0 " CONSOLE "%s,115200",
+		guest_serial_port(g));
 	if (!found.s) {
 		strbuf_add(out, s, len);
-		strbuf_fmt(out, "%s%s=\"%s\"\n", len && s[len - 1] != '\n' ? "\n" : "", key, words);
+		strbuf_fmt(out, "%s%s=\"%s\"\n",
+			len && s[len - 1] != '\n' ? "\n" : "", key, words);
 		return 1;
 	}
 	n++;
@@ -189,7 +196,8 @@ static int serial_default(const struct guest *g, const char *s, size_t len, stru
 
 		while (end < found.len && !isspace((unsigned char)found.s[end]))
 			end++;
-		strbuf_fmt(out, "\"%s%s%.*s\"", words, end > n ? " " : "", (int)(end - n), found.s + n);
+		strbuf_fmt(out, "\"%s%s%.*s\"", words, end > n ? " " : "", (int)(end - n),
+			found.s + n);
 		at += end - n;
 	}
 	strbuf_add(out, s + at, len - at);
@@ -216,7 +224,8 @@ static int plan_boot_file(struct guest *g, const struct boot_file *f, struct err
 		return got < 0 ? -1 : 0;
 	changed = f->rewrite(text, len, &m, &out);
 	if (serial && !strcmp(f->path, "/etc/default/grub")) {
-		changed += serial_default(g, changed ? out.s : text, changed ? out.len : len, &more);
+		changed += serial_default(g,
+			changed ? out.s : text, changed ? out.len : len, &more);
 		strbuf_reset(&out);
 		strbuf_add(&out, more.s, more.len);
 	}
@@ -239,7 +248,8 @@ static int plan_loader(struct guest *g, struct err *err)
 	return n < 0 ? -1 : r;
 }
 
-/* The command line of a unified image is sealed: what to write on the source is all there is to say. */
+/* The command line of a unified image is sealed:
+ * what to write on the source is all there is to say. */
 static int tell_unified(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
 	CLEANUP_FREE struct boot_uki *u = calloc(1, sizeof(*u));
@@ -266,7 +276,8 @@ int guest_plan_console(struct guest *g, struct err *err)
 	if (!guest_is_pc(g) && strcmp(g->facts.arch, "aarch64"))
 		return 0;
 	for (int i = 0; i < g->facts.n_kernels; i++)
-		if (g->facts.kernels[i].unified && tell_unified(g, &g->facts.kernels[i], err) < 0)
+		if (g->facts.kernels[i].unified &&
+		    tell_unified(g, &g->facts.kernels[i], err) < 0)
 			return -1;
 	return plan_loader(g, err) < 0 ? -1 : guest_plan_logins(g, err);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs of the guest run in the guest's root, which is the only tree they can see, in mount,
- * PID, network, IPC and UTS namespaces of their own: no network, no process of the worker, no
- * device but the usual five and the guest's own volumes. Capabilities that reach the machine are
- * dropped for good. The end of the program, of its time, or more processes than any tool needs,
- * ends everything it started.
+ * Programs of the guest run in the guest's root, which is the only tree they can see, in
+ * mount, PID, network, IPC and UTS namespaces of their own: no network, no process of the
+ * worker, no device but the usual five and the guest's own volumes. Capabilities that
+ * reach the machine are dropped for good. The end of the program, of its time, or more
+ * processes than any tool needs, ends everything it started.
  */
 #include "guest/guest-internal.h"
 
@@ -29,20 +29,23 @@
 
 #define DEFAULT_TIMEOUT_S 900
 #define MAX_FILE (4ull << 30)
-#define MAX_TASKS 512 /* a parallel build has tens; half of what a kernel with 128 MB allows */
+/* a parallel build has tens; half of what a kernel with 128 MB allows */
+#define MAX_TASKS 512
 #define NICE 5
 #define MAX_NODES (3 * GUEST_MAX_VOLS + GUEST_MAX_DISKS + 8)
 
 /* What installing and removing packages and building an initramfs needs, and no more. */
 #define KEEP(c) (1ull << (c))
-static const uint64_t kept_caps = KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEEP(CAP_FOWNER) |
-	KEEP(CAP_FSETID) | KEEP(CAP_KILL) | KEEP(CAP_SETGID) | KEEP(CAP_SETUID) |
-	KEEP(CAP_LINUX_IMMUTABLE) | KEEP(CAP_SYS_CHROOT) | KEEP(CAP_MKNOD) | KEEP(CAP_SETFCAP);
+static const uint64_t kept_caps = KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) |
+	KEEP(CAP_FOWNER) | KEEP(CAP_FSETID) | KEEP(CAP_KILL) | KEEP(CAP_SETGID) |
+	KEEP(CAP_SETUID) | KEEP(CAP_LINUX_IMMUTABLE) | KEEP(CAP_SYS_CHROOT) |
+	KEEP(CAP_MKNOD) | KEEP(CAP_SETFCAP);
 
 struct node {
 	char path[160];
-	/* Names as udev makes them, "" = none. By number: dracut goes from a volume to what is below
-	 * it on these. By UUID: else it would write this machine's names into the image. */
+	/* Names as udev makes them, "" = none. By number: dracut goes from a volume to
+	 * what is below it on these. By UUID: else it would write this machine's names
+	 * into the image. */
 	char by_number[40], by_uuid[96];
 	mode_t mode;
 	dev_t dev;
@@ -82,10 +85,12 @@ static int make_dev(const struct cell *c)
 		"/dev/disk/by-uuid" };
 	static const char *const links[][2] = {
 		{ "/proc/self/fd", "/dev/fd" }, { "/proc/self/fd/0", "/dev/stdin" },
-		{ "/proc/self/fd/1", "/dev/stdout" }, { "/proc/self/fd/2", "/dev/stderr" },
+		{ "/proc/self/fd/1", "/dev/stdout" },
+		{ "/proc/self/fd/2", "/dev/stderr" },
 	};
 
-	if (mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=256k") < 0)
+	if (mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC,
+		"mode=755,size=256k") < 0)
 		return fail("mount /dev");
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		if (mkdir(dirs[i], 0755) < 0)
@@ -102,10 +107,12 @@ static int make_dev(const struct cell *c)
 		if (symlink(links[i][0], links[i][1]) < 0)
 			return fail(links[i][1]);
 	if (mkdir("/dev/shm", 0755) < 0 ||
-		mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=8m") < 0)
+		mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV,
+			"mode=1777,size=8m") < 0)
 		return fail("mount /dev/shm");
 	/* Later nodes would be nodes of this machine. */
-	if (mount(NULL, "/dev", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+	if (mount(NULL, "/dev", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
+		NULL) < 0)
 		return fail("make /dev read-only");
 	return 0;
 }
@@ -114,31 +121,37 @@ static int make_tree(const struct cell *c)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return fail("make mounts private");
-	/* A bind over itself: the root must be a mount point that can be moved. The image's own
-	 * root is the initramfs, where pivot_root(2) does not work. */
+	/* A bind over itself: the root must be a mount point that can be moved. The
+	 * image's own root is the initramfs, where pivot_root(2) does not work. */
 	if (mount(c->at, c->at, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(c->at) < 0 ||
-		mount(c->at, "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		mount(c->at, "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+		chdir("/") < 0)
 		return fail("enter the guest's root");
-	/* dracut writes the options that it sees here into the image, for the root of the next
-	 * start. nodev stays; set-user-ID programs are held by no_new_privs. */
-	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_NODEV | MS_RELATIME, NULL) < 0)
+	/* dracut writes the options that it sees here into the image, for the root of the
+	 * next start. nodev stays; set-user-ID programs are held by no_new_privs. */
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_NODEV | MS_RELATIME,
+		NULL) < 0)
 		return fail("set the options of the root");
-	/* Read-only: /proc/sys and sysrq-trigger belong to the machine, and root may write them
-	 * without any capability. */
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0)
+	/* Read-only: /proc/sys and sysrq-trigger belong to the machine, and root may
+	 * write them without any capability. */
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+		NULL) < 0)
 		return fail("mount /proc");
-	if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0)
+	if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+		NULL) < 0)
 		return fail("mount /sys");
 	/* A guest made for BIOS must not take this machine's firmware for its own. */
 	if (c->hide_firmware && mount("tmpfs", "/sys/firmware", "tmpfs",
-		MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "size=4k") < 0 && errno != ENOENT)
+		MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "size=4k") < 0 &&
+		errno != ENOENT)
 		return fail("hide /sys/firmware");
 	if (make_dev(c) < 0)
 		return -1;
-	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0 ||
-		mkdir("/run/lock", 01777) < 0)
+	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV,
+		"mode=755,size=16m") < 0 || mkdir("/run/lock", 01777) < 0)
 		return fail("mount /run");
-	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=32m") < 0)
+	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV,
+		"mode=1777,size=32m") < 0)
 		return fail("mount /tmp");
 	return 0;
 }
@@ -158,15 +171,18 @@ static int mask(const char *by, const char *file, const char *text)
 
 static int mask_files(const struct guest_run *run)
 {
-	static const char *const by[] = { "/run/target-worker-mask", "/run/target-worker-mask-1" };
+	static const char *const by[] =
+		{ "/run/target-worker-mask", "/run/target-worker-mask-1" };
 
 	for (size_t i = 0; i < sizeof(by) / sizeof(by[0]); i++)
-		if (run->masks[i].file && mask(by[i], run->masks[i].file, run->masks[i].text) < 0)
+		if (run->masks[i].file &&
+		    mask(by[i], run->masks[i].file, run->masks[i].text) < 0)
 			return -1;
 	return 0;
 }
 
-/* A folder of this machine; fd was opened before the guest's root became the only tree. */
+/* A folder of this machine; fd was opened before the guest's root
+ * became the only tree. */
 static int show_folder(int fd)
 {
 	char from[40];
@@ -174,7 +190,8 @@ static int show_folder(int fd)
 	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
 	if (mkdir(GUEST_RUN_FOLDER, 0755) < 0 ||
 		mount(from, GUEST_RUN_FOLDER, NULL, MS_BIND, NULL) < 0 ||
-		mount(NULL, GUEST_RUN_FOLDER, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV |
+		mount(NULL, GUEST_RUN_FOLDER, NULL,
+			MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV |
 		MS_NOEXEC, NULL) < 0)
 		return fail("show " GUEST_RUN_FOLDER);
 	close(fd);
@@ -198,8 +215,8 @@ static int drop_rights(void)
 			return fail("set limits");
 	}
 	for (int cap = 0; cap < 64; cap++)
-		if (!(kept_caps & KEEP(cap)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 &&
-			errno != EINVAL)
+		if (!(kept_caps & KEEP(cap)) &&
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
 			return fail("drop capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail("drop rights");
@@ -216,7 +233,8 @@ static int enter(void *arg)
 	const struct ctx *x = arg;
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), folder = -1;
 
-	/* The worker's end is its end, and with it, as PID 1 of its namespace, that of all others. */
+	/* The worker's end is its end, and with it, as PID 1 of its namespace,
+	 * that of all others. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return fail("tie to the worker");
 	/* The worker's watch comes first; without CAP_SYS_NICE there is no way back. */
@@ -276,7 +294,8 @@ static void add_node(struct cell *c, const char *path, mode_t mode, dev_t dev)
 	n->dev = dev;
 	n->by_number[0] = n->by_uuid[0] = '\0';
 	if (S_ISBLK(mode) && strncmp(path, "/dev/mapper/", 12))
-		snprintf(n->by_number, sizeof(n->by_number), "/dev/block/%u:%u", major(dev), minor(dev));
+		snprintf(n->by_number, sizeof(n->by_number), "/dev/block/%u:%u",
+			major(dev), minor(dev));
 	c->n_nodes++;
 }
 
@@ -304,12 +323,13 @@ static void name_by_uuid(struct cell *c, const struct guest_vol *v)
 	const char *uuid = v->fs.uuid;
 
 	if (v->found != FS_FOUND || v->snapshot || !*uuid || strlen(uuid) > 64 ||
-		uuid[strspn(uuid, "0123456789abcdefABCDEF-")] || strstr(v->fs.type, "_member"))
+		uuid[strspn(uuid, "0123456789abcdefABCDEF-")] ||
+		strstr(v->fs.type, "_member"))
 		return;
 	for (int i = 0; i < c->n_nodes; i++)
 		if (!strcmp(c->nodes[i].path, v->fs.dev))
-			snprintf(c->nodes[i].by_uuid, sizeof(c->nodes[i].by_uuid), "/dev/disk/by-uuid/%s",
-				uuid);
+			snprintf(c->nodes[i].by_uuid, sizeof(c->nodes[i].by_uuid),
+				"/dev/disk/by-uuid/%s", uuid);
 }
 
 static void fill_cell(struct cell *c, struct guest *g)
@@ -318,7 +338,8 @@ static void fill_cell(struct cell *c, struct guest *g)
 		const char *path;
 		unsigned minor;
 	} chars[] = {
-		{ "/dev/null", 3 }, { "/dev/zero", 5 }, { "/dev/full", 7 }, { "/dev/random", 8 },
+		{ "/dev/null", 3 }, { "/dev/zero", 5 }, { "/dev/full", 7 },
+		{ "/dev/random", 8 },
 		{ "/dev/urandom", 9 },
 	};
 
@@ -336,12 +357,16 @@ static void fill_cell(struct cell *c, struct guest *g)
 	c->is_32bit = !strcmp(g->facts.arch, "i386");
 }
 
-int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status, struct err *err)
+int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status,
+	struct err *err)
 {
 	static const char *const env[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-		"LANG=C", "LC_ALL=C", "TERM=dumb", "SHELL=/bin/sh", "DEBIAN_FRONTEND=noninteractive",
-		"DEBCONF_NONINTERACTIVE_SEEN=true", "RUNLEVEL=1", "SYSTEMD_OFFLINE=1", NULL,
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root",
+		"LANG=C", "LC_ALL=C", "TERM=dumb", "SHELL=/bin/sh",
+		"DEBIAN_FRONTEND=noninteractive",
+		"DEBCONF_NONINTERACTIVE_SEEN=true", "RUNLEVEL=1", "SYSTEMD_OFFLINE=1",
+		NULL,
 	};
 	CLEANUP_FREE struct ctx *x = calloc(1, sizeof(*x));
 	struct spawn_result result;
@@ -349,9 +374,9 @@ int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status,
 		.argv = run->argv, .env = env, .cancel = g->opt->cancel, .prepare = enter,
 		.line = on_line, .tick = on_tick, .ctx = x, .output = run->output,
 		.output_max = run->output_max,
-		.timeout_s = g->opt->tool_timeout_s ? g->opt->tool_timeout_s : DEFAULT_TIMEOUT_S,
-		.clone_flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
-		.max_tasks = MAX_TASKS,
+		.timeout_s = g->opt->tool_timeout_s ? g->opt->tool_timeout_s :
+		DEFAULT_TIMEOUT_S, .clone_flags = CLONE_NEWNS | CLONE_NEWPID |
+		CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS, .max_tasks = MAX_TASKS,
 	};
 
 	if (!x)

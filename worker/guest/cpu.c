@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The level of x86-64 (x86-64 psABI, "micro-architecture levels") that all programs of a system are built
- * for. Below it the guest's first program ends with "CPU does not support x86-64-v2", after everything
- * was copied: hypervisors' default models of a CPU are often older than the hosts.
+ * The level of x86-64 (x86-64 psABI, "micro-architecture levels") that all programs of a
+ * system are built for. Below it the guest's first program ends with "CPU does not
+ * support x86-64-v2", after everything was copied: hypervisors' default models of a CPU
+ * are often older than the hosts.
  */
 #include "guest/guest-internal.h"
 
@@ -70,8 +71,10 @@ int guest_cpu_level(const char *cpuinfo, size_t len)
 
 		if (!colon || l.len < 5 || memcmp(l.s, "flags", 5))
 			continue;
-		for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]) && level == (int)i + 1; i++)
-			level += has_flags(colon + 1, (size_t)(l.s + l.len - colon - 1), levels[i]);
+		for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]) &&
+		    level == (int)i + 1; i++)
+			level += has_flags(colon + 1, (size_t)(l.s + l.len - colon - 1),
+				levels[i]);
 		return level;
 	}
 	return 0;
@@ -84,7 +87,8 @@ void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len)
 	if (own && own < g->facts.cpu_level)
 		guest_report_warn(g, "%s runs on a CPU of x86-64-v%d, and this VM's is one of x86-64-v%d: give "
 			"the VM another model of CPU before the guest starts, such as the host's",
-			*g->facts.os_name ? g->facts.os_name : "the system", g->facts.cpu_level, own);
+			*g->facts.os_name ? g->facts.os_name :
+			"the system", g->facts.cpu_level, own);
 }
 
 void guest_find_cpu(struct guest *g)

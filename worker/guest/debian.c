@@ -19,7 +19,8 @@ static bool detect(const struct guest *g)
 }
 
 /* Paragraphs of dpkg's status file. */
-static bool field(const char *par, size_t len, const char *name, const char **ret, size_t *ret_len)
+static bool field(const char *par, size_t len, const char *name, const char **ret,
+	size_t *ret_len)
 {
 	size_t n = strlen(name);
 
@@ -54,7 +55,8 @@ static int each_installed(const char *text, size_t len,
 
 	while (par < text + len) {
 		const char *end = memmem(par, len - (size_t)(par - text), "\n\n", 2);
-		size_t n = end ? (size_t)(end - par) : len - (size_t)(par - text), status_len;
+		size_t status_len;
+		size_t n = end ? (size_t)(end - par) : len - (size_t)(par - text);
 		const char *status;
 		int result;
 
@@ -68,7 +70,8 @@ static int each_installed(const char *text, size_t len,
 	return 0;
 }
 
-static int read_status(const struct guest *g, char **ret, size_t *ret_len, struct err *err)
+static int read_status(const struct guest *g, char **ret, size_t *ret_len,
+	struct err *err)
 {
 	int got = fs_read(&g->root, STATUS, STATUS_MAX, ret, ret_len, err);
 
@@ -91,7 +94,8 @@ static bool installed(const struct guest *g, const char *package)
 	size_t len;
 
 	snprintf(name, sizeof(name), "%s", package);
-	return !read_status(g, &text, &len, &ignored) && each_installed(text, len, is_named, name);
+	return !read_status(g, &text, &len, &ignored) &&
+		each_installed(text, len, is_named, name);
 }
 
 struct match {
@@ -133,9 +137,10 @@ static bool has_word(const char *list, size_t len, const char *word, size_t word
 	for (size_t i = 0; i + word_len <= len; i++) {
 		if (memcmp(list + i, word, word_len))
 			continue;
-		if ((i && (isalnum((unsigned char)list[i - 1]) || strchr("-+.", list[i - 1]))) ||
-			(i + word_len < len && (isalnum((unsigned char)list[i + word_len]) ||
-			strchr("-+.", list[i + word_len]))))
+		if ((i && (isalnum((unsigned char)list[i - 1]) ||
+			    strchr("-+.", list[i - 1]))) ||
+		    (i + word_len < len && (isalnum((unsigned char)list[i + word_len]) ||
+			    strchr("-+.", list[i + word_len]))))
 			continue;
 		return true;
 	}
@@ -164,8 +169,8 @@ static int look_need(void *ctx, const char *par, size_t len)
 			size_t n = strcspn(p, " ");
 
 			if (has_word(list, list_len, p, n)) {
-				strbuf_fmt(k->ret, "%s%.*s", k->ret->len ? " " : "", (int)name_len,
-					name);
+				strbuf_fmt(k->ret, "%s%.*s",
+					k->ret->len ? " " : "", (int)name_len, name);
 				return 0;
 			}
 			p += n;
@@ -174,7 +179,8 @@ static int look_need(void *ctx, const char *par, size_t len)
 	return 0;
 }
 
-static int needed_by(struct guest *g, const char *packages, struct strbuf *ret, struct err *err)
+static int needed_by(struct guest *g, const char *packages, struct strbuf *ret,
+	struct err *err)
 {
 	struct needs k = { packages, ret };
 	CLEANUP_FREE char *text = NULL;
@@ -228,7 +234,8 @@ static int save_tree(struct guest *g, const char *dir, const char *prefix, bool 
 static int save_package(struct guest *g, const char *package, struct err *err)
 {
 	static const char info[] = "/var/lib/dpkg/info";
-	static const char *const forms[] = { "%s/%s.list", "%s/%s:amd64.list", "%s/%s:i386.list",
+	static const char *const forms[] = { "%s/%s.list", "%s/%s:amd64.list",
+		"%s/%s:i386.list",
 		"%s/%s:arm64.list" };
 	CLEANUP_FREE char *text = NULL;
 	char path[256];
@@ -259,16 +266,18 @@ static int save_package(struct guest *g, const char *package, struct err *err)
 static int save_shared(struct guest *g, struct err *err)
 {
 	static const char *const deep[] = {
-		"/etc/systemd/system", "/etc/systemd/user", "/var/lib/systemd/deb-systemd-helper-enabled",
+		"/etc/systemd/system", "/etc/systemd/user",
+		"/var/lib/systemd/deb-systemd-helper-enabled",
 		"/var/lib/systemd/deb-systemd-helper-masked", "/var/lib/dpkg/triggers",
-		"/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d",
-		"/etc/rc6.d", "/etc/rcS.d", "/etc/vmware-tools",
+		"/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d",
+		"/etc/rc5.d", "/etc/rc6.d", "/etc/rcS.d", "/etc/vmware-tools",
 	};
 	static const char *const files[] = {
 		"/var/log/dpkg.log", "/var/log/alternatives.log", "/etc/ld.so.cache",
-		"/var/cache/ldconfig/aux-cache", "/etc/init.d/.depend.boot", "/etc/init.d/.depend.start",
-		"/etc/init.d/.depend.stop", "/etc/mailcap", "/usr/share/applications/mimeinfo.cache",
-		"/etc/shells",
+		"/var/cache/ldconfig/aux-cache", "/etc/init.d/.depend.boot",
+		"/etc/init.d/.depend.start",
+		"/etc/init.d/.depend.stop", "/etc/mailcap",
+		"/usr/share/applications/mimeinfo.cache", "/etc/shells",
 	};
 
 	for (size_t i = 0; i < sizeof(deep) / sizeof(deep[0]); i++)
@@ -298,23 +307,27 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 	const char *argv[40] = { "/usr/bin/dpkg", "--purge" };
 	/* The initramfs is built once, at the end. */
 	struct guest_run run = { .argv = argv, .masks = { {
-		"/etc/initramfs-tools/update-initramfs.conf", "update_initramfs=no\n" } } };
+		"/etc/initramfs-tools/update-initramfs.conf",
+			"update_initramfs=no\n" } } };
 	CLEANUP_FREE char *copy = strdup(packages);
 	int n = 2, status = 0;
 	char *next = NULL;
 
 	if (!copy)
 		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
-	for (char *p = strtok_r(copy, " ", &next); p && n < 39; p = strtok_r(NULL, " ", &next))
+	for (char *p = strtok_r(copy, " ", &next); p && n < 39;
+	    p = strtok_r(NULL, " ", &next))
 		argv[n++] = p;
 	if (guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	for (int i = 2; i < n; i++)
 		if (installed(g, argv[i]))
-			return err_set(err, ERR_PREP_TOOLS, "dpkg --purge %s ended with status %d",
-				argv[i], status);
+			return err_set(err, ERR_PREP_TOOLS,
+				"dpkg --purge %s ended with status %d", argv[i], status);
 	if (status)
-		guest_report_warn(g, "dpkg --purge ended with status %d; the packages are gone", status);
+		guest_report_warn(g,
+			"dpkg --purge ended with status %d; the packages are gone",
+			status);
 	return 0;
 }
 

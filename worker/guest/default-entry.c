@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of several systems the machine starts: each one's own loader configuration is asked for
- * its default entry. One answer decides; two different ones, or none, decide nothing.
+ * Which of several systems the machine starts: each one's own loader configuration is
+ * asked for its default entry. One answer decides; two different ones, or none, decide
+ * nothing.
  */
 #include "guest/guest-internal.h"
 
@@ -28,8 +29,8 @@ static void take_value(const char *p, const char *end, char *ret, size_t size)
 		snprintf(ret, size, "%.*s", n < size ? (int)n : (int)size - 1, p);
 }
 
-/* The last plain value wins: grub.cfg sets variables in branches before it. "${saved_entry}" is
- * what grubenv says. */
+/* The last plain value wins: grub.cfg sets variables in branches before it.
+ * "${saved_entry}" is what grubenv says. */
 static void read_default(struct guest *g, const struct boot_config *b, struct pick *p)
 {
 	CLEANUP_FREE char *text = NULL, *env = NULL;
@@ -39,7 +40,8 @@ static void read_default(struct guest *g, const struct boot_config *b, struct pi
 
 	if (fs_read(&g->root, b->path, BOOT_TEXT_MAX, &text, &len, &ignored))
 		return;
-	snprintf(path, sizeof(path), "%.*s/grubenv", (int)(strrchr(b->path, '/') - b->path), b->path);
+	snprintf(path, sizeof(path), "%.*s/grubenv",
+		(int)(strrchr(b->path, '/') - b->path), b->path);
 	if (!fs_read(&g->root, path, 4096, &env, &env_len, &ignored) &&
 		guest_shell_value(env, "saved_entry", saved, sizeof(saved)))
 		saved[strcspn(saved, "\n#")] = '\0';
@@ -48,7 +50,8 @@ static void read_default(struct guest *g, const struct boot_config *b, struct pi
 
 		while (before > text && (before[-1] == ' ' || before[-1] == '\t'))
 			before--;
-		if (before > text && before[-1] != '\n' && strncmp(s - 4 < text ? text : s - 4, "set ", 4))
+		if (before > text && before[-1] != '\n' &&
+		    strncmp(s - 4 < text ? text : s - 4, "set ", 4))
 			continue;
 		if (s[7] != '=' && s[7] != ' ')
 			continue;
@@ -92,8 +95,8 @@ static int system_on(const struct guest *g, int vol)
 	return found;
 }
 
-/* What the configuration that this system carries would start: -1 = it carries none, -2 = nothing
- * that was found. */
+/* What the configuration that this system carries would start: -1 = it carries none, -2 =
+ * nothing that was found. */
 static int ask(struct guest *g, struct err *err)
 {
 	struct boot_config b;
@@ -126,7 +129,8 @@ int guest_default_system(struct guest *g, struct err *err)
 		memcpy(g->root_subvol, g->systems[i].subvol, sizeof(g->root_subvol));
 		says = ask(g, &why);
 		if (why.code)
-			guest_report_warn(g, "boot entries of %s: %s", g->vols[g->root_vol].fs.dev, why.text);
+			guest_report_warn(g, "boot entries of %s: %s",
+				g->vols[g->root_vol].fs.dev, why.text);
 		if (guest_unmount(g, err) < 0)
 			return -1;
 		if (says == -2 || (says >= 0 && answer >= 0 && says != answer))

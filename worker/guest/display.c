@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xorg.conf(5) that names the driver of another hypervisor's card: with it X finds no screen. Without
- * such a file X chooses for itself, so all others are left alone.
+ * xorg.conf(5) that names the driver of another hypervisor's card: with it X finds no
+ * screen. Without such a file X chooses for itself, so all others are left alone.
  */
 #include "guest/guest-internal.h"
 
@@ -12,15 +12,18 @@
 
 #include "base/cleanup.h"
 
-/* Words of a line: KEYWORD "VALUE"; the value is [ret, ret + ret_len), without the quotes. */
-static bool keyword(const struct boot_line *l, const char *word, const char **ret, size_t *ret_len)
+/* Words of a line: KEYWORD "VALUE"; the value is [ret, ret + ret_len),
+ * without the quotes. */
+static bool keyword(const struct boot_line *l, const char *word, const char **ret,
+	size_t *ret_len)
 {
 	const char *p = l->s, *end = l->s + l->len, *quote;
 	size_t n = strlen(word);
 
 	while (p < end && isspace((unsigned char)*p))
 		p++;
-	if ((size_t)(end - p) <= n || strncasecmp(p, word, n) || !isspace((unsigned char)p[n]))
+	if ((size_t)(end - p) <= n || strncasecmp(p, word, n) ||
+	    !isspace((unsigned char)p[n]))
 		return false;
 	for (p += n; p < end && isspace((unsigned char)*p); p++)
 		;
@@ -45,7 +48,8 @@ static bool ends_section(const struct boot_line *l)
 
 static bool is_foreign(const char *name, size_t len)
 {
-	static const char *const drivers[] = { "vmware", "vboxvideo", "prlvideo", "cirrus" };
+	static const char *const drivers[] = { "vmware", "vboxvideo", "prlvideo",
+		"cirrus" };
 
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
 		if (len == strlen(drivers[i]) && !strncasecmp(name, drivers[i], len))
@@ -53,7 +57,8 @@ static bool is_foreign(const char *name, size_t len)
 	return false;
 }
 
-/* Whether the Device section that begins here, behind its first line, is of such a card. */
+/* Whether the Device section that begins here, behind its first line,
+ * is of such a card. */
 static bool section_is_foreign(const char *s, size_t len)
 {
 	size_t at = 0, n;
@@ -87,8 +92,10 @@ int guest_xorg_rewrite(const char *s, size_t len, const char *driver, struct str
 			changed++;
 			continue;
 		}
-		/* The card's place on the old machine's bus, and what only that driver understands. */
-		if (foreign && (keyword(&l, "BusID", &value, &n) || keyword(&l, "Option", &value, &n))) {
+		/* The card's place on the old machine's bus,
+		 * and what only that driver understands. */
+		if (foreign && (keyword(&l, "BusID", &value, &n) ||
+			keyword(&l, "Option", &value, &n))) {
 			strbuf_str(out, "# target-worker: ");
 			changed++;
 		}
@@ -97,11 +104,13 @@ int guest_xorg_rewrite(const char *s, size_t len, const char *driver, struct str
 	return changed;
 }
 
-/* The one for any card that the kernel drives, or else for any card with a VESA BIOS; NULL = neither. */
+/* The one for any card that the kernel drives, or else for any card with a VESA BIOS;
+ * NULL = neither. */
 static const char *own_driver(const struct guest *g)
 {
 	static const char *const drivers[] = { "modesetting", "vesa" };
-	static const char *const dirs[] = { "/usr/lib/xorg/modules/drivers", "/usr/lib64/xorg/modules/drivers" };
+	static const char *const dirs[] = { "/usr/lib/xorg/modules/drivers",
+		"/usr/lib64/xorg/modules/drivers" };
 	char path[128];
 
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
@@ -138,7 +147,8 @@ static int plan_file(struct guest *g, const char *path, struct err *err)
 		return 0;
 	}
 	return out.failed ? err_set(err, ERR_NOMEM, "make the plan: out of memory") :
-		guest_op_write(g, path, out.s, out.len, "X finds no card of the old hypervisor", err);
+		guest_op_write(g, path, out.s, out.len,
+			"X finds no card of the old hypervisor", err);
 }
 
 static int see_part(void *ctx, const char *name, const struct stat *st)
@@ -148,7 +158,8 @@ static int see_part(void *ctx, const char *name, const struct stat *st)
 	size_t n = strlen(name);
 
 	if (S_ISDIR(st->st_mode) || n < 6 || strcmp(name + n - 5, ".conf") ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", k->dir, name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "%s/%s", k->dir,
+			name) >= sizeof(path))
 		return 0;
 	return plan_file(k->g, path, k->err);
 }

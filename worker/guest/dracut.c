@@ -26,7 +26,8 @@ static int takes_tmpdir(struct guest *g, bool *ret, struct err *err)
 	size_t len = 0;
 
 	if (fs_read(&g->root, g->facts.builder_program, GUEST_TEXT_MAX, &text, &len, err))
-		return err_set(err, ERR_PREP_INITRD, "%s cannot be read", g->facts.builder_program);
+		return err_set(err, ERR_PREP_INITRD, "%s cannot be read",
+			g->facts.builder_program);
 	*ret = memmem(text, len, "tmpdir", 6);
 	return 0;
 }
@@ -34,7 +35,8 @@ static int takes_tmpdir(struct guest *g, bool *ret, struct err *err)
 static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
 	/* The working tree is for the guest's disk: /tmp here is the worker's memory. */
-	const char *argv[] = { g->facts.builder_program, "--force", "--tmpdir", "/var/tmp", k->initrd,
+	const char *argv[] = { g->facts.builder_program, "--force", "--tmpdir",
+		"/var/tmp", k->initrd,
 		k->version, NULL };
 	const char *old[] = { argv[0], argv[1], k->initrd, k->version, NULL };
 	bool tmpdir = false;

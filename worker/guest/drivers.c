@@ -86,9 +86,12 @@ uint64_t guest_config_drivers(const char *text, size_t len)
 		const char *line;
 		enum guest_driver driver;
 	} lines[] = {
-		{ "CONFIG_VIRTIO_PCI=y", DRIVER_VIRTIO_PCI }, { "CONFIG_VIRTIO_BLK=y", DRIVER_VIRTIO_BLK },
-		{ "CONFIG_SCSI_VIRTIO=y", DRIVER_VIRTIO_SCSI }, { "CONFIG_VIRTIO_NET=y", DRIVER_VIRTIO_NET },
-		{ "CONFIG_BLK_DEV_SD=y", DRIVER_SD_MOD }, { "CONFIG_BLK_DEV_NVME=y", DRIVER_NVME },
+		{ "CONFIG_VIRTIO_PCI=y", DRIVER_VIRTIO_PCI },
+		{ "CONFIG_VIRTIO_BLK=y", DRIVER_VIRTIO_BLK },
+		{ "CONFIG_SCSI_VIRTIO=y", DRIVER_VIRTIO_SCSI },
+		{ "CONFIG_VIRTIO_NET=y", DRIVER_VIRTIO_NET },
+		{ "CONFIG_BLK_DEV_SD=y", DRIVER_SD_MOD },
+		{ "CONFIG_BLK_DEV_NVME=y", DRIVER_NVME },
 		{ "CONFIG_SATA_AHCI=y", DRIVER_AHCI },
 	};
 	uint64_t mask = 0;
@@ -97,7 +100,8 @@ uint64_t guest_config_drivers(const char *text, size_t len)
 
 	while (boot_line_next(text, len, &at, &l))
 		for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-			if (l.len == strlen(lines[i].line) && !memcmp(l.s, lines[i].line, l.len))
+			if (l.len == strlen(lines[i].line) &&
+			    !memcmp(l.s, lines[i].line, l.len))
 				mask |= DRIVER_BIT(lines[i].driver);
 	return mask;
 }
@@ -113,7 +117,8 @@ void guest_driver_list(uint64_t mask, const char *sep, char *ret, size_t size)
 				guest_driver_names[i], sep);
 }
 
-/* "LUKS, aes-cbc-essiv:sha256": whether one of the words is the module's name, up to "_generic". */
+/* "LUKS, aes-cbc-essiv:sha256": whether one of the words is the module's name,
+ * up to "_generic". */
 static bool cipher_names(const char *detail, const char *module)
 {
 	size_t len = strcspn(module, "_");
@@ -133,13 +138,16 @@ static uint64_t raid_driver(const char *detail)
 		const char *level;
 		enum guest_driver driver;
 	} levels[] = {
-		{ "raid0", DRIVER_RAID0 }, { "raid1", DRIVER_RAID1 }, { "raid10", DRIVER_RAID10 },
-		{ "raid4", DRIVER_RAID456 }, { "raid5", DRIVER_RAID456 }, { "raid6", DRIVER_RAID456 },
+		{ "raid0", DRIVER_RAID0 }, { "raid1", DRIVER_RAID1 },
+		{ "raid10", DRIVER_RAID10 },
+		{ "raid4", DRIVER_RAID456 }, { "raid5", DRIVER_RAID456 },
+		{ "raid6", DRIVER_RAID456 },
 	};
 	size_t len = strcspn(detail, ",");
 
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strlen(levels[i].level) == len && !strncmp(detail, levels[i].level, len))
+		if (strlen(levels[i].level) == len &&
+		    !strncmp(detail, levels[i].level, len))
 			return DRIVER_BIT(levels[i].driver);
 	return 0;
 }

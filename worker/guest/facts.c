@@ -38,7 +38,8 @@ bool guest_shell_value(const char *text, const char *key, char *ret, size_t size
 			continue;
 		p += k + 1;
 		quote = *p == '"' || *p == '\'' ? *p++ : '\0';
-		n = quote ? strcspn(p, quote == '"' ? "\"\n" : "'\n") : strcspn(p, " \t\r\n;#");
+		n = quote ? strcspn(p, quote == '"' ? "\"\n" : "'\n") :
+			strcspn(p, " \t\r\n;#");
 		snprintf(ret, size, "%.*s", n < size ? (int)n : (int)size - 1, p);
 		return true;
 	}
@@ -48,14 +49,17 @@ bool guest_shell_value(const char *text, const char *key, char *ret, size_t size
 /* From the ELF header of a program that every system has. */
 static void find_arch(struct guest *g)
 {
-	static const char *const programs[] = { "/bin/sh", "/bin/bash", "/bin/ls", "/sbin/init" };
+	static const char *const programs[] = { "/bin/sh", "/bin/bash", "/bin/ls",
+		"/sbin/init" };
 	static const struct {
 		uint16_t machine;
 		const char *name;
 	} machines[] = { { 62, "x86_64" }, { 3, "i386" }, { 183, "aarch64" } };
 
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !*g->facts.arch; i++) {
-		CLEANUP_CLOSE int fd = fs_open(&g->root, programs[i], O_RDONLY | O_NONBLOCK, 0);
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !*g->facts.arch;
+	    i++) {
+		CLEANUP_CLOSE int fd =
+			fs_open(&g->root, programs[i], O_RDONLY | O_NONBLOCK, 0);
 		uint8_t head[20];
 
 		if (fd < 0 || read(fd, head, sizeof(head)) != sizeof(head) ||
@@ -70,8 +74,8 @@ static void find_arch(struct guest *g)
 
 /* Kernels: a folder below /lib/modules, an image and an initramfs with its version. */
 
-static int find_modules(const struct fs_root *r, const char *dir, int depth, uint64_t *mask,
-	struct err *err);
+static int find_modules(const struct fs_root *r, const char *dir, int depth,
+	uint64_t *mask, struct err *err);
 struct module_walk {
 	const struct fs_root *r;
 	const char *dir;
@@ -87,14 +91,14 @@ static int look_module(void *ctx, const char *name, const struct stat *st)
 
 	if (S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
 		*w->mask |= guest_driver_bit(name);
-	if (!S_ISDIR(st->st_mode) || (size_t)snprintf(path, sizeof(path), "%s/%s", w->dir, name) >=
-		sizeof(path))
+	if (!S_ISDIR(st->st_mode) || (size_t)snprintf(path, sizeof(path), "%s/%s", w->dir,
+		name) >= sizeof(path))
 		return 0;
 	return find_modules(w->r, path, w->depth + 1, w->mask, w->err);
 }
 
-static int find_modules(const struct fs_root *r, const char *dir, int depth, uint64_t *mask,
-	struct err *err)
+static int find_modules(const struct fs_root *r, const char *dir, int depth,
+	uint64_t *mask, struct err *err)
 {
 	struct module_walk w = { r, dir, depth, mask, err };
 
@@ -106,7 +110,8 @@ static int find_modules(const struct fs_root *r, const char *dir, int depth, uin
 /* Kernels before 2.6.33 have no modules.builtin. */
 static int read_config(struct guest *g, struct guest_kernel *k, struct err *err)
 {
-	static const char *const names[] = { "/boot/config-%s", "/lib/modules/%s/config" };
+	static const char *const names[] =
+		{ "/boot/config-%s", "/lib/modules/%s/config" };
 	int got = 1;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && got > 0; i++) {
@@ -127,8 +132,8 @@ static int find_drivers(struct guest *g, struct guest_kernel *k, struct err *err
 {
 	static const char *const dirs[] = {
 		"kernel/drivers/virtio", "kernel/drivers/block", "kernel/drivers/scsi",
-		"kernel/drivers/net", "kernel/drivers/nvme", "kernel/drivers/ata", "kernel/drivers/md",
-		"kernel/crypto", "extra", "updates",
+		"kernel/drivers/net", "kernel/drivers/nvme", "kernel/drivers/ata",
+		"kernel/drivers/md", "kernel/crypto", "extra", "updates",
 	};
 	CLEANUP_FREE char *text = NULL;
 	char path[FS_PATH_MAX];
@@ -184,7 +189,8 @@ static int see_entry(void *ctx, const struct initrd_entry *e)
 	if (S_ISREG(e->mode) || S_ISLNK(e->mode))
 		l->k->packed |= guest_driver_bit(e->name);
 	l->r->want_data = S_ISREG(e->mode) &&
-		(!strcmp(name, "cryptroot/crypttab") || !strcmp(name, "conf/conf.d/cryptroot"));
+		(!strcmp(name, "cryptroot/crypttab") ||
+			!strcmp(name, "conf/conf.d/cryptroot"));
 	return 0;
 }
 
@@ -207,21 +213,23 @@ static void name_opened(char *text, struct guest_kernel *k)
 	char *save;
 
 	*k->opens = '\0';
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(text, "\n", &save); line;
+	    line = strtok_r(NULL, "\n", &save)) {
 		size_t used = strlen(k->opens), n;
 
 		line += strncmp(line, "target=", 7) ? 0 : 7;
 		n = strcspn(line, " \t,");
 		if (n && *line != '#' && used + n + 2 <= sizeof(k->opens))
-			snprintf(k->opens + used, sizeof(k->opens) - used, "%s%.*s", used ? "," : "",
-				(int)n, line);
+			snprintf(k->opens + used, sizeof(k->opens) - used, "%s%.*s",
+				used ? "," : "", (int)n, line);
 	}
 }
 
 int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 {
 	struct initrd_look l = { .g = g, .k = k };
-	struct initrd_reader r = { .read = read_fd, .entry = see_entry, .data = see_data, .ctx = &l };
+	struct initrd_reader r = { .read = read_fd, .entry = see_entry, .data = see_data,
+		.ctx = &l };
 	struct initrd_info info;
 	enum initrd_status status;
 	struct stat st;
@@ -247,7 +255,8 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 	if (status == INITRD_OK)
 		k->initrd_read = true;
 	else
-		guest_report_warn(g, "%s (%s): %s", k->initrd, info.format, initrd_status_text(status));
+		guest_report_warn(g, "%s (%s): %s", k->initrd, info.format,
+			initrd_status_text(status));
 	if (g->opt->tick)
 		g->opt->tick(g->opt->ctx);
 	return 0;
@@ -275,20 +284,22 @@ static void find_init(struct guest *g)
 	static const struct {
 		const char *path, *name;
 	} inits[] = {
-		{ "/lib/systemd/systemd", "systemd" }, { "/usr/lib/systemd/systemd", "systemd" },
+		{ "/lib/systemd/systemd", "systemd" },
+		{ "/usr/lib/systemd/systemd", "systemd" },
 		{ "/sbin/openrc", "openrc" }, { "/sbin/upstart", "upstart" },
 		{ "/etc/init/rc.conf", "upstart" }, { "/etc/inittab", "sysvinit" },
 	};
 
 	for (size_t i = 0; i < sizeof(inits) / sizeof(inits[0]); i++)
 		if (fs_is_file(&g->root, inits[i].path)) {
-			snprintf(g->facts.init, sizeof(g->facts.init), "%s", inits[i].name);
+			snprintf(g->facts.init, sizeof(g->facts.init), "%s",
+				inits[i].name);
 			return;
 		}
 }
 
-/* UEFI when there is a loader on an ESP and no sign that BIOS starts it. The partition's type
- * may be masked while the guest is prepared, so its content decides. */
+/* UEFI when there is a loader on an ESP and no sign that BIOS starts it. The partition's
+ * type may be masked while the guest is prepared, so its content decides. */
 static const char *find_firmware(const struct guest *g)
 {
 	bool bios = false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scripts that the guest runs once, when it starts: files, a runner, and what makes its init system
- * call it. The runner removes all of that, and leaves a log with each exit status.
+ * Scripts that the guest runs once, when it starts: files, a runner, and what makes its
+ * init system call it. The runner removes all of that, and leaves a log with each exit
+ * status.
  */
 #include "guest/guest-internal.h"
 
@@ -24,8 +25,8 @@ static int add_file(struct guest *g, const char *path, const char *text, unsigne
 {
 	int before = g->n_ops;
 
-	if (guest_op_write(g, path, text, strlen(text), "scripts of the migration for the first boot",
-		err) < 0)
+	if (guest_op_write(g, path, text, strlen(text),
+		"scripts of the migration for the first boot", err) < 0)
 		return -1;
 	if (g->n_ops > before)
 		g->ops[before].mode = mode;
@@ -33,8 +34,8 @@ static int add_file(struct guest *g, const char *path, const char *text, unsigne
 	return 0;
 }
 
-static int add_link(struct guest *g, const char *to, const char *path, struct strbuf *paths,
-	struct err *err)
+static int add_link(struct guest *g, const char *to, const char *path,
+	struct strbuf *paths, struct err *err)
 {
 	char now[256];
 
@@ -44,40 +45,47 @@ static int add_link(struct guest *g, const char *to, const char *path, struct st
 			return 0;
 	if (fs_readlink(&g->root, path, now, sizeof(now)) >= 0 && !strcmp(now, to))
 		return 0;
-	return guest_op_add(g, OP_LINK, path, to, "the scripts run at the first boot") ? 0 :
-		no_memory(err);
+	return guest_op_add(g, OP_LINK, path, to, "the scripts run at the first boot") ?
+		0 : no_memory(err);
 }
 
 static int add_systemd(struct guest *g, struct strbuf *paths, struct err *err)
 {
-	static const char unit[] = "[Unit]\nDescription=Scripts for the first boot after a migration\n"
+	static const char unit[] =
+		"[Unit]\nDescription=Scripts for the first boot after a migration\n"
 		"Wants=network-online.target\nAfter=network-online.target local-fs.target\n"
 		"\n[Service]\nType=oneshot\nTimeoutStartSec=infinity\n"
 		"ExecStart=/bin/sh " DIR "/run\n\n[Install]\nWantedBy=multi-user.target\n";
 
-	return add_file(g, "/etc/systemd/system/" NAME ".service", unit, 0644, paths, err) < 0 ? -1 :
+	return add_file(g, "/etc/systemd/system/" NAME ".service", unit, 0644, paths,
+		err) < 0 ? -1 :
 		add_link(g, "../" NAME ".service",
-			"/etc/systemd/system/multi-user.target.wants/" NAME ".service", paths, err);
+			"/etc/systemd/system/multi-user.target.wants/" NAME ".service",
+			paths, err);
 }
 
 static int add_openrc(struct guest *g, struct strbuf *paths, struct err *err)
 {
-	static const char service[] = "#!/sbin/openrc-run\n\ndepend()\n{\n\tafter *\n}\n\nstart()\n{\n"
+	static const char service[] =
+		"#!/sbin/openrc-run\n\ndepend()\n{\n\tafter *\n}\n\nstart()\n{\n"
 		"\tebegin \"Scripts for the first boot\"\n\t/bin/sh " DIR "/run\n\teend $?\n}\n";
 
 	return add_file(g, "/etc/init.d/" NAME, service, 0755, paths, err) < 0 ? -1 :
-		add_link(g, "/etc/init.d/" NAME, "/etc/runlevels/default/" NAME, paths, err);
+		add_link(g, "/etc/init.d/" NAME, "/etc/runlevels/default/" NAME,
+			paths, err);
 }
 
 /* Also upstart, which runs the scripts of System V. */
 static int add_sysv(struct guest *g, struct strbuf *paths, struct err *err)
 {
-	static const char script[] = "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: " NAME "\n"
+	static const char script[] =
+		"#!/bin/sh\n### BEGIN INIT INFO\n# Provides: " NAME "\n"
 		"# Required-Start: $all\n# Required-Stop:\n# Default-Start: 2 3 4 5\n# Default-Stop:\n"
 		"# Short-Description: scripts for the first boot\n### END INIT INFO\n"
 		"[ \"$1\" = start ] || exit 0\nexec /bin/sh " DIR "/run\n";
 	/* Debian's, Red Hat's, SUSE's */
-	static const char *const folders[] = { "/etc/rc%d.d", "/etc/rc.d/rc%d.d", "/etc/init.d/rc%d.d" };
+	static const char *const folders[] = { "/etc/rc%d.d", "/etc/rc.d/rc%d.d",
+		"/etc/init.d/rc%d.d" };
 	int links = 0;
 
 	if (add_file(g, "/etc/init.d/" NAME, script, 0755, paths, err) < 0)
@@ -94,7 +102,8 @@ static int add_sysv(struct guest *g, struct strbuf *paths, struct err *err)
 				return -1;
 			links++;
 		}
-	return links ? 0 : err_set(err, ERR_PREP_EXTENSION, "first-boot: the guest has none of the "
+	return links ? 0 :
+		err_set(err, ERR_PREP_EXTENSION, "first-boot: the guest has none of the "
 		"folders of System V's init");
 }
 
@@ -135,20 +144,22 @@ static int add_agent(struct guest *g, struct strbuf *paths, struct err *err)
 	return add_file(g, GUEST_AGENT_SCRIPT, text.s, 0700, paths, err) < 0 ? -1 : 1;
 }
 
-/* timeout(1) is missing on systems of before 2008: there the script has all the time it takes. The
- * shell has read the whole of the braces before it removes itself. */
+/* timeout(1) is missing on systems of before 2008: there the script has all the time it
+ * takes. The shell has read the whole of the braces before it removes itself. */
 static int add_runner(struct guest *g, struct strbuf *paths, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 	unsigned limit = g->opt->tool_timeout_s ? g->opt->tool_timeout_s : 900;
 
-	strbuf_fmt(&text, "#!/bin/sh\n# Scripts of the migration, once; what they say is in " LOG ".\n"
+	strbuf_fmt(&text,
+		"#!/bin/sh\n# Scripts of the migration, once; what they say is in " LOG ".\n"
 		"{\nlimit=\nif command -v timeout >/dev/null; then limit='timeout %u'; fi\nfailed=0\n"
 		"for script in " DIR "/[0-9][0-9]*; do\n\techo \"$script\"\n\t$limit \"$script\"\n"
 		"\tstatus=$?\n\techo \"$script: exit status $status\"\n"
 		"\t[ $status = 0 ] && continue\n\tfailed=1\n"
 		"\tcase $script in *f) break ;; esac\ndone\n", limit);
-	strbuf_fmt(&text, "rm -f%s " DIR "/run\nrmdir " DIR "\nexit $failed\n} </dev/null >>" LOG
+	strbuf_fmt(&text,
+		"rm -f%s " DIR "/run\nrmdir " DIR "\nexit $failed\n} </dev/null >>" LOG
 		" 2>&1\n", paths->s);
 	if (text.failed)
 		return no_memory(err);
@@ -159,11 +170,13 @@ int guest_plan_first_boot(struct guest *g, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf paths = STRBUF_INIT;
 	const char *init = g->facts.init;
-	int n = add_scripts(g, &paths, err), agent = n < 0 ? -1 : add_agent(g, &paths, err), rc;
+	int n = add_scripts(g, &paths, err);
+	int agent = n < 0 ? -1 : add_agent(g, &paths, err), rc;
 
 	if (agent < 0 || n + agent == 0)
 		return agent;
 	rc = !strcmp(init, "systemd") ? add_systemd(g, &paths, err) :
-		!strcmp(init, "openrc") ? add_openrc(g, &paths, err) : add_sysv(g, &paths, err);
+		!strcmp(init, "openrc") ? add_openrc(g, &paths, err) :
+			add_sysv(g, &paths, err);
 	return rc < 0 ? -1 : add_runner(g, &paths, err);
 }

@@ -44,8 +44,10 @@ static bool unescape(const char *s, size_t len, char *ret, size_t size)
 		char c = s[i];
 
 		if (c == '\\' && i + 3 < len && s[i + 1] >= '0' && s[i + 1] <= '3' &&
-			s[i + 2] >= '0' && s[i + 2] <= '7' && s[i + 3] >= '0' && s[i + 3] <= '7') {
-			c = (char)((s[i + 1] - '0') << 6 | (s[i + 2] - '0') << 3 | (s[i + 3] - '0'));
+			s[i + 2] >= '0' && s[i + 2] <= '7' && s[i + 3] >= '0' &&
+			s[i + 3] <= '7') {
+			c = (char)((s[i + 1] - '0') << 6 | (s[i + 2] - '0') << 3 |
+				(s[i + 3] - '0'));
 			i += 3;
 		}
 		if (n + 1 >= size)
@@ -56,7 +58,8 @@ static bool unescape(const char *s, size_t len, char *ret, size_t size)
 	return true;
 }
 
-static bool take(const char *line, const struct field *f, int n, int i, char *ret, size_t size)
+static bool take(const char *line, const struct field *f, int n, int i, char *ret,
+	size_t size)
 {
 	*ret = '\0';
 	return i >= n || unescape(line + f[i].at, f[i].len, ret, size);
@@ -118,8 +121,8 @@ int guest_fstab_entries(const char *s, size_t len,
 }
 
 /* Puts a new value in place of field i of a line. */
-static void replace(const char *line, size_t full, const struct field *f, const char *value,
-	struct strbuf *out)
+static void replace(const char *line, size_t full, const struct field *f,
+	const char *value, struct strbuf *out)
 {
 	strbuf_add(out, line, f->at);
 	strbuf_str(out, value);
@@ -137,7 +140,8 @@ bool guest_fstab_awaited(const struct fstab_entry *e)
 		!words_has(e->options, "nofail");
 }
 
-int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t full;
@@ -157,10 +161,12 @@ int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, str
 		} else if (m->device(m->ctx, e.spec, name, sizeof(name))) {
 			replace(s + at, full, &f[0], name, out);
 			changed++;
-		} else if (m->elsewhere && m->elsewhere(m->ctx, e.spec) && guest_fstab_awaited(&e)) {
+		} else if (m->elsewhere && m->elsewhere(m->ctx, e.spec) &&
+			guest_fstab_awaited(&e)) {
 			strbuf_add(out, s + at, f[3].at + f[3].len);
 			strbuf_str(out, ",nofail");
-			strbuf_add(out, s + at + f[3].at + f[3].len, full - f[3].at - f[3].len);
+			strbuf_add(out, s + at + f[3].at + f[3].len,
+				full - f[3].at - f[3].len);
 			changed++;
 		} else {
 			strbuf_add(out, s + at, full);
@@ -169,7 +175,8 @@ int guest_fstab_rewrite(const char *s, size_t len, const struct boot_map *m, str
 	return changed;
 }
 
-int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t full;
@@ -194,7 +201,8 @@ int guest_crypttab_rewrite(const char *s, size_t len, const struct boot_map *m, 
 int guest_crypttab_early(const char *s, size_t len, const char *names, struct strbuf *out)
 {
 	/* behind two, three and four fields */
-	static const char *const rest[] = { " none luks,initramfs", " luks,initramfs", ",initramfs" };
+	static const char *const rest[] = { " none luks,initramfs", " luks,initramfs",
+		",initramfs" };
 	int changed = 0;
 	size_t full;
 
@@ -205,7 +213,8 @@ int guest_crypttab_early(const char *s, size_t len, const char *names, struct st
 		int k = split(s + at, n, f);
 
 		if (k < 2 || !unescape(s + at + f[0].at, f[0].len, name, sizeof(name)) ||
-			!words_has(names, name) || !take(s + at, f, k, 3, options, sizeof(options)) ||
+			!words_has(names, name) ||
+			!take(s + at, f, k, 3, options, sizeof(options)) ||
 			words_has(options, "initramfs")) {
 			strbuf_add(out, s + at, full);
 			continue;

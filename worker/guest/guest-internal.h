@@ -23,40 +23,45 @@
 
 /* drivers.c: what a kernel needs to find its disk and network on KVM */
 enum guest_driver {
-	DRIVER_VIRTIO_PCI, DRIVER_VIRTIO_BLK, DRIVER_VIRTIO_SCSI, DRIVER_VIRTIO_NET, DRIVER_SD_MOD,
-	DRIVER_NVME, DRIVER_AHCI,
+	DRIVER_VIRTIO_PCI, DRIVER_VIRTIO_BLK, DRIVER_VIRTIO_SCSI, DRIVER_VIRTIO_NET,
+	DRIVER_SD_MOD, DRIVER_NVME, DRIVER_AHCI,
 	/* and to open encrypted volumes and arrays */
-	DRIVER_XTS, DRIVER_ECB, DRIVER_CBC, DRIVER_ESSIV, DRIVER_SHA256, DRIVER_AES, DRIVER_SERPENT,
-	DRIVER_TWOFISH, DRIVER_CAMELLIA,
-	/* drivers/md, but for what only tests of kernels use and what others of them bring along */
-	DRIVER_DM_CRYPT, DRIVER_RAID0, DRIVER_RAID1, DRIVER_RAID10, DRIVER_RAID456, DRIVER_MD_MOD,
-	DRIVER_MD_CLUSTER, DRIVER_LINEAR, DRIVER_MD_LINEAR, DRIVER_MD_MULTIPATH, DRIVER_DM_MOD,
-	DRIVER_DM_RAID, DRIVER_DM_RAID45, DRIVER_DM_MIRROR, DRIVER_DM_LOG_USERSPACE,
-	DRIVER_DM_SNAPSHOT, DRIVER_DM_THIN_POOL, DRIVER_DM_CACHE, DRIVER_DM_CACHE_SMQ,
-	DRIVER_DM_CACHE_MQ, DRIVER_DM_CACHE_CLEANER, DRIVER_DM_WRITECACHE, DRIVER_DM_PCACHE,
-	DRIVER_DM_INTEGRITY, DRIVER_DM_VERITY, DRIVER_DM_VDO, DRIVER_KVDO, DRIVER_DM_MULTIPATH,
-	DRIVER_DM_ROUND_ROBIN, DRIVER_DM_QUEUE_LENGTH, DRIVER_DM_SERVICE_TIME,
-	DRIVER_DM_HISTORICAL_SERVICE_TIME, DRIVER_DM_IO_AFFINITY, DRIVER_DM_SWITCH, DRIVER_DM_ZERO,
-	DRIVER_DM_CLONE, DRIVER_DM_EBS, DRIVER_DM_ERA, DRIVER_DM_UNSTRIPE, DRIVER_DM_ZONED,
-	DRIVER_BCACHE, N_DRIVERS,
+	DRIVER_XTS, DRIVER_ECB, DRIVER_CBC, DRIVER_ESSIV, DRIVER_SHA256, DRIVER_AES,
+	DRIVER_SERPENT, DRIVER_TWOFISH, DRIVER_CAMELLIA,
+	/* drivers/md, but for what only tests of kernels use and
+	 * what others of them bring along */
+	DRIVER_DM_CRYPT, DRIVER_RAID0, DRIVER_RAID1, DRIVER_RAID10, DRIVER_RAID456,
+	DRIVER_MD_MOD, DRIVER_MD_CLUSTER, DRIVER_LINEAR, DRIVER_MD_LINEAR,
+	DRIVER_MD_MULTIPATH, DRIVER_DM_MOD, DRIVER_DM_RAID, DRIVER_DM_RAID45,
+	DRIVER_DM_MIRROR, DRIVER_DM_LOG_USERSPACE, DRIVER_DM_SNAPSHOT,
+	DRIVER_DM_THIN_POOL, DRIVER_DM_CACHE, DRIVER_DM_CACHE_SMQ, DRIVER_DM_CACHE_MQ,
+	DRIVER_DM_CACHE_CLEANER, DRIVER_DM_WRITECACHE, DRIVER_DM_PCACHE,
+	DRIVER_DM_INTEGRITY, DRIVER_DM_VERITY, DRIVER_DM_VDO, DRIVER_KVDO,
+	DRIVER_DM_MULTIPATH, DRIVER_DM_ROUND_ROBIN, DRIVER_DM_QUEUE_LENGTH,
+	DRIVER_DM_SERVICE_TIME, DRIVER_DM_HISTORICAL_SERVICE_TIME, DRIVER_DM_IO_AFFINITY,
+	DRIVER_DM_SWITCH, DRIVER_DM_ZERO, DRIVER_DM_CLONE, DRIVER_DM_EBS, DRIVER_DM_ERA,
+	DRIVER_DM_UNSTRIPE, DRIVER_DM_ZONED, DRIVER_BCACHE, N_DRIVERS,
 };
 extern const char *const guest_driver_names[N_DRIVERS];
 /* Bit masks over enum guest_driver. */
 #define DRIVER_BIT(driver) (UINT64_C(1) << (driver))
 #define DRIVERS_MUST (DRIVER_BIT(DRIVER_VIRTIO_PCI) | DRIVER_BIT(DRIVER_VIRTIO_BLK))
-#define DRIVERS_INITRD (DRIVERS_MUST | DRIVER_BIT(DRIVER_VIRTIO_SCSI) | DRIVER_BIT(DRIVER_SD_MOD))
+#define DRIVERS_INITRD \
+	(DRIVERS_MUST | DRIVER_BIT(DRIVER_VIRTIO_SCSI) | DRIVER_BIT(DRIVER_SD_MOD))
 #define DRIVERS_STACK (~UINT64_C(0) << DRIVER_XTS)
 #define DRIVERS_MD (~UINT64_C(0) << DRIVER_DM_CRYPT)
 #define GUEST_DRIVER_LIST_MAX 1024 /* all names with a separator each */
 struct guest;
 struct guest_kernel;
-/* What the open encrypted volumes and arrays use. Tools of the guest ask device-mapper, and the
- * kernel which modules it has loaded: in their cell it has none. */
+/* What the open encrypted volumes and arrays use. Tools of the guest ask device-mapper,
+ * and the kernel which modules it has loaded: in their cell it has none. */
 uint64_t guest_stack_drivers(const struct guest *g);
-/* The same and those of drivers/md that the kernel's image, as it is, holds: somebody or some tool
- * put them in, for a volume that may not be known here. Nothing that is built in. */
+/* The same and those of drivers/md that the kernel's image, as it is, holds: somebody or
+ * some tool put them in, for a volume that may not be known here. Nothing that is built
+ * in. */
 uint64_t guest_kept_drivers(const struct guest *g, const struct guest_kernel *k);
-/* The driver's bit for the name of a module's file or a line of modules.builtin, else 0. */
+/* The driver's bit for the name of a module's file or a line of
+ * modules.builtin, else 0. */
 uint64_t guest_driver_bit(const char *path);
 /* What a kernel's configuration (CONFIG_...=y) says is built in. */
 uint64_t guest_config_drivers(const char *text, size_t len);
@@ -104,14 +109,18 @@ enum guest_virtio {
 struct guest_kernel {
 	char version[96];
 	char image[256], initrd[256]; /* paths within the guest; "" = none */
-	char made[256];      /* where the guest's tool puts it, when initrd is a copy of that; "" = initrd */
-	uint64_t builtin, modules, packed; /* drivers: in the kernel, as files, in the initrd */
+	char made[256];      /* where the guest's tool puts it, when initrd is a copy of
+			      * that; "" = initrd */
+	uint64_t builtin, modules, packed; /* drivers: in the kernel, as
+					    * files, in the initrd */
 	uint64_t initrd_size, initrd_unpacked;
-	bool unified;        /* image and initrd are one file, built by systemd's tools: never edited */
+	bool unified;        /* image and initrd are one file, built by systemd's tools:
+			      * never edited */
 	uint64_t initrd_off, initrd_len; /* of a unified one: where it is in that file */
 	char root[256];      /* of a unified one: root= that is part of it, "" = none */
 	bool initrd_read;    /* packed is known */
-	char opens[256];     /* encrypted volumes that Debian's initramfs opens: names, with commas between */
+	char opens[256];     /* encrypted volumes that Debian's initramfs opens: names,
+			      * with commas between */
 	char initrd_format[48];
 	bool bootable;       /* image and modules are there */
 	enum guest_virtio virtio;
@@ -129,12 +138,15 @@ struct guest_family {
 	/* Whether the mounted guest belongs to it: by what is there, not by its name. */
 	bool (*detect)(const struct guest *g);
 	bool (*installed)(const struct guest *g, const char *package);
-	/* Adds the installed ones that fit a pattern, blanks between. NULL = none is looked for. */
-	void (*matching)(const struct guest *g, const char *pattern, char *ret, size_t size);
+	/* Adds the installed ones that fit a pattern, blanks between.
+	 * NULL = none is looked for. */
+	void (*matching)(const struct guest *g, const char *pattern, char *ret,
+		size_t size);
 	/* Packages (space-separated) that need one of these and are not among them. */
-	int (*needed_by)(struct guest *g, const char *packages, struct strbuf *ret, struct err *err);
-	/* Saves what removing the packages will touch, as far as no program of the guest has to be
-	 * asked. */
+	int (*needed_by)(struct guest *g, const char *packages, struct strbuf *ret,
+		struct err *err);
+	/* Saves what removing the packages will touch, as far as no program of the guest
+	 * has to be asked. */
 	int (*save)(struct guest *g, const char *packages, struct err *err);
 	/* Saves the rest, and removes them. */
 	int (*purge)(struct guest *g, const char *packages, struct err *err);
@@ -146,9 +158,12 @@ extern const struct guest_family *const guest_families[];
 #define GUEST_MAX_PROGRAMS 4
 struct guest_builder {
 	const char *name;
-	const char *programs[GUEST_MAX_PROGRAMS]; /* where it may be; the first that is there */
-	bool (*detect)(const struct guest *g); /* of two tools with one name; NULL = the program is enough */
-	/* Plans what its configuration needs so that these drivers go into every image. */
+	/* where it may be; the first that is there */
+	const char *programs[GUEST_MAX_PROGRAMS];
+	bool (*detect)(const struct guest *g); /* of two tools with one name; NULL = the
+						* program is enough */
+	/* Plans what its configuration needs so that these drivers
+	 * go into every image. */
 	int (*configure)(struct guest *g, uint64_t drivers, struct err *err);
 	/* Builds one kernel's image, in the guest's root. */
 	int (*build)(struct guest *g, const struct guest_kernel *k, struct err *err);
@@ -157,22 +172,24 @@ extern const struct guest_builder guest_initramfs_tools, guest_dracut, guest_mki
 	guest_mkinitfs, guest_make_initrd, guest_mkinitrd_suse, guest_mkinitrd_redhat;
 #define GUEST_WHY_DRIVERS "drivers that every initramfs needs on KVM"
 /* Runs a builder's command line; the old image is saved first. */
-int guest_run_builder(struct guest *g, const struct guest_kernel *k, const char *const *argv,
-	struct err *err);
+int guest_run_builder(struct guest *g, const struct guest_kernel *k,
+	const char *const *argv, struct err *err);
 /* Plans the line at the end of a configuration file, unless it is there. */
-int guest_op_add_line(struct guest *g, const char *path, const char *line, const char *why,
-	struct err *err);
+int guest_op_add_line(struct guest *g, const char *path, const char *line,
+	const char *why, struct err *err);
 void guest_find_builder(struct guest *g);
 int guest_plan_initrd(struct guest *g, struct err *err);
 
 struct guest_facts {
 	char os_id[64], os_like[128], os_version[64], os_name[128];
 	char arch[16];       /* "x86_64", "i386", "aarch64", "" */
-	int cpu_level;       /* of x86-64 that it needs, 1 = any; 0 = another architecture */
+	int cpu_level;       /* of x86-64 that it needs, 1 = any; 0 = another
+			      * architecture */
 	char firmware[8];    /* the one it was installed for */
 	char init[16];
 	char stacks[96];     /* network: "ifupdown networkd" */
-	bool selinux, cloud_init, hibernated, has_links; /* has_links: udev reads .link files */
+	/* has_links: udev reads .link files */
+	bool selinux, cloud_init, hibernated, has_links;
 	const struct guest_family *family;   /* NULL: unknown, nothing of it is run */
 	const struct guest_builder *builder; /* NULL: none that is known */
 	const char *builder_program;
@@ -197,7 +214,8 @@ enum guest_op_kind {
 	OP_SUPPLEMENT, /* path gets the drivers of kernel number index behind it */
 	OP_SCRIPT,  /* extension number index runs in the guest's root */
 	OP_NVRAM,   /* the firmware gets an entry for the loader in from */
-	OP_INSTALL, /* the packages in from, of len bytes, are installed by the guest's tool */
+	OP_INSTALL, /* the packages in from, of len bytes, are installed
+		     * by the guest's tool */
 };
 struct guest_op {
 	enum guest_op_kind kind;
@@ -213,7 +231,8 @@ struct guest_journal {
 	unsigned n_saved;
 	bool resumed;        /* an interrupted run's is gone on with */
 	size_t since;        /* what was saved before this place is saved once more */
-	uint64_t *counted;   /* not NULL: nothing is saved, bytes that would be are added here */
+	uint64_t *counted;   /* not NULL: nothing is saved, bytes that
+			      * would be are added here */
 };
 
 struct guest {
@@ -222,7 +241,8 @@ struct guest {
 	int n_disks;
 	struct guest_vol vols[GUEST_MAX_VOLS];
 	int n_vols;
-	bool by_partition;   /* names for a kernel without an initramfs: it knows no UUID= but PARTUUID= */
+	bool by_partition;   /* names for a kernel without an initramfs: it knows no UUID=
+			      * but PARTUUID= */
 	struct fs_stack stack;
 	struct err locked;   /* why the first layer stayed closed */
 	struct err unseen;   /* why the first volume could not be mounted */
@@ -241,9 +261,11 @@ struct guest {
 	struct fs_inventory *before;
 	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
-	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions, *unsaved;
+	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions,
+		*unsaved;
 	struct guest_packages {
-		char at[FS_PATH_MAX];      /* folder of the supplied ones that suit the guest */
+		char at[FS_PATH_MAX];      /* folder of the supplied ones that
+					    * suit the guest */
 		char mounted[FS_PATH_MAX]; /* their medium, "" = not mounted */
 		struct block_loop loop;
 	} packages;
@@ -282,16 +304,18 @@ int guest_make_writable(struct guest *g, struct err *err);
 int guest_unmount(struct guest *g, struct err *err);
 
 /* names.c */
-/* What the boot disk will be called when the volume that this machine started from is gone:
+/* What the boot disk will be called when the volume that this machine started from is
+ * gone:
  * "/dev/vda" for "/dev/vdb". False: not a name that tells. */
 bool guest_first_of_bus(const char *node, char *ret, size_t size);
 /* Names a volume that is on none of the given disks. */
 bool guest_is_elsewhere(const struct guest *g, const char *spec);
-/* "UUID=..." for a device name that depends on the order of disks; false: not such a name, or
- * none of the disks has it. */
+/* "UUID=..." for a device name that depends on the order of disks; false: not such a
+ * name, or none of the disks has it. */
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);
 /* The same as a path, "/dev/disk/by-uuid/...". */
-bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, size_t size);
+bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret,
+	size_t size);
 /* The volume that a fstab or root= value means, -1 = unknown. */
 int guest_find_vol(const struct guest *g, const char *spec);
 /* Index into disks and partition number for "/dev/sda1", "/dev/nvme0n1p2", ... */
@@ -301,12 +325,15 @@ bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part);
 int guest_read_os(struct guest *g, struct err *err);
 /* kernels.c: fills version, image and initrd of each kernel */
 int guest_list_kernels(struct guest *g, struct err *err);
-/* A file as a loader names it, within its own file system: /, /boot, the ESP, or a subvolume. */
-bool guest_find_boot_file(const struct guest *g, const char *name, char *ret, size_t size);
+/* A file as a loader names it, within its own file system: /, /boot, the ESP,
+ * or a subvolume. */
+bool guest_find_boot_file(const struct guest *g, const char *name, char *ret,
+	size_t size);
 /* unified.c: the same of images on the ESP that are kernel and initramfs in one */
 int guest_list_unified(struct guest *g, struct err *err);
 /* What an operator does on the source so that the image gets virtio drivers. */
-void guest_unified_advice(const struct guest *g, const struct guest_kernel *k, char *ret, size_t size);
+void guest_unified_advice(const struct guest *g, const struct guest_kernel *k, char *ret,
+	size_t size);
 
 /* facts.c */
 int guest_inspect(struct guest *g, struct err *err);
@@ -323,26 +350,30 @@ int guest_cpu_level(const char *cpuinfo, size_t len);
 void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len);
 
 /* virtio.c */
-enum guest_virtio guest_kernel_virtio(const struct guest *g, const struct guest_kernel *k);
-/* QEMU's, whose virtio devices the bootable kernels drive: "q35", "pc"; "" = not for x86. */
+enum guest_virtio guest_kernel_virtio(const struct guest *g,
+	const struct guest_kernel *k);
+/* QEMU's, whose virtio devices the bootable kernels drive: "q35", "pc";
+ * "" = not for x86. */
 const char *guest_machine_type(const struct guest *g);
-/* Warns when this machine (pci: /sys/bus/pci/devices) has devices that such a kernel does not drive. */
+/* Warns when this machine (pci: /sys/bus/pci/devices) has devices
+ * that such a kernel does not drive. */
 void guest_check_virtio(struct guest *g, const char *pci);
 
 /* ifaces.c */
 int guest_find_ifaces(struct guest *g, struct err *err);
-void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name),
-	void *ctx);
+void guest_ifupdown_names(const char *s, size_t len,
+	void (*each)(void *ctx, const char *name), void *ctx);
 
 /* report.c */
 int guest_report_begin(struct guest *g, struct err *err);
-void guest_report_warn(struct guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void guest_report_warn(struct guest *g, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 void guest_report_because(struct guest *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
-	const char *after, const char *backup);
+void guest_report_change(struct guest *g, const char *path, const char *change,
+	const char *before, const char *after, const char *backup);
 /* What a tool of the guest did to a path that the journal does not know. */
 void guest_report_unsaved(struct guest *g, const char *path, const char *change);
 bool guest_report_has_change(const struct guest *g, const char *path);

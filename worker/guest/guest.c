@@ -43,8 +43,9 @@ static int undo(struct guest *g, struct err *err)
 			return -1;
 		}
 	}
-	return n ? 0 : err_set(err, ERR_PREP_UNDO, "nothing to undo: no preparation is recorded in "
-		"the guest");
+	return n ? 0 :
+		err_set(err, ERR_PREP_UNDO,
+			"nothing to undo: no preparation is recorded in the guest");
 }
 
 /* Errors of the plan that say the guest cannot be made to boot. */
@@ -92,7 +93,8 @@ static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 	if (reasons < 0)
 		return -1;
 	if (reasons)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "nothing could be planned that would make "
+		return err_set(err, ERR_PREP_UNSUPPORTED,
+			"nothing could be planned that would make "
 			"the guest boot");
 	*ret_verdict = "boots";
 	return 0;
@@ -119,7 +121,8 @@ static int run(struct guest *g, const char **ret_verdict, struct err *err)
 	guest_report_step(g, "mount", g->vols[g->root_vol].fs.dev);
 	result = guest_mount_tree(g, false, err);
 	if (!result)
-		result = g->opt->action == GUEST_UNDO ? undo(g, err) : prepare(g, ret_verdict, err);
+		result = g->opt->action == GUEST_UNDO ? undo(g, err) :
+			prepare(g, ret_verdict, err);
 	return result;
 }
 
@@ -174,7 +177,8 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 		*err = late;
 		result = -1;
 	}
-	/* The caller removes work_dir, and says so when it is not empty: a mount that stayed. */
+	/* The caller removes work_dir, and says so when it is not empty:
+	 * a mount that stayed. */
 	guest_close_packages(g);
 	if (*g->at)
 		rmdir(g->at);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network adapters that the guest's configuration speaks of, in each of its stacks. */
+/* The network adapters that the guest's configuration speaks of,
+ * in each of its stacks. */
 #include "guest/network-internal.h"
 
 #include <ctype.h>
@@ -10,14 +11,16 @@
 
 struct finding {
 	struct guest *g;
-	struct guest_iface given[GUEST_MAX_IFACES]; /* names that its own rules and .link files give */
+	/* names that its own rules and .link files give */
+	struct guest_iface given[GUEST_MAX_IFACES];
 	int n_given;
 };
 
 /* Names of adapters; bridges, bonds and the like are made by the guest itself. */
 bool guest_net_physical(const char *name)
 {
-	static const char *const starts[] = { "en", "eth", "em", "p1p", "p2p", "p3p", "p4p", "ib" };
+	static const char *const starts[] = { "en", "eth", "em", "p1p", "p2p", "p3p",
+		"p4p", "ib" };
 
 	if (strlen(name) >= 16 || strpbrk(name, ".:@/*?[ ;,"))
 		return false;
@@ -30,7 +33,8 @@ bool guest_net_physical(const char *name)
 static bool is_mac(const char *s)
 {
 	for (int i = 0; i < 17; i++)
-		if (i % 3 == 2 ? s[i] != ':' && s[i] != '-' : !isxdigit((unsigned char)s[i]))
+		if (i % 3 == 2 ? s[i] != ':' &&
+		    s[i] != '-' : !isxdigit((unsigned char)s[i]))
 			return false;
 	return !s[17];
 }
@@ -39,7 +43,8 @@ static void set_mac(struct guest_iface *i, const char *mac)
 {
 	if (mac && is_mac(mac) && !i->mac[0])
 		for (int k = 0; k < 18; k++)
-			i->mac[k] = mac[k] == '-' ? ':' : (char)tolower((unsigned char)mac[k]);
+			i->mac[k] = mac[k] == '-' ? ':' :
+				(char)tolower((unsigned char)mac[k]);
 }
 
 /* enx005056aabbcc: a name that is the address. */
@@ -68,7 +73,8 @@ static void add(struct finding *q, const char *name, const char *mac, const char
 	if (!*name)
 		set_mac(&key, mac);
 	for (int k = 0; k < f->n_ifaces && !i; k++)
-		if (!strcmp(f->ifaces[k].name, name) && (*name || !strcmp(f->ifaces[k].mac, key.mac)))
+		if (!strcmp(f->ifaces[k].name, name) &&
+		    (*name || !strcmp(f->ifaces[k].mac, key.mac)))
 			i = &f->ifaces[k];
 	if (!i) {
 		if (f->n_ifaces == GUEST_MAX_IFACES)
@@ -102,7 +108,8 @@ static void give(struct finding *q, const char *name, const char *mac)
 {
 	struct guest_iface *i = &q->given[q->n_given];
 
-	if (!*name || strlen(name) >= sizeof(i->name) || !is_mac(mac) || q->n_given == GUEST_MAX_IFACES)
+	if (!*name || strlen(name) >= sizeof(i->name) || !is_mac(mac) ||
+	    q->n_given == GUEST_MAX_IFACES)
 		return;
 	memset(i, 0, sizeof(*i));
 	memcpy(i->name, name, strlen(name) + 1);
@@ -115,8 +122,10 @@ static void given_by_rules(struct finding *q, char *text)
 {
 	char *save = NULL;
 
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *mac = strstr(line, "ATTR{address}==\""), *name = strstr(line, "NAME=\"");
+	for (char *line = strtok_r(text, "\n", &save); line;
+	    line = strtok_r(NULL, "\n", &save)) {
+		char *mac = strstr(line, "ATTR{address}==\""),
+			*name = strstr(line, "NAME=\"");
 
 		if (*line == '#' || !mac || !name)
 			continue;
@@ -128,8 +137,8 @@ static void given_by_rules(struct finding *q, char *text)
 	}
 }
 
-static int on_names(void *ctx, const struct net_stack *s, const char *path, char *text, size_t len,
-	struct err *err)
+static int on_names(void *ctx, const struct net_stack *s, const char *path, char *text,
+	size_t len, struct err *err)
 {
 	char name[64], mac[32];
 
@@ -145,8 +154,8 @@ static int on_names(void *ctx, const struct net_stack *s, const char *path, char
 	return 0;
 }
 
-static int on_file(void *ctx, const struct net_stack *s, const char *path, char *text, size_t len,
-	struct err *err)
+static int on_file(void *ctx, const struct net_stack *s, const char *path, char *text,
+	size_t len, struct err *err)
 {
 	struct finding *q = ctx;
 	struct net_look l = { .file = path, .add = add_found, .ctx = q };
@@ -166,7 +175,8 @@ static void drop_doubles(struct guest_facts *f)
 		bool known = false;
 
 		for (int k = 0; k < f->n_ifaces && !*f->ifaces[i].name; k++)
-			known |= *f->ifaces[k].name && !strcmp(f->ifaces[k].mac, f->ifaces[i].mac);
+			known |= *f->ifaces[k].name &&
+				!strcmp(f->ifaces[k].mac, f->ifaces[i].mac);
 		if (!known)
 			f->ifaces[n++] = f->ifaces[i];
 	}
@@ -187,9 +197,11 @@ int guest_find_ifaces(struct guest *g, struct err *err)
 {
 	struct finding q = { .g = g };
 
-	if (guest_net_files(g, on_names, &q, err) < 0 || guest_net_files(g, on_file, &q, err) < 0)
+	if (guest_net_files(g, on_names, &q, err) < 0 ||
+	    guest_net_files(g, on_file, &q, err) < 0)
 		return -1;
 	drop_doubles(&g->facts);
-	qsort(g->facts.ifaces, (size_t)g->facts.n_ifaces, sizeof(g->facts.ifaces[0]), by_name);
+	qsort(g->facts.ifaces, (size_t)g->facts.n_ifaces, sizeof(g->facts.ifaces[0]),
+		by_name);
 	return 0;
 }

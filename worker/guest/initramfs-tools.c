@@ -14,7 +14,8 @@
 /* Whether a line of the modules file names it. */
 static bool lists(const char *text, const char *module)
 {
-	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+	for (const char *p = text; p && *p;
+	    p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
 		size_t n;
 
 		p += strspn(p, " \t");
@@ -26,9 +27,9 @@ static bool lists(const char *text, const char *module)
 }
 
 /*
- * What MODULES names is loaded at every start. That is right for what the root is known to stand on; the
- * drivers of volumes that the old image only holds are copied by a hook, for whoever asks for them
- * (initramfs-tools(7), manual_add_modules).
+ * What MODULES names is loaded at every start. That is right for what the root is known
+ * to stand on; the drivers of volumes that the old image only holds are copied by a hook,
+ * for whoever asks for them (initramfs-tools(7), manual_add_modules).
  */
 static int keep(struct guest *g, uint64_t drivers, struct err *err)
 {
@@ -63,7 +64,8 @@ static int name(struct guest *g, uint64_t wanted, struct err *err)
 	if (len && text[len - 1] != '\n')
 		strbuf_str(&out, "\n");
 	for (int i = 0; i < N_DRIVERS; i++) {
-		if (!(wanted & DRIVER_BIT(i)) || (text && lists(text, guest_driver_names[i])))
+		if (!(wanted & DRIVER_BIT(i)) ||
+		    (text && lists(text, guest_driver_names[i])))
 			continue;
 		if (first)
 			strbuf_str(&out, "# Disks and network of KVM (target-worker)\n");
@@ -83,10 +85,11 @@ static int configure(struct guest *g, uint64_t wanted, struct err *err)
 	return name(g, wanted & loaded, err) < 0 ? -1 : keep(g, wanted & ~loaded, err);
 }
 
-/* The hook of cryptsetup asks device-mapper whether the root is encrypted, which it cannot reach in its
- * cell. In its eyes the volumes that the old image opens carry the option that says so. */
-static int early_crypttab(struct guest *g, const struct guest_kernel *k, struct strbuf *out,
-	struct err *err)
+/* The hook of cryptsetup asks device-mapper whether the root is encrypted, which it
+ * cannot reach in its cell. In its eyes the volumes that the old image opens carry the
+ * option that says so. */
+static int early_crypttab(struct guest *g, const struct guest_kernel *k,
+	struct strbuf *out, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t len = 0;
@@ -97,7 +100,8 @@ static int early_crypttab(struct guest *g, const struct guest_kernel *k, struct 
 		return -1;
 	if (text && !guest_crypttab_early(text, len, k->opens, out))
 		strbuf_free(out);
-	return out->failed ? err_set(err, ERR_NOMEM, "read %s: out of memory", CRYPTTAB) : 0;
+	return out->failed ? err_set(err, ERR_NOMEM, "read %s: out of memory", CRYPTTAB) :
+		0;
 }
 
 static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
@@ -105,7 +109,8 @@ static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
 	CLEANUP_STRBUF struct strbuf crypttab = STRBUF_INIT;
 	char state[256];
 	const char *mode = "-u";
-	const char *argv[] = { "/usr/sbin/update-initramfs", "-u", "-k", k->version, NULL };
+	const char *argv[] = { "/usr/sbin/update-initramfs", "-u", "-k", k->version,
+		NULL };
 	struct guest_run run = { .argv = argv, .masks = { {
 		"/etc/initramfs-tools/update-initramfs.conf",
 		"update_initramfs=yes\nbackup_initramfs=no\n" } } };
@@ -122,12 +127,14 @@ static int build(struct guest *g, const struct guest_kernel *k, struct err *err)
 		run.masks[1].file = CRYPTTAB;
 		run.masks[1].text = crypttab.s;
 	}
-	if (guest_journal_save(g, k->initrd, err) < 0 || guest_journal_save(g, state, err) < 0 ||
+	if (guest_journal_save(g, k->initrd, err) < 0 ||
+		guest_journal_save(g, state, err) < 0 ||
 		guest_contain(g, &run, &status, err) < 0)
 		return -1;
 	if (status)
-		return err_set(err, ERR_PREP_INITRD, "update-initramfs for %s ended with status %d",
-			k->version, status);
+		return err_set(err, ERR_PREP_INITRD,
+			"update-initramfs for %s ended with status %d", k->version,
+			status);
 	return 0;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a preparation changes is first copied to GUEST_STATE_DIR/ID/files/NUMBER and noted in
- * GUEST_STATE_DIR/ID/journal: one JSON object a line,
+ * What a preparation changes is first copied to GUEST_STATE_DIR/ID/files/NUMBER and noted
+ * in GUEST_STATE_DIR/ID/journal: one JSON object a line,
  *   {"op":"saved","path":P,"backup":"files/7","type":"file","mode":420,"uid":0,"gid":0,
  *    "mtime":S,"mtime_ns":N,"sha256":H}      also "type":"link" with "target", "type":"dir"
  *   {"op":"absent","path":P}                 nothing was there: undo removes what is
  *   {"op":"end","what":"applied"}            the last line of a complete one
- * A journal is written through before the change it speaks of. Played backwards, it restores.
+ * A journal is written through before the change it speaks of. Played backwards, it
+ * restores.
  */
 #include "guest/guest-internal.h"
 
@@ -32,8 +33,8 @@ static int look_id(void *ctx, const char *name, const struct stat *st)
 	struct newest *n = ctx;
 
 	/* IDs sort by time. */
-	if (S_ISDIR(st->st_mode) && *name >= '0' && *name <= '9' && strlen(name) < sizeof(n->id) &&
-		strcmp(name, n->id) > 0)
+	if (S_ISDIR(st->st_mode) && *name >= '0' && *name <= '9' &&
+		strlen(name) < sizeof(n->id) && strcmp(name, n->id) > 0)
 		snprintf(n->id, sizeof(n->id), "%s", name);
 	return 0;
 }
@@ -47,7 +48,8 @@ int guest_journal_text(struct guest *g, const char *dir, char **ret, size_t *ret
 	return fs_read(&g->root, path, JOURNAL_MAX, ret, ret_len, err);
 }
 
-int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete, struct err *err)
+int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete,
+	struct err *err)
 {
 	struct newest n = { "" };
 	CLEANUP_FREE char *text = NULL;
@@ -76,13 +78,14 @@ static int append(struct guest *g, yyjson_mut_doc *doc, struct err *err)
 	size_t len;
 
 	snprintf(path, sizeof(path), "%s/journal", g->journal.dir);
-	json = yyjson_mut_write(doc, YYJSON_WRITE_NEWLINE_AT_END | YYJSON_WRITE_ALLOW_INVALID_UNICODE,
-		&len);
+	json = yyjson_mut_write(doc,
+		YYJSON_WRITE_NEWLINE_AT_END | YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
 	if (!json)
 		return err_set(err, ERR_NOMEM, "write %s", path);
 	fd = fs_open(&g->root, path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
 	if (fd < 0 || fdio_write(fd, json, len) < 0 || fsync(fd) < 0)
-		return err_sys(err, errno == ENOSPC ? ERR_PREP_NO_SPACE : ERR_DISK_IO, "write %s",
+		return err_sys(err,
+			errno == ENOSPC ? ERR_PREP_NO_SPACE : ERR_DISK_IO, "write %s",
 			path);
 	return 0;
 }
@@ -98,7 +101,8 @@ int guest_journal_open(struct guest *g, struct err *err)
 	if (guest_journal_newest(g, j->dir, sizeof(j->dir), &complete, err) < 0)
 		return -1;
 	if (*j->dir && !complete) {
-		guest_report_warn(g, "an interrupted preparation was found; it is completed");
+		guest_report_warn(g,
+			"an interrupted preparation was found; it is completed");
 		j->resumed = true;
 		return 0;
 	}
@@ -117,7 +121,8 @@ int guest_journal_open(struct guest *g, struct err *err)
 	return fs_mkdirs(&g->root, files, 0700, err);
 }
 
-/* The entry for a path in a journal's text; NULL if there is none. Free with yyjson_doc_free. */
+/* The entry for a path in a journal's text; NULL if there is none.
+ * Free with yyjson_doc_free. */
 static yyjson_doc *find_entry(char *text, size_t len, const char *path)
 {
 	size_t end;
@@ -136,8 +141,8 @@ static yyjson_doc *find_entry(char *text, size_t len, const char *path)
 	return NULL;
 }
 
-int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size, char *ret_sha256,
-	struct err *err)
+int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size,
+	char *ret_sha256, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	yyjson_doc *doc = NULL;
@@ -174,7 +179,8 @@ static const char *word(yyjson_val *o, const char *key)
 }
 
 int guest_journal_each(struct guest *g,
-	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx, struct err *err)
+	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx,
+	struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t len = 0, end;
@@ -192,7 +198,8 @@ int guest_journal_each(struct guest *g,
 		if (*word(o, "path"))
 			result = each(ctx, &(struct guest_journal_entry){ word(o, "path"),
 				yyjson_obj_get(o, "type") ? word(o, "type") : "absent",
-				word(o, "sha256"), word(o, "backup"), word(o, "target") });
+				word(o, "sha256"), word(o, "backup"),
+				word(o, "target") });
 		yyjson_doc_free(doc);
 	}
 	return result;
@@ -215,7 +222,8 @@ static int save_content(struct guest *g, const char *path, const struct stat *st
 		return 0;
 	}
 	if (!S_ISREG(st->st_mode))
-		return err_set(err, ERR_FS_UNSAFE, "%s: a special file is not changed", path);
+		return err_set(err, ERR_FS_UNSAFE, "%s: a special file is not changed",
+			path);
 	/* numbers may have gaps, after an interruption */
 	do {
 		snprintf(backup, sizeof(backup), "files/%u", ++g->journal.n_saved);
@@ -229,11 +237,13 @@ static int save_content(struct guest *g, const char *path, const struct stat *st
 	return 0;
 }
 
-/* Links among the folders resolved, so that one file has one name: "/usr/lib/x" for "/lib/x". */
+/* Links among the folders resolved, so that one file has one name:
+ * "/usr/lib/x" for "/lib/x". */
 static void plain_path(struct guest *g, const char *path, char *ret, size_t size)
 {
 	const char *slash = strrchr(path, '/');
-	struct err ignored = ERR_INIT; /* a folder that is not there has no links either */
+	struct err ignored = ERR_INIT; /* a folder that is not there has no
+					* links either */
 	char dir[FS_PATH_MAX], real[FS_PATH_MAX];
 
 	snprintf(dir, sizeof(dir), "%.*s", slash > path ? (int)(slash - path) : 1, path);
@@ -243,7 +253,8 @@ static void plain_path(struct guest *g, const char *path, char *ret, size_t size
 }
 
 /* A line of an operation and one value. */
-static int note(struct guest *g, const char *op, const char *key, const char *value, struct err *err)
+static int note(struct guest *g, const char *op, const char *key, const char *value,
+	struct err *err)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *o = yyjson_mut_obj(doc);
@@ -287,8 +298,8 @@ int guest_journal_save(struct guest *g, const char *any_path, struct err *err)
 	/* The first state counts; later ones are our own. */
 	if (guest_journal_text(g, g->journal.dir, &text, &len, err) < 0)
 		return -1;
-	known = g->journal.since < len ? find_entry(text + g->journal.since, len - g->journal.since,
-		path) : NULL;
+	known = g->journal.since < len ?
+		find_entry(text + g->journal.since, len - g->journal.since, path) : NULL;
 	yyjson_doc_free(known);
 	if (known)
 		return 0;

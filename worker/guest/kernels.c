@@ -8,19 +8,21 @@
 
 #include "base/cleanup.h"
 
-static void find_file(const struct guest *g, const char *const *forms, const char *name, char *ret,
-	size_t size)
+static void find_file(const struct guest *g, const char *const *forms, const char *name,
+	char *ret, size_t size)
 {
 	for (; *forms; forms++) {
-		if ((size_t)snprintf(ret, size, *forms, name) < size && fs_is_file(&g->root, ret))
+		if ((size_t)snprintf(ret, size, *forms, name) < size &&
+		    fs_is_file(&g->root, ret))
 			return;
 	}
 	*ret = '\0';
 }
 
-/* Files named after the flavour, not the version: Arch writes it to pkgbase ("linux-lts"), Alpine
- * puts it at the end of the version ("6.6.30-0-lts"). */
-static int find_flavour(struct guest *g, const char *version, char *ret, size_t size, struct err *err)
+/* Files named after the flavour, not the version: Arch writes it to pkgbase
+ * ("linux-lts"), Alpine puts it at the end of the version ("6.6.30-0-lts"). */
+static int find_flavour(struct guest *g, const char *version, char *ret, size_t size,
+	struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	const char *dash = strrchr(version, '-');
@@ -37,8 +39,8 @@ static int find_flavour(struct guest *g, const char *version, char *ret, size_t 
 	return 0;
 }
 
-/* One image starts one kernel: of two folders that claim it the later version has it, and the
- * other is left over from an update. */
+/* One image starts one kernel: of two folders that claim it the later version has it, and
+ * the other is left over from an update. */
 static void take_over(struct guest *g, const struct guest_kernel *k)
 {
 	for (struct guest_kernel *old = g->facts.kernels; old < k; old++)
@@ -54,8 +56,8 @@ struct listing {
 static int add_kernel(void *ctx, const char *name, const struct stat *st)
 {
 	static const char *const images[] = {
-		"/boot/vmlinuz-%s", "/boot/vmlinux-%s", "/boot/kernel-%s", "/boot/bzImage-%s",
-		"/lib/modules/%s/vmlinuz", NULL,
+		"/boot/vmlinuz-%s", "/boot/vmlinux-%s", "/boot/kernel-%s",
+		"/boot/bzImage-%s", "/lib/modules/%s/vmlinuz", NULL,
 	};
 	static const char *const initrds[] = {
 		"/boot/initrd.img-%s", "/boot/initramfs-%s.img", "/boot/initrd-%s",
@@ -63,15 +65,16 @@ static int add_kernel(void *ctx, const char *name, const struct stat *st)
 	};
 	static const char *const flavour_images[] = { "/boot/vmlinuz-%s", NULL };
 	static const char *const flavour_initrds[] = {
-		"/boot/initramfs-%s.img", "/boot/initramfs-%s", "/boot/booster-%s.img", NULL,
-	};
+		"/boot/initramfs-%s.img", "/boot/initramfs-%s", "/boot/booster-%s.img",
+	NULL, };
 	struct listing *l = ctx;
 	struct guest *g = l->g;
 	struct guest_kernel *k = &g->facts.kernels[g->facts.n_kernels];
 	char flavour[96];
 
 	if (!S_ISDIR(st->st_mode) || !isdigit((unsigned char)*name) ||
-		g->facts.n_kernels == GUEST_MAX_KERNELS || strlen(name) >= sizeof(k->version))
+		g->facts.n_kernels == GUEST_MAX_KERNELS ||
+		strlen(name) >= sizeof(k->version))
 		return 0;
 	memset(k, 0, sizeof(*k));
 	snprintf(k->version, sizeof(k->version), "%s", name);
@@ -81,7 +84,8 @@ static int add_kernel(void *ctx, const char *name, const struct stat *st)
 	find_file(g, initrds, name, k->initrd, sizeof(k->initrd));
 	if (!*k->initrd && *flavour)
 		find_file(g, flavour_initrds, flavour, k->initrd, sizeof(k->initrd));
-	/* Arch keeps a second copy below /lib/modules; the loader starts the one in /boot. */
+	/* Arch keeps a second copy below /lib/modules;
+	 * the loader starts the one in /boot. */
 	if (*flavour && (!*k->image || !strncmp(k->image, "/lib/", 5))) {
 		char image[sizeof(k->image)];
 
@@ -95,7 +99,8 @@ static int add_kernel(void *ctx, const char *name, const struct stat *st)
 }
 
 /* GRUB names a file of a btrfs from the top of its file system: "/@/boot/vmlinuz". */
-static bool find_in_subvolume(const struct guest *g, const char *name, char *ret, size_t size)
+static bool find_in_subvolume(const struct guest *g, const char *name, char *ret,
+	size_t size)
 {
 	name += strspn(name, "/");
 	for (int i = 0; i < g->n_mounts; i++) {
@@ -135,13 +140,14 @@ static bool of_version(const char *path, const char *version)
 	size_t n = strlen(version);
 
 	for (const char *p = path; (p = strstr(p, version)); p += n)
-		if (p > path && ((p[-1] == '/' && p[n] == '/') || (strchr("/-", p[-1]) && !p[n])))
+		if (p > path &&
+		    ((p[-1] == '/' && p[n] == '/') || (strchr("/-", p[-1]) && !p[n])))
 			return true;
 	return false;
 }
 
-/* kernel-install of systemd-boot copies kernel and initramfs to the ESP, and an entry names the
- * copies: those are what starts. */
+/* kernel-install of systemd-boot copies kernel and initramfs to the ESP, and an entry
+ * names the copies: those are what starts. */
 static int see_entry(void *ctx, const struct boot_entry *e)
 {
 	struct guest *g = ctx;
@@ -154,7 +160,8 @@ static int see_entry(void *ctx, const struct boot_entry *e)
 			continue;
 		if (!*k->image && guest_find_boot_file(g, e->kernel, path, sizeof(path)))
 			snprintf(k->image, sizeof(k->image), "%.255s", path);
-		if (!*e->initrd || !guest_find_boot_file(g, e->initrd, path, sizeof(path)) ||
+		if (!*e->initrd ||
+			!guest_find_boot_file(g, e->initrd, path, sizeof(path)) ||
 			!strcmp(path, k->initrd) || strlen(path) >= sizeof(k->initrd))
 			continue;
 		memcpy(k->made, k->initrd, sizeof(k->made));

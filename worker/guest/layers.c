@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands on the partitions: arrays, volume groups and encrypted volumes in any nesting. Each
- * round opens what the last one brought to light. A layer that stays closed is a warning until it
- * turns out that the system lies in it.
+ * What stands on the partitions: arrays, volume groups and encrypted volumes in any
+ * nesting. Each round opens what the last one brought to light. A layer that stays closed
+ * is a warning until it turns out that the system lies in it.
  */
 #include "guest/guest-internal.h"
 
@@ -36,7 +36,8 @@ static int collect(struct guest *g, int first, const char *type, const char **re
 	for (int i = first; i < g->n_vols; i++) {
 		struct guest_vol *v = &g->vols[i];
 
-		if (!is_type(v, type) || v->tried || strcmp(v->fs.uuid, g->vols[first].fs.uuid))
+		if (!is_type(v, type) || v->tried ||
+		    strcmp(v->fs.uuid, g->vols[first].fs.uuid))
 			continue;
 		v->tried = true;
 		ret[n++] = v->fs.dev;
@@ -54,12 +55,13 @@ static int check_twins(struct guest *g, const char *type, bool by_member, struct
 			const char *x = by_member ? a->uuid_sub : a->uuid;
 			const char *y = by_member ? b->uuid_sub : b->uuid;
 
-			if (!is_type(&g->vols[i], type) || !is_type(&g->vols[k], type) || !*x ||
-				strcmp(x, y))
+			if (!is_type(&g->vols[i], type) || !is_type(&g->vols[k], type) ||
+				!*x || strcmp(x, y))
 				continue;
-			return err_set(err, ERR_PREP_STACK, "%s and %s (%s) have the same UUID %s: "
-				"one is a copy of the other; give only one of the two", a->dev,
-				b->dev, type, x);
+			return err_set(err, ERR_PREP_STACK,
+				"%s and %s (%s) have the same UUID %s: "
+				"one is a copy of the other; give only one of the two",
+				a->dev, b->dev, type, x);
 		}
 	return 0;
 }
@@ -81,7 +83,8 @@ static int open_array(struct guest *g, int first, struct err *err)
 	}
 	if (fs_md_open(&g->stack, members, g->vols[first].fs.uuid, &l, &why) < 0) {
 		stays_closed(g, &why);
-		return why.code == ERR_CANCELLED ? err_set(err, why.code, "%s", why.text) : 0;
+		return why.code == ERR_CANCELLED ?
+			err_set(err, why.code, "%s", why.text) : 0;
 	}
 	if (*l->problem)
 		guest_report_warn(g, "%s: %s", l->name, l->problem);
@@ -107,7 +110,8 @@ static bool key_is_named(const struct guest_key *k)
 /* Keys that open the volume by themselves, and do not on another machine. */
 static void check_tokens(struct guest *g, const struct fs_layer *l)
 {
-	static const char *const bound[] = { "systemd-tpm2", "clevis", "systemd-fido2", "systemd-pkcs11" };
+	static const char *const bound[] = { "systemd-tpm2", "clevis", "systemd-fido2",
+		"systemd-pkcs11" };
 
 	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++)
 		if (strstr(l->tokens, bound[i]))
@@ -139,7 +143,8 @@ static int open_encrypted(struct guest *g, int vol, struct err *err)
 		if (!key_applies(g, k, vol))
 			continue;
 		tried++;
-		switch (fs_luks_open(&g->stack, fs->dev, fs->uuid, name, k->secret, k->len, &l, err)) {
+		switch (fs_luks_open(&g->stack, fs->dev, fs->uuid, name, k->secret,
+			k->len, &l, err)) {
 		case FS_KEY_FAILED:
 			return -1;
 		case FS_KEY_WRONG:
@@ -155,12 +160,14 @@ static int open_encrypted(struct guest *g, int vol, struct err *err)
 		}
 	}
 	if (named)
-		return err_set(err, ERR_PREP_KEY, "the key given for %s does not open it", fs->dev);
+		return err_set(err, ERR_PREP_KEY, "the key given for %s does not open it",
+			fs->dev);
 	if (tried)
-		err_set(&why, ERR_PREP_KEY, "%s is encrypted, and none of %d keys opens it", fs->dev,
-			tried);
+		err_set(&why, ERR_PREP_KEY,
+			"%s is encrypted, and none of %d keys opens it", fs->dev, tried);
 	else
-		err_set(&why, ERR_PREP_KEY, "%s is encrypted, and no key for it was given", fs->dev);
+		err_set(&why, ERR_PREP_KEY,
+			"%s is encrypted, and no key for it was given", fs->dev);
 	stays_closed(g, &why);
 	return 0;
 }
@@ -188,15 +195,16 @@ static void add_lv(void *ctx, const struct fs_lvm_volume *lv)
 	snprintf(v->alias, sizeof(v->alias), "/dev/%s/%s", w->group, lv->name);
 }
 
-static int open_group(struct guest *g, const char *const *devs, const struct fs_lvm_group *vg,
-	struct err *err)
+static int open_group(struct guest *g, const char *const *devs,
+	const struct fs_lvm_group *vg, struct err *err)
 {
 	struct lv_walk w = { g, vg->name, 0, err };
 	struct err why = ERR_INIT;
 	struct fs_layer *l;
 
 	if (vg->shared)
-		err_set(&why, ERR_PREP_UNSUPPORTED, "volume group %s is shared by several hosts and "
+		err_set(&why, ERR_PREP_UNSUPPORTED,
+			"volume group %s is shared by several hosts and "
 			"needs their lock manager", vg->name);
 	else if (vg->exported)
 		err_set(&why, ERR_PREP_STACK, "volume group %s is exported", vg->name);
@@ -209,12 +217,14 @@ static int open_group(struct guest *g, const char *const *devs, const struct fs_
 			"guest's own", vg->name, vg->system_id);
 	if (fs_lvm_open(&g->stack, devs, vg, add_lv, &w, &l, &why) < 0) {
 		stays_closed(g, &why);
-		return why.code == ERR_CANCELLED ? err_set(err, why.code, "%s", why.text) : 0;
+		return why.code == ERR_CANCELLED ?
+			err_set(err, why.code, "%s", why.text) : 0;
 	}
 	if (*l->problem) {
 		guest_report_warn(g, "volume group %s: %s", vg->name, l->problem);
 		if (!g->locked.code)
-			err_set(&g->locked, ERR_PREP_STACK, "volume group %s: %s", vg->name, l->problem);
+			err_set(&g->locked, ERR_PREP_STACK, "volume group %s: %s",
+				vg->name, l->problem);
 	}
 	return w.result;
 }
@@ -248,10 +258,11 @@ static int open_groups(struct guest *g, const char *const *devs, bool incomplete
 	for (int i = 0; i < n; i++)
 		for (int k = i + 1; k < n; k++)
 			if (!strcmp(list[i].name, list[k].name))
-				return err_set(err, ERR_PREP_STACK, "two volume groups are called %s: give "
+				return err_set(err, ERR_PREP_STACK,
+					"two volume groups are called %s: give "
 					"the disks of one only, or rename one on the source: vgrename %s "
-					"NEWNAME, or vgrename %s NEWNAME", list[i].name, list[i].uuid,
-					list[k].uuid);
+					"NEWNAME, or vgrename %s NEWNAME", list[i].name,
+					list[i].uuid, list[k].uuid);
 	for (int i = 0; i < n; i++)
 		if (!group_known(g, list[i].uuid) && !list[i].missing == !incomplete &&
 			open_group(g, devs, &list[i], err) < 0)

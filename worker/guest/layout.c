@@ -20,7 +20,8 @@ int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct 
 	struct guest_vol *v = &g->vols[g->n_vols];
 
 	if (g->n_vols == GUEST_MAX_VOLS)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d partitions", GUEST_MAX_VOLS);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d partitions",
+			GUEST_MAX_VOLS);
 	memset(v, 0, sizeof(*v));
 	v->disk = disk;
 	v->part = part;
@@ -29,7 +30,9 @@ int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct 
 	if (v->found == FS_UNREADABLE)
 		return err_wrap(err, "inspect");
 	if (v->found == FS_AMBIGUOUS)
-		guest_report_warn(g, "%s has the signatures of two file systems; it is left alone", node);
+		guest_report_warn(g,
+			"%s has the signatures of two file systems; it is left alone",
+			node);
 	g->n_vols++;
 	return 0;
 }
@@ -61,7 +64,8 @@ static int list_partitions(const char *node, struct part_list *ret, struct err *
 		size_t len = strlen(de->d_name);
 		int number;
 
-		if (strncmp(de->d_name, name, strlen(name)) || len >= sizeof(ret->name[0]))
+		if (strncmp(de->d_name, name, strlen(name)) ||
+		    len >= sizeof(ret->name[0]))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s/partition", dir, de->d_name);
 		f = fopen(path, "re");
@@ -75,12 +79,15 @@ static int list_partitions(const char *node, struct part_list *ret, struct err *
 }
 
 /* Some hosts' kernels know no partition table; image files still get their partitions. */
-static int tell_kernel(const struct guest_disk *d, const struct fs_table *t, struct err *err)
+static int tell_kernel(const struct guest_disk *d, const struct fs_table *t,
+	struct err *err)
 {
 	for (int i = 0; i < t->n; i++) {
 		struct blkpg_partition p = { .pno = t->parts[i].number,
-			.start = (long long)t->parts[i].off, .length = (long long)t->parts[i].len };
-		struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(p),
+			.start = (long long)t->parts[i].off,
+			.length = (long long)t->parts[i].len };
+		struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION,
+			.datalen = sizeof(p),
 			.data = &p };
 
 		if (ioctl(d->loop.fd, BLKPG, &arg) < 0)
@@ -94,7 +101,8 @@ static void forget_partitions(const struct guest_disk *d)
 {
 	for (int number = 1; number <= FS_MAX_PARTS; number++) {
 		struct blkpg_partition p = { .pno = number };
-		struct blkpg_ioctl_arg arg = { .op = BLKPG_DEL_PARTITION, .datalen = sizeof(p),
+		struct blkpg_ioctl_arg arg = { .op = BLKPG_DEL_PARTITION,
+			.datalen = sizeof(p),
 			.data = &p };
 
 		if (ioctl(d->loop.fd, BLKPG, &arg) < 0 && errno == EBUSY)
@@ -102,14 +110,15 @@ static void forget_partitions(const struct guest_disk *d)
 	}
 }
 
-static int add_listed(struct guest *g, const char *node, int disk, const struct part_list *list,
-	struct err *err)
+static int add_listed(struct guest *g, const char *node, int disk,
+	const struct part_list *list, struct err *err)
 {
 	char path[64];
 
 	if (!list->n)
 		return guest_add_vol(g, node, disk, 0, err);
-	for (int want = 1; want <= FS_MAX_PARTS; want++) /* in the order of their numbers */
+	/* in the order of their numbers */
+	for (int want = 1; want <= FS_MAX_PARTS; want++)
 		for (int i = 0; i < list->n; i++) {
 			if (list->number[i] != want)
 				continue;
@@ -128,7 +137,8 @@ static int add_partitions(struct guest *g, int disk, struct err *err)
 
 	if (!list || !table)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", d->node);
-	if (fs_probe_table(d->node, table, err) < 0 || list_partitions(d->node, list, err) < 0)
+	if (fs_probe_table(d->node, table, err) < 0 ||
+	    list_partitions(d->node, list, err) < 0)
 		return -1;
 	memcpy(d->table, table->type, sizeof(d->table));
 	if (!list->n && d->loop.fd >= 0 && table->n && (tell_kernel(d, table, err) < 0 ||
@@ -143,7 +153,8 @@ int guest_add_volumes(struct guest *g, const char *node, int disk, struct err *e
 
 	if (!list)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", node);
-	return list_partitions(node, list, err) < 0 ? -1 : add_listed(g, node, disk, list, err);
+	return list_partitions(node, list, err) < 0 ? -1 :
+		add_listed(g, node, disk, list, err);
 }
 
 int guest_open_disks(struct guest *g, struct err *err)
@@ -162,7 +173,8 @@ int guest_open_disks(struct guest *g, struct err *err)
 		if (stat(g->opt->disks[i], &st) < 0)
 			return err_sys(err, err_disk_code(errno), "%s", g->opt->disks[i]);
 		if (S_ISREG(st.st_mode)) {
-			if (block_loop_attach(g->opt->disks[i], !write, &d->loop, err) < 0)
+			if (block_loop_attach(g->opt->disks[i], !write, &d->loop,
+				err) < 0)
 				return -1;
 			snprintf(d->node, sizeof(d->node), "%s", d->loop.node);
 		} else {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logins on consoles that the target has not got (console.c) are switched off: of System V's init and
- * BusyBox, systemd and upstart. */
+/* Logins on consoles that the target has not got (console.c) are switched off: of System
+ * V's init and BusyBox, systemd and upstart. */
 #include "guest/guest-internal.h"
 
 #include <ctype.h>
@@ -59,7 +59,8 @@ static enum login login_on(const struct guest *g, const struct boot_line *l)
 
 		if (guest_console_absent(g, name, n))
 			return ON_ABSENT;
-		if (n == strlen(guest_serial_port(g)) && !memcmp(name, guest_serial_port(g), n))
+		if (n == strlen(guest_serial_port(g)) &&
+		    !memcmp(name, guest_serial_port(g), n))
 			on = ON_SERIAL;
 		else if (guest_console_is(name, n, "tty"))
 			on = ON_SCREEN;
@@ -79,7 +80,8 @@ static bool has_login(const struct guest *g, const char *s, size_t len, enum log
 }
 
 /* The only login that there is moves to the screen, others are commented out. */
-static int inittab_rewrite(const struct guest *g, const char *s, size_t len, struct strbuf *out)
+static int inittab_rewrite(const struct guest *g, const char *s, size_t len,
+	struct strbuf *out)
 {
 	bool screen = has_login(g, s, len, ON_SCREEN);
 	size_t at = 0;
@@ -114,7 +116,8 @@ static int plan_inittab(struct guest *g, struct err *err)
 	static const char path[] = "/etc/inittab";
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
-	const char *getty = fs_is_file(&g->root, "/sbin/getty") ? "getty" : "agetty", *port = guest_serial_port(g);
+	const char *getty = fs_is_file(&g->root, "/sbin/getty") ? "getty" :
+		"agetty", *port = guest_serial_port(g);
 	size_t len = 0;
 	int changed;
 
@@ -123,17 +126,19 @@ static int plan_inittab(struct guest *g, struct err *err)
 	if (!text)
 		return 0;
 	changed = inittab_rewrite(g, text, len, &out);
-	if (g->opt->console == GUEST_CONSOLE_SERIAL && !has_login(g, text, len, ON_SERIAL)) {
+	if (g->opt->console == GUEST_CONSOLE_SERIAL &&
+	    !has_login(g, text, len, ON_SERIAL)) {
 		bool busybox = g->facts.family == &guest_alpine;
 
 		strbuf_fmt(&out, "%s%s:%s:respawn:/sbin/%s -L %s 115200 vt100\n",
-			len && text[len - 1] != '\n' ? "\n" : "", busybox ? port : "tw", busybox ? "" : "2345",
-			getty, port);
+			len && text[len - 1] != '\n' ? "\n" : "", busybox ? port :
+			"tw", busybox ? "" : "2345", getty, port);
 		changed++;
 	}
 	if (out.failed)
 		return no_memory(err);
-	return changed ? guest_op_write(g, path, out.s, out.len, "logins on " GUEST_WHY_CONSOLES, err) : 0;
+	return changed ? guest_op_write(g, path, out.s, out.len,
+		"logins on " GUEST_WHY_CONSOLES, err) : 0;
 }
 
 struct logins {
@@ -151,20 +156,25 @@ static int see_login(void *ctx, const char *name, const struct stat *st)
 
 	if (S_ISDIR(st->st_mode) || !end || end[strlen(k->suffix)] ||
 		!guest_console_absent(k->g, dev, (size_t)(end - dev)) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", k->dir, name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "%s/%s", k->dir,
+			name) >= sizeof(path))
 		return 0;
-	return guest_op_add(k->g, OP_REMOVE, path, NULL, "a login on one of the " GUEST_WHY_CONSOLES) ? 0 :
+	return guest_op_add(k->g, OP_REMOVE, path, NULL,
+		"a login on one of the " GUEST_WHY_CONSOLES) ? 0 :
 		no_memory(k->err);
 }
 
-/* What starts logins of systemd's is a link; upstart's is the job, which older ones know no way to
- * switch off but to take it away. */
+/* What starts logins of systemd's is a link; upstart's is the job, which older ones know
+ * no way to switch off but to take it away. */
 static int plan_units(struct guest *g, struct err *err)
 {
 	struct logins all[] = {
-		{ g, "/etc/systemd/system/getty.target.wants", "getty@", ".service", err },
-		{ g, "/etc/systemd/system/multi-user.target.wants", "getty@", ".service", err },
-		{ g, "/etc/systemd/system/default.target.wants", "getty@", ".service", err },
+		{ g, "/etc/systemd/system/getty.target.wants", "getty@", ".service",
+			err },
+		{ g, "/etc/systemd/system/multi-user.target.wants", "getty@", ".service",
+			err },
+		{ g, "/etc/systemd/system/default.target.wants", "getty@", ".service",
+			err },
 		{ g, "/etc/init", "", ".conf", err },
 	};
 
@@ -174,8 +184,8 @@ static int plan_units(struct guest *g, struct err *err)
 	return 0;
 }
 
-/* securetty(5): where root may log in, a name a line; without the file it is everywhere. Returns whether
- * it has the name, or one of Xen's consoles when there is no name. */
+/* securetty(5): where root may log in, a name a line; without the file it is everywhere.
+ * Returns whether it has the name, or one of Xen's consoles when there is no name. */
 static bool allows(const char *s, size_t len, const char *name)
 {
 	size_t at = 0;
@@ -185,8 +195,8 @@ static bool allows(const char *s, size_t len, const char *name)
 		while (l.len && isspace((unsigned char)l.s[l.len - 1]))
 			l.len--;
 		if (name ? l.len == strlen(name) && !memcmp(l.s, name, l.len) :
-			guest_console_is(l.s, l.len, "hvc") || guest_console_is(l.s, l.len, "xvc"))
-			return true;
+			guest_console_is(l.s, l.len, "hvc") ||
+			guest_console_is(l.s, l.len, "xvc")) return true;
 	}
 	return false;
 }
@@ -213,7 +223,9 @@ static int plan_securetty(struct guest *g, struct err *err)
 		strbuf_fmt(&out, "%s\n", port);
 	if (out.failed)
 		return no_memory(err);
-	return out.len > before ? guest_op_write(g, path, out.s, out.len, "root may log in on the consoles that "
+	return out.len > before ?
+		guest_op_write(g, path, out.s, out.len,
+			"root may log in on the consoles that "
 		"the target has", err) : 0;
 }
 
@@ -223,5 +235,6 @@ int guest_plan_logins(struct guest *g, struct err *err)
 
 	if (plan_units(g, err) < 0 || plan_securetty(g, err) < 0)
 		return -1;
-	return !strcmp(init, "sysvinit") || !strcmp(init, "openrc") ? plan_inittab(g, err) : 0;
+	return !strcmp(init, "sysvinit") || !strcmp(init,
+		"openrc") ? plan_inittab(g, err) : 0;
 }

@@ -11,8 +11,8 @@ static int configure(struct guest *g, uint64_t wanted, struct err *err)
 	char list[GUEST_DRIVER_LIST_MAX], line[GUEST_DRIVER_LIST_MAX + 50];
 
 	guest_driver_list(wanted, " ", list, sizeof(list));
-	snprintf(line, sizeof(line), "MODULES_ADD += %.*s # target-worker", (int)strlen(list) - 1,
-		list);
+	snprintf(line, sizeof(line), "MODULES_ADD += %.*s # target-worker",
+		(int)strlen(list) - 1, list);
 	return guest_op_add_line(g, "/etc/initrd.mk", line, GUEST_WHY_DRIVERS, err);
 }
 

@@ -7,7 +7,8 @@
 
 #include "base/cleanup.h"
 
-/* Whether each kernel has it: what one does not have makes its build fail, unless a "?" follows. */
+/* Whether each kernel has it: what one does not have makes its build fail,
+ * unless a "?" follows. */
 static bool all_have(const struct guest *g, int driver)
 {
 	for (int i = 0; i < g->facts.n_kernels; i++)
@@ -17,8 +18,8 @@ static bool all_have(const struct guest *g, int driver)
 	return true;
 }
 
-/* MODULES is an array: the drop-in adds to it (mkinitcpio 36 and later read the folder), older
- * ones get the line at the end of the main file. */
+/* MODULES is an array: the drop-in adds to it (mkinitcpio 36 and later read the folder),
+ * older ones get the line at the end of the main file. */
 static int cpio_configure(struct guest *g, uint64_t wanted, struct err *err)
 {
 	static const char main_file[] = "/etc/mkinitcpio.conf";
@@ -28,19 +29,22 @@ static int cpio_configure(struct guest *g, uint64_t wanted, struct err *err)
 
 	for (int i = 0; i < N_DRIVERS; i++)
 		if (wanted & DRIVER_BIT(i)) {
-			strbuf_fmt(&line, "%s%s%s", sep, guest_driver_names[i], all_have(g, i) ? "" : "?");
+			strbuf_fmt(&line, "%s%s%s", sep, guest_driver_names[i],
+				all_have(g, i) ? "" : "?");
 			sep = " ";
 		}
 	strbuf_str(&line, ") # target-worker");
 	if (line.failed)
 		return err_set(err, ERR_NOMEM, "plan %s: out of memory", main_file);
-	return guest_op_add_line(g, fs_is_dir(&g->root, "/etc/mkinitcpio.conf.d") ? drop_in :
+	return guest_op_add_line(g,
+		fs_is_dir(&g->root, "/etc/mkinitcpio.conf.d") ? drop_in :
 		main_file, line.s, GUEST_WHY_DRIVERS, err);
 }
 
 static int cpio_build(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
-	const char *argv[] = { g->facts.builder_program, "-k", k->version, "-g", k->initrd, NULL };
+	const char *argv[] = { g->facts.builder_program, "-k", k->version, "-g",
+		k->initrd, NULL };
 
 	return guest_run_builder(g, k, argv, err);
 }
@@ -57,16 +61,22 @@ static void add_globs(struct strbuf *out, uint64_t drivers)
 		for (char *p = name; i >= DRIVER_DM_CRYPT && (p = strchr(p, '_'));)
 			*p = '?';
 		if (i >= DRIVER_DM_CRYPT)
-			strbuf_fmt(out, "kernel/drivers/md/%s.ko*\nkernel/drivers/md/*/%s.ko*\n", name, name);
+			strbuf_fmt(out,
+				"kernel/drivers/md/%s.ko*\nkernel/drivers/md/*/%s.ko*\n",
+				name, name);
 		else if (i >= DRIVER_XTS)
 			strbuf_fmt(out, "kernel/crypto/%s.ko*\n", name);
 		else
-			strbuf_fmt(out, "kernel/drivers/*/%s.ko*\nkernel/drivers/*/*/%s.ko*\n", name, name);
+			strbuf_fmt(out,
+				"kernel/drivers/*/%s.ko*\nkernel/drivers/*/*/%s.ko*\n",
+				name, name);
 	}
 }
 
-/* A feature of our own with these drivers; the distribution's "virtio" is enough where it is. */
-static int add_feature(struct guest *g, const char *name, uint64_t drivers, struct err *err)
+/* A feature of our own with these drivers;
+ * the distribution's "virtio" is enough where it is. */
+static int add_feature(struct guest *g, const char *name, uint64_t drivers,
+	struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf globs = STRBUF_INIT;
 	char path[80];
@@ -94,7 +104,8 @@ static bool names_feature(const char *list, size_t len, const char *name)
 /* Features list the modules, the main file names the features. */
 static int fs_configure(struct guest *g, uint64_t wanted, struct err *err)
 {
-	static const char main_file[] = "/etc/mkinitfs/mkinitfs.conf", key[] = "features=\"";
+	static const char main_file[] = "/etc/mkinitfs/mkinitfs.conf",
+		key[] = "features=\"";
 	const struct {
 		const char *name;
 		uint64_t drivers;
@@ -109,7 +120,8 @@ static int fs_configure(struct guest *g, uint64_t wanted, struct err *err)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "%s cannot be read", main_file);
 	at = strstr(text, key);
 	if (!at)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "%s: no line %s", main_file, key);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "%s: no line %s", main_file,
+			key);
 	at += strlen(key);
 	strbuf_add(&out, text, (size_t)(at - text));
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
@@ -127,7 +139,8 @@ static int fs_configure(struct guest *g, uint64_t wanted, struct err *err)
 
 static int fs_build(struct guest *g, const struct guest_kernel *k, struct err *err)
 {
-	const char *argv[] = { g->facts.builder_program, "-o", k->initrd, k->version, NULL };
+	const char *argv[] = { g->facts.builder_program, "-o", k->initrd, k->version,
+		NULL };
 
 	return guest_run_builder(g, k, argv, err);
 }

@@ -37,7 +37,8 @@ static const char *letters(const char *s, int *ret)
 
 bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part)
 {
-	static const char *const lettered[] = { "/dev/sd", "/dev/vd", "/dev/hd", "/dev/xvd" };
+	static const char *const lettered[] = { "/dev/sd", "/dev/vd", "/dev/hd",
+		"/dev/xvd" };
 	const char *rest;
 	int disk, n = 0;
 
@@ -55,10 +56,12 @@ bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part)
 	} else {
 		return false;
 	}
-	return disk >= 0 && (!spec[n] || (spec[n] == 'p' && digits(spec + n + 1, ret_part)));
+	return disk >= 0 &&
+		(!spec[n] || (spec[n] == 'p' && digits(spec + n + 1, ret_part)));
 }
 
-/* Behind a map of multipath, kpartx puts the number of a partition in one of these ways. */
+/* Behind a map of multipath, kpartx puts the number of a partition
+ * in one of these ways. */
 static bool parse_map_part(const char *rest, int *ret_part)
 {
 	static const char *const before[] = { "-part", "_part", "p", "" };
@@ -70,16 +73,18 @@ static bool parse_map_part(const char *rest, int *ret_part)
 	return !*rest;
 }
 
-/* A disk that the guest reached over several paths: "mpatha", or its WWID, which begins with the
- * kind of NAA identifier (2 or 3) and has 16 or 32 digits. */
+/* A disk that the guest reached over several paths: "mpatha", or its WWID, which begins
+ * with the kind of NAA identifier (2 or 3) and has 16 or 32 digits. */
 static bool parse_map(const struct guest *g, const char *spec, int *ret_part)
 {
-	static const char *const starts[] = { "/dev/mapper/", "/dev/disk/by-id/dm-name-" };
+	static const char *const starts[] =
+		{ "/dev/mapper/", "/dev/disk/by-id/dm-name-" };
 	const char *name = NULL;
 	size_t n;
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]) && !name; i++)
-		name = strncmp(spec, starts[i], strlen(starts[i])) ? NULL : spec + strlen(starts[i]);
+		name = strncmp(spec, starts[i], strlen(starts[i])) ? NULL :
+			spec + strlen(starts[i]);
 	for (int i = 0; name && i < g->n_vols; i++)
 		if (!strcmp(g->vols[i].fs.dev, spec))
 			return false; /* called so, and no map of multipath */
@@ -88,7 +93,8 @@ static bool parse_map(const struct guest *g, const char *spec, int *ret_part)
 	if (!strncmp(name, "mpath", 5)) {
 		n = strspn(name + 5, "abcdefghijklmnopqrstuvwxyz");
 		/* the p before a number is no letter of the map */
-		if (n > 1 && name[5 + n - 1] == 'p' && isdigit((unsigned char)name[5 + n]))
+		if (n > 1 && name[5 + n - 1] == 'p' &&
+		    isdigit((unsigned char)name[5 + n]))
 			n--;
 		return n && n <= 3 && parse_map_part(name + 5 + n, ret_part);
 	}
@@ -106,9 +112,11 @@ static bool parse_link(const struct guest *g, const char *spec, int *ret_part)
 
 	if (g->n_disks == 1 && parse_map(g, spec, ret_part))
 		return true;
-	if (strncmp(spec, "/dev/disk/by-path/", 18) && strncmp(spec, "/dev/disk/by-id/", 16))
+	if (strncmp(spec, "/dev/disk/by-path/", 18) &&
+	    strncmp(spec, "/dev/disk/by-id/", 16))
 		return false;
-	if (g->n_disks != 1 || strstr(spec, "/dm-") || strstr(spec, "/lvm-") || strstr(spec, "/md-"))
+	if (g->n_disks != 1 || strstr(spec, "/dm-") || strstr(spec, "/lvm-") ||
+	    strstr(spec, "/md-"))
 		return false;
 	part = strstr(spec, "-part");
 	*ret_part = 0;
@@ -120,7 +128,8 @@ static int source_order(const struct guest *g, int disk)
 	char name[64];
 	int order, part;
 
-	if (!g->opt->sources || !g->opt->sources[disk] || strlen(g->opt->sources[disk]) > 40)
+	if (!g->opt->sources || !g->opt->sources[disk] ||
+	    strlen(g->opt->sources[disk]) > 40)
 		return -1;
 	snprintf(name, sizeof(name), "/dev/%s", g->opt->sources[disk]);
 	return guest_parse_device(name, &order, &part) && !part ? order : -1;
@@ -175,10 +184,12 @@ int guest_find_vol(const struct guest *g, const char *spec)
 		{ "PARTLABEL=", offsetof(struct fs_info, partlabel), EXACT },
 		{ "/dev/disk/by-uuid/", offsetof(struct fs_info, uuid), ANY_CASE },
 		{ "/dev/disk/by-label/", offsetof(struct fs_info, label), EXACT },
-		{ "/dev/disk/by-partuuid/", offsetof(struct fs_info, partuuid), ANY_CASE },
+		{ "/dev/disk/by-partuuid/", offsetof(struct fs_info, partuuid),
+			ANY_CASE },
 		{ "/dev/disk/by-partlabel/", offsetof(struct fs_info, partlabel), EXACT },
 		{ "/dev/disk/by-id/dm-name-", offsetof(struct fs_info, dev), MAPPER },
-		{ "", offsetof(struct fs_info, dev), EXACT }, /* as this machine calls it */
+		/* as this machine calls it */
+		{ "", offsetof(struct fs_info, dev), EXACT },
 	};
 
 	if (!*spec)
@@ -200,7 +211,8 @@ int guest_find_vol(const struct guest *g, const char *spec)
 					continue;
 				value += strlen(mapper);
 			}
-			if (*value && !(tags[t].how == ANY_CASE ? strcasecmp(value, spec + n) :
+			if (*value &&
+			    !(tags[t].how == ANY_CASE ? strcasecmp(value, spec + n) :
 				strcmp(value, spec + n)))
 				return i;
 		}
@@ -217,7 +229,8 @@ bool guest_first_of_bus(const char *node, char *ret, size_t size)
 		return false;
 	if (!strncmp(node, "/dev/nvme", 9))
 		return (size_t)snprintf(ret, size, "/dev/nvme0n1") < size;
-	return (size_t)snprintf(ret, size, "%.*sa", (int)(strchr(node + 5, 'd') + 1 - node), node) < size;
+	return (size_t)snprintf(ret, size, "%.*sa",
+		(int)(strchr(node + 5, 'd') + 1 - node), node) < size;
 }
 
 bool guest_is_elsewhere(const struct guest *g, const char *spec)
@@ -242,7 +255,8 @@ bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, si
 {
 	static const struct {
 		const char *tag, *dir;
-	} tags[] = { { "UUID=", "/dev/disk/by-uuid/" }, { "PARTUUID=", "/dev/disk/by-partuuid/" } };
+	} tags[] = { { "UUID=", "/dev/disk/by-uuid/" },
+		{ "PARTUUID=", "/dev/disk/by-partuuid/" } };
 	char name[256];
 
 	if (!m->device(m->ctx, spec, name, sizeof(name)))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IPv4 from a fixed address to DHCP and back, on request: in the files where the guest has it, by
- * each stack's own rules. IPv6, routes to other networks, search domains and all else stay.
+ * IPv4 from a fixed address to DHCP and back, on request: in the files where the guest
+ * has it, by each stack's own rules. IPv6, routes to other networks, search domains and
+ * all else stay.
  */
 #include "guest/network-internal.h"
 
@@ -22,7 +23,8 @@ bool guest_net_is_v4(const char *s, size_t len)
 
 	while (n < len && (isdigit((unsigned char)s[n]) || s[n] == '.'))
 		n++;
-	if (n >= sizeof(text) || (n < len && (isalnum((unsigned char)s[n]) || s[n] == ':')))
+	if (n >= sizeof(text) ||
+	    (n < len && (isalnum((unsigned char)s[n]) || s[n] == ':')))
 		return false;
 	memcpy(text, s, n);
 	text[n] = '\0';
@@ -39,14 +41,16 @@ static bool plain_v4(const char *s, char ret[16])
 	return true;
 }
 
-int guest_address_parse(const char *who, const char *how, struct guest_address *ret, struct err *err)
+int guest_address_parse(const char *who, const char *how, struct guest_address *ret,
+	struct err *err)
 {
 	struct guest_address a = { .dhcp = !strcmp(how, "dhcp") };
 	char text[128], *save = NULL, *word, *slash, *end = NULL;
 	unsigned long prefix;
 
 	if (!*who || strlen(who) >= sizeof(a.who) || strpbrk(who, " \t\r\n/"))
-		return err_set(err, ERR_CFG_INVALID, "address %s: not an adapter's name or MAC address", who);
+		return err_set(err, ERR_CFG_INVALID,
+			"address %s: not an adapter's name or MAC address", who);
 	snprintf(a.who, sizeof(a.who), "%s", who);
 	snprintf(text, sizeof(text), "%s", how);
 	if (a.dhcp) {
@@ -55,21 +59,25 @@ int guest_address_parse(const char *who, const char *how, struct guest_address *
 	}
 	word = strtok_r(text, ",", &save);
 	slash = word ? strchr(word, '/') : NULL;
-	prefix = slash && isdigit((unsigned char)slash[1]) ? strtoul(slash + 1, &end, 10) : 0;
+	prefix = slash && isdigit((unsigned char)slash[1]) ?
+		strtoul(slash + 1, &end, 10) : 0;
 	if (slash)
 		*slash = '\0';
-	if (strlen(how) >= sizeof(text) || !word || !end || *end || prefix < 1 || prefix > 32 ||
-		!plain_v4(word, a.address) || !strcmp(who, "all"))
+	if (strlen(how) >= sizeof(text) || !word || !end || *end || prefix < 1 ||
+		prefix > 32 || !plain_v4(word, a.address) || !strcmp(who, "all"))
 		return err_set(err, ERR_CFG_INVALID, "address %s: %s is neither dhcp nor "
 			"ADDRESS/PREFIX[,GATEWAY[,DNS...]]%s", who, how,
-			strcmp(who, "all") ? "" : ", and all adapters cannot have one address");
+			strcmp(who, "all") ? "" :
+			", and all adapters cannot have one address");
 	a.prefix = (unsigned)prefix;
 	word = strtok_r(NULL, ",", &save);
 	if (word && strcmp(word, "-") && !plain_v4(word, a.gateway))
-		return err_set(err, ERR_CFG_INVALID, "address %s: gateway %s is no IPv4 address", who, word);
+		return err_set(err, ERR_CFG_INVALID,
+			"address %s: gateway %s is no IPv4 address", who, word);
 	while (word && (word = strtok_r(NULL, ",", &save)))
 		if (a.n_dns == GUEST_MAX_DNS || !plain_v4(word, a.dns[a.n_dns++]))
-			return err_set(err, ERR_CFG_INVALID, "address %s: name server %s: not an IPv4 "
+			return err_set(err, ERR_CFG_INVALID,
+				"address %s: name server %s: not an IPv4 "
 				"address, or more than %d", who, word, GUEST_MAX_DNS);
 	*ret = a;
 	return 0;
@@ -123,8 +131,8 @@ static bool to_drop(const char *line, size_t n, const char *const *keys)
 	return false;
 }
 
-void guest_net_put_keys(const char *s, size_t len, const char *section, const char *const *keys,
-	const char *fresh, struct strbuf *out)
+void guest_net_put_keys(const char *s, size_t len, const char *section,
+	const char *const *keys, const char *fresh, struct strbuf *out)
 {
 	size_t name = section ? strlen(section) : 0, place = SIZE_MAX, tail = 0, full;
 	CLEANUP_STRBUF struct strbuf kept = STRBUF_INIT;
@@ -170,8 +178,8 @@ struct search {
 	int n_map, found;
 };
 
-static int one_file(void *ctx, const struct net_stack *stack, const char *path, char *unused,
-	size_t unused_len, struct err *err)
+static int one_file(void *ctx, const struct net_stack *stack, const char *path,
+	char *unused, size_t unused_len, struct err *err)
 {
 	struct search *q = ctx;
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, name = STRBUF_INIT;
@@ -184,7 +192,8 @@ static int one_file(void *ctx, const struct net_stack *stack, const char *path, 
 	(void)unused_len;
 	if (!stack)
 		return 0;
-	/* a file that the new addresses rename has its text in the plan under its new name */
+	/* a file that the new addresses rename has its text in the
+	 * plan under its new name */
 	guest_mac_rewrite(path, strlen(path), q->map, q->n_map, &name);
 	if (name.failed)
 		return err_set(err, ERR_NOMEM, "plan %s: out of memory", path);
@@ -207,22 +216,25 @@ static int one_file(void *ctx, const struct net_stack *stack, const char *path, 
 	if (got <= 0)
 		return 0;
 	if (guest_op_write(q->g, real, out.s, out.len, q->want->how->dhcp ?
-		"addresses by DHCP, as the job asks" : "a fixed address, as the job asks", err) < 0)
+		"addresses by DHCP, as the job asks" : "a fixed address, as the job asks",
+		err) < 0)
 		return -1;
 	return stack->address_more ? stack->address_more(q->g, real, q->want, err) : 0;
 }
 
-int guest_plan_addresses(struct guest *g, const char (*macs)[18], const struct guest_nic *map,
-	int n_map, struct err *err)
+int guest_plan_addresses(struct guest *g, const char (*macs)[18],
+	const struct guest_nic *map, int n_map, struct err *err)
 {
 	for (int i = 0; i < g->opt->n_addresses; i++) {
 		const struct guest_address *a = &g->opt->addresses[i];
-		struct net_want w = { .how = a, .all = !strcmp(a->who, "all"), .name = a->who,
+		struct net_want w = { .how = a, .all = !strcmp(a->who, "all"),
+			.name = a->who,
 			.macs = { a->who, "", "" } };
 		struct search q = { g, &w, map, n_map, 0 };
 
 		for (int k = 0; k < n_map; k++)
-			if (!strcasecmp(map[k].old_mac, a->who) || !strcasecmp(map[k].mac, a->who)) {
+			if (!strcasecmp(map[k].old_mac, a->who) ||
+			    !strcasecmp(map[k].mac, a->who)) {
 				w.macs[1] = map[k].mac;
 				w.macs[2] = map[k].old_mac;
 			}
@@ -231,13 +243,16 @@ int guest_plan_addresses(struct guest *g, const char (*macs)[18], const struct g
 
 			if (!strcmp(f->name, a->who) && *macs[k])
 				w.macs[1] = macs[k];
-			else if (guest_net_wanted(&w, "", macs[k]) || guest_net_wanted(&w, "", f->mac))
+			else if (guest_net_wanted(&w, "", macs[k]) ||
+			    guest_net_wanted(&w, "", f->mac))
 				w.name = f->name;
 		}
 		if (guest_net_files(g, one_file, &q, err) < 0)
 			return -1;
 		if (!q.found)
-			guest_report_warn(g, "no IPv4 configuration of %s was found: none was changed", a->who);
+			guest_report_warn(g,
+				"no IPv4 configuration of %s was found: none was changed",
+				a->who);
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connman: what an administrator provisions lies in NAME.config, what it learnt in a folder per
- * service, ethernet_MAC_cable/settings, whose group has the folder's name.
+ * connman: what an administrator provisions lies in NAME.config, what it learnt in a
+ * folder per service, ethernet_MAC_cable/settings, whose group has the folder's name.
  */
 #include "guest/network-internal.h"
 
@@ -35,8 +35,8 @@ static bool several(const char *text)
 	return first && strstr(first + 1, "[service_");
 }
 
-static int address_config(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+static int address_config(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
 	static const char *const keys[] = { "IPv4", "Nameservers", NULL };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT;
@@ -46,16 +46,19 @@ static int address_config(const char *path, const char *text, size_t len, const 
 	(void)path;
 	guest_shell_value(text, "DeviceName", device, sizeof(device));
 	guest_shell_value(text, "MAC", mac, sizeof(mac));
-	if (several(text) && (w->all || strstr(text, w->name) || (*w->macs[1] && strcasestr(text, w->macs[1]))))
+	if (several(text) && (w->all || strstr(text, w->name) ||
+		(*w->macs[1] && strcasestr(text, w->macs[1]))))
 		return -1;
-	if (!guest_net_wanted(w, device, mac) || !guest_shell_value(text, "IPv4", old, sizeof(old)) ||
+	if (!guest_net_wanted(w, device, mac) ||
+		!guest_shell_value(text, "IPv4", old, sizeof(old)) ||
 		!strcmp(old, "off") || (w->all && !strcmp(old, "dhcp")))
 		return 0;
 	guest_net_mask(a->prefix, mask);
 	if (a->dhcp)
 		strbuf_str(&fresh, "IPv4=dhcp\n");
 	else
-		strbuf_fmt(&fresh, "IPv4=%s/%s%s%s\n", a->address, mask, *a->gateway ? "/" : "", a->gateway);
+		strbuf_fmt(&fresh, "IPv4=%s/%s%s%s\n", a->address, mask,
+			*a->gateway ? "/" : "", a->gateway);
 	if (a->n_dns) {
 		strbuf_str(&fresh, "Nameservers=");
 		guest_net_dns(a, ",", &fresh);
@@ -73,13 +76,15 @@ static void folder_mac(const char *path, char ret[32])
 
 	*ret = '\0';
 	for (int i = 0; s && i < 6 && s[10 + 2 * i] && s[11 + 2 * i]; i++)
-		snprintf(ret + 3 * i, 4, "%c%c%s", s[10 + 2 * i], s[11 + 2 * i], i < 5 ? ":" : "");
+		snprintf(ret + 3 * i, 4, "%c%c%s", s[10 + 2 * i], s[11 + 2 * i],
+			i < 5 ? ":" : "");
 }
 
-static int address_settings(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+static int address_settings(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
-	static const char *const keys[] = { "IPv4.method", "IPv4.netmask_prefixlen", "IPv4.local_address",
+	static const char *const keys[] = { "IPv4.method", "IPv4.netmask_prefixlen",
+		"IPv4.local_address",
 		"IPv4.gateway", "IPv4.DHCP.LastAddress", "Nameservers", NULL };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT;
 	const struct guest_address *a = w->how;
@@ -87,7 +92,8 @@ static int address_settings(const char *path, const char *text, size_t len, cons
 
 	folder_mac(path, mac);
 	guest_shell_value(text, "IPv4.method", old, sizeof(old));
-	if (!guest_net_wanted(w, "", mac) || (strcmp(old, "manual") && (w->all || strcmp(old, "dhcp"))))
+	if (!guest_net_wanted(w, "", mac) ||
+	    (strcmp(old, "manual") && (w->all || strcmp(old, "dhcp"))))
 		return 0;
 	if (a->dhcp) {
 		strbuf_str(&fresh, "IPv4.method=dhcp\n");
@@ -108,10 +114,10 @@ static int address_settings(const char *path, const char *text, size_t len, cons
 }
 
 const struct net_stack guest_connman_config = {
-	.name = "connman", .dirs = { "/var/lib/connman" }, .mine = mine_config, .look = look,
-	.address = address_config,
+	.name = "connman", .dirs = { "/var/lib/connman" }, .mine = mine_config,
+	.look = look, .address = address_config,
 };
 const struct net_stack guest_connman_services = {
-	.name = "connman", .dirs = { "/var/lib/connman" }, .deep = true, .mine = mine_settings,
-	.look = look, .address = address_settings,
+	.name = "connman", .dirs = { "/var/lib/connman" }, .deep = true,
+	.mine = mine_settings, .look = look, .address = address_settings,
 };

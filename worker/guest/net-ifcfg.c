@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ifcfg-NAME: of Red Hat's network-scripts, and of SUSE's ifup and wicked. SUSE writes the length of
- * the prefix behind the address, and has routes and name servers in files for all adapters.
+ * ifcfg-NAME: of Red Hat's network-scripts, and of SUSE's ifup and wicked. SUSE writes
+ * the length of the prefix behind the address, and has routes and name servers in files
+ * for all adapters.
  */
 #include "guest/network-internal.h"
 
@@ -34,9 +35,10 @@ static void identify(const char *name, const char *text, char device[64], char m
 /* Adapters that a VLAN, a bond or a bridge stands on; SUSE writes them into its file. */
 static void look_below(struct net_look *l, const char *text, const char *device)
 {
-	static const char *const keys[] = { "PHYSDEV", "ETHERDEVICE", "BRIDGE_PORTS", "BONDING_SLAVE0",
-		"BONDING_SLAVE1", "BONDING_SLAVE2", "BONDING_SLAVE3", "BONDING_SLAVE_0", "BONDING_SLAVE_1",
-		"BONDING_SLAVE_2", "BONDING_SLAVE_3" };
+	static const char *const keys[] = { "PHYSDEV", "ETHERDEVICE", "BRIDGE_PORTS",
+		"BONDING_SLAVE0",
+		"BONDING_SLAVE1", "BONDING_SLAVE2", "BONDING_SLAVE3", "BONDING_SLAVE_0",
+		"BONDING_SLAVE_1", "BONDING_SLAVE_2", "BONDING_SLAVE_3" };
 	char value[256];
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -55,9 +57,11 @@ static bool look(struct net_look *l, const char *name, char *text, size_t len)
 	(void)len;
 	identify(name, text, device, mac);
 	guest_shell_value(text, "TYPE", type, sizeof(type));
-	/* NetworkManager names files by its connections, which may have nothing but the address */
-	if (!guest_shell_value(text, "DEVICE", device, sizeof(device)) && !guest_net_physical(device) &&
-		strncmp(name, "ifcfg-eth-id-", 13) && (!*type || !strcmp(type, "Ethernet")))
+	/* NetworkManager names files by its connections,
+	 * which may have nothing but the address */
+	if (!guest_shell_value(text, "DEVICE", device, sizeof(device)) &&
+		!guest_net_physical(device) && strncmp(name, "ifcfg-eth-id-", 13) &&
+		(!*type || !strcmp(type, "Ethernet")))
 		*device = '\0';
 	l->add(l, device, mac);
 	look_below(l, text, device);
@@ -65,21 +69,24 @@ static bool look(struct net_look *l, const char *name, char *text, size_t len)
 }
 
 /* DNS1=, ... with numbers that no line for IPv6 has. */
-static void name_servers(const char *text, const struct guest_address *a, struct strbuf *out)
+static void name_servers(const char *text, const struct guest_address *a,
+	struct strbuf *out)
 {
 	for (int i = 0, n = 1; i < a->n_dns; n++) {
 		char key[16], value[64];
 
 		snprintf(key, sizeof(key), "DNS%d", n);
-		if (!guest_shell_value(text, key, value, sizeof(value)) || !strchr(value, ':'))
+		if (!guest_shell_value(text, key, value, sizeof(value)) ||
+		    !strchr(value, ':'))
 			strbuf_fmt(out, "%s=%s\n", key, a->dns[i++]);
 	}
 }
 
-static int address(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+static int address(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
-	static const char *const keys[] = { "BOOTPROTO", "IPADDR", "NETMASK", "PREFIX", "PREFIXLEN",
+	static const char *const keys[] = { "BOOTPROTO", "IPADDR", "NETMASK", "PREFIX",
+		"PREFIXLEN",
 		"GATEWAY", "BROADCAST", "NETWORK", "DNS", NULL };
 	static const char *const first[] = { "IPADDR", "IPADDR0", "IPADDR1", "IPADDR_0" };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT;
@@ -89,7 +96,8 @@ static int address(const char *path, const char *text, size_t len, const struct 
 
 	identify(strrchr(path, '/') + 1, text, device, mac);
 	for (size_t i = 0; i < 4; i++)
-		fixed |= guest_shell_value(text, first[i], value, sizeof(value)) && *value;
+		fixed |= guest_shell_value(text, first[i], value, sizeof(value)) &&
+			*value;
 	if (!guest_net_wanted(w, device, mac) || (!fixed && (w->all ||
 		!guest_shell_value(text, "BOOTPROTO", value, sizeof(value)) ||
 		strncmp(value, "dhcp", 4))))
@@ -97,9 +105,11 @@ static int address(const char *path, const char *text, size_t len, const struct 
 	if (a->dhcp)
 		strbuf_str(&fresh, suse ? "BOOTPROTO='dhcp'\n" : "BOOTPROTO=dhcp\n");
 	else if (suse)
-		strbuf_fmt(&fresh, "BOOTPROTO='static'\nIPADDR='%s/%u'\n", a->address, a->prefix);
+		strbuf_fmt(&fresh, "BOOTPROTO='static'\nIPADDR='%s/%u'\n", a->address,
+			a->prefix);
 	else
-		strbuf_fmt(&fresh, "BOOTPROTO=none\nIPADDR=%s\nPREFIX=%u\n", a->address, a->prefix);
+		strbuf_fmt(&fresh, "BOOTPROTO=none\nIPADDR=%s\nPREFIX=%u\n", a->address,
+			a->prefix);
 	if (!a->dhcp && !suse && *a->gateway)
 		strbuf_fmt(&fresh, "GATEWAY=%s\n", a->gateway);
 	if (!a->dhcp && !suse)
@@ -118,7 +128,8 @@ static void routes(const char *s, size_t len, const char *device, const char *ga
 		char line[256], to[64] = "", via[64] = "", mask[64] = "-", dev[64] = "-";
 
 		full = nl ? (size_t)(nl + 1 - (s + at)) : len - at;
-		snprintf(line, sizeof(line), "%.*s", (int)(full < 255 ? full : 255), s + at);
+		snprintf(line, sizeof(line), "%.*s", (int)(full < 255 ? full : 255),
+			s + at);
 		sscanf(line, "%63s %63s %63s %63s", to, via, mask, dev);
 		if ((!strcmp(to, "default") || !strcmp(to, "0.0.0.0/0")) &&
 			guest_net_is_v4(via, strlen(via)) &&
@@ -132,8 +143,8 @@ static void routes(const char *s, size_t len, const char *device, const char *ga
 		strbuf_fmt(out, "default %s - -\n", gateway);
 }
 
-static int plan_routes(struct guest *g, const char *path, const char *device, const char *gateway,
-	struct err *err)
+static int plan_routes(struct guest *g, const char *path, const char *device,
+	const char *gateway, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
@@ -145,12 +156,15 @@ static int plan_routes(struct guest *g, const char *path, const char *device, co
 	routes(text ? text : "", len, device, gateway, &out);
 	if (out.failed)
 		return err_set(err, ERR_NOMEM, "plan %s: out of memory", path);
-	return guest_op_write(g, path, out.s ? out.s : "", out.len, "the default route", err);
+	return guest_op_write(g, path, out.s ? out.s : "", out.len, "the default route",
+		err);
 }
 
-static int address_more(struct guest *g, const char *path, const struct net_want *w, struct err *err)
+static int address_more(struct guest *g, const char *path, const struct net_want *w,
+	struct err *err)
 {
-	static const char config[] = SUSE "config", *const keys[] = { "NETCONFIG_DNS_STATIC_SERVERS", NULL };
+	static const char config[] = SUSE "config",
+		*const keys[] = { "NETCONFIG_DNS_STATIC_SERVERS", NULL };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, fresh = STRBUF_INIT;
 	CLEANUP_FREE char *text = NULL;
 	char own[FS_PATH_MAX + 32], device[64];
@@ -160,8 +174,8 @@ static int address_more(struct guest *g, const char *path, const struct net_want
 		return 0;
 	snprintf(device, sizeof(device), "%.60s", strrchr(path, '/') + 7);
 	snprintf(own, sizeof(own), SUSE "ifroute-%s", device);
-	if (plan_routes(g, own, device, "", err) < 0 || plan_routes(g, SUSE "routes", device,
-		w->how->gateway, err) < 0)
+	if (plan_routes(g, own, device, "", err) < 0 ||
+		plan_routes(g, SUSE "routes", device, w->how->gateway, err) < 0)
 		return -1;
 	if (w->how->dhcp || !w->how->n_dns)
 		return 0;
@@ -177,6 +191,7 @@ static int address_more(struct guest *g, const char *path, const struct net_want
 }
 
 const struct net_stack guest_ifcfg = {
-	.name = "ifcfg", .dirs = { "/etc/sysconfig/network-scripts", "/etc/sysconfig/network" },
+	.name = "ifcfg",
+	.dirs = { "/etc/sysconfig/network-scripts", "/etc/sysconfig/network" },
 	.mine = mine, .look = look, .address = address, .address_more = address_more,
 };

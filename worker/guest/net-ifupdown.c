@@ -10,9 +10,10 @@
 /* What stands in a stanza and lists adapters that may have none of their own. */
 static bool lists_adapters(const char *word)
 {
-	static const char *const words[] = { "bond-slaves", "bond_slaves", "slaves", "bond-primary",
-		"bond_primary", "bond-members", "bridge_ports", "bridge-ports", "vlan-raw-device",
-		"vlan_raw_device" };
+	static const char *const words[] = { "bond-slaves", "bond_slaves", "slaves",
+		"bond-primary",
+		"bond_primary", "bond-members", "bridge_ports", "bridge-ports",
+		"vlan-raw-device", "vlan_raw_device" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (!strcmp(word, words[i]))
@@ -21,7 +22,8 @@ static bool lists_adapters(const char *word)
 }
 
 /* "iface NAME ...", "auto NAME..." and "bond-slaves NAME..." */
-void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, const char *name), void *ctx)
+void guest_ifupdown_names(const char *s, size_t len,
+	void (*each)(void *ctx, const char *name), void *ctx)
 {
 	for (const char *p = s, *end = s + len, *next; p < end; p = next) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
@@ -40,7 +42,8 @@ void guest_ifupdown_names(const char *s, size_t len, void (*each)(void *ctx, con
 			continue;
 		many = strcmp(word, "iface");
 		while ((word = strtok_r(NULL, " \t\r", &save))) {
-			word[strcspn(word, ".:")] = '\0'; /* of a VLAN or alias: its adapter */
+			/* of a VLAN or alias: its adapter */
+			word[strcspn(word, ".:")] = '\0';
 			each(ctx, word);
 			if (!many)
 				break;
@@ -78,7 +81,8 @@ static bool mine(const char *name)
 /* Options of a stanza that belong to a fixed address. */
 static bool of_address(const char *word)
 {
-	static const char *const names[] = { "address", "netmask", "broadcast", "network", "gateway",
+	static const char *const names[] = { "address", "netmask", "broadcast", "network",
+		"gateway",
 		"pointopoint", "scope", "dns-nameservers", "dns-nameserver" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -106,10 +110,10 @@ static void stanza(const struct guest_address *a, const char *device, struct str
 	}
 }
 
-/* The first IPv4 stanza of an adapter becomes what is wanted; another one of the same adapter would
- * add a second address, and goes. */
-static int address(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+/* The first IPv4 stanza of an adapter becomes what is wanted; another one of the same
+ * adapter would add a second address, and goes. */
+static int address(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
 	enum { KEEP, EDIT, DROP } in = KEEP;
 	char done[32][16];
@@ -123,17 +127,21 @@ static int address(const char *path, const char *text, size_t len, const struct 
 		bool head, again = false;
 
 		full = nl ? (size_t)(nl + 1 - (text + at)) : len - at;
-		snprintf(line, sizeof(line), "%.*s", (int)(full < 511 ? full : 511), text + at);
-		sscanf(line, "%63s %63s %63s %63s", words[0], words[1], words[2], words[3]);
+		snprintf(line, sizeof(line), "%.*s", (int)(full < 511 ? full : 511),
+			text + at);
+		sscanf(line, "%63s %63s %63s %63s", words[0], words[1], words[2],
+			words[3]);
 		head = !strcmp(words[0], "iface") || !strcmp(words[0], "auto") ||
-			!strncmp(words[0], "allow-", 6) || !strncmp(words[0], "source", 6) ||
-			!strcmp(words[0], "mapping") || !strncmp(words[0], "no-auto", 7) ||
-			!strcmp(words[0], "rename") || !strcmp(words[0], "template");
+			!strncmp(words[0], "allow-", 6) ||
+			!strncmp(words[0], "source", 6) || !strcmp(words[0], "mapping") ||
+			!strncmp(words[0], "no-auto", 7) || !strcmp(words[0], "rename") ||
+			!strcmp(words[0], "template");
 		if (head)
 			in = KEEP;
 		if (head && !strcmp(words[0], "iface") && !strcmp(words[2], "inet") &&
 			strlen(words[1]) < sizeof(done[0]) && found < 32 &&
-			(!strcmp(words[3], "static") || (!w->all && !strcmp(words[3], "dhcp"))) &&
+			(!strcmp(words[3], "static") ||
+				(!w->all && !strcmp(words[3], "dhcp"))) &&
 			guest_net_wanted(w, words[1], "")) {
 			for (int i = 0; i < found; i++)
 				again |= !strcmp(done[i], words[1]);
@@ -158,6 +166,6 @@ const struct net_stack guest_ifupdown = {
 	.address = address,
 };
 const struct net_stack guest_ifupdown_parts = {
-	.name = "ifupdown", .dirs = { "/etc/network/interfaces.d" }, .mine = mine, .look = look,
-	.address = address,
+	.name = "ifupdown", .dirs = { "/etc/network/interfaces.d" }, .mine = mine,
+	.look = look, .address = address,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IPv4 of one adapter in netplan's YAML: block style, with lists in either style. A list in a later
- * file is added to one of an earlier, so that only editing takes an address away. What stands in
- * braces for a whole adapter is not edited.
+ * IPv4 of one adapter in netplan's YAML: block style, with lists in either style. A list
+ * in a later file is added to one of an earlier, so that only editing takes an address
+ * away. What stands in braces for a whole adapter is not edited.
  */
 #include "guest/network-internal.h"
 
@@ -40,7 +40,8 @@ static bool next_line(const char **at, const char *end, struct line *ret)
 /* KEY: at the line's indentation; rest gets what follows it. */
 static bool key_of(const struct line *l, char *ret, size_t size, const char **rest)
 {
-	const char *s = l->s + l->indent, *end = l->s + l->len, *colon = memchr(s, ':', (size_t)(end - s));
+	const char *s = l->s + l->indent, *end = l->s + l->len,
+		*colon = memchr(s, ':', (size_t)(end - s));
 
 	if (!colon || *s == '-')
 		return false;
@@ -59,7 +60,8 @@ static bool bare(const char *s, const char *end)
 	return s == end || *s == '#';
 }
 
-/* The next word of a list or map in either style, without quotes, and its colon if it is a key. */
+/* The next word of a list or map in either style, without quotes,
+ * and its colon if it is a key. */
 static bool word(const char **at, const char *end, char *ret, size_t size)
 {
 	const char *s = *at;
@@ -71,7 +73,8 @@ static bool word(const char **at, const char *end, char *ret, size_t size)
 				s++;
 		if (s >= end)
 			return false;
-		if (!strchr(" \t\r\n,[]{}\"'", *s) && !(*s == '-' && s + 1 < end && s[1] == ' '))
+		if (!strchr(" \t\r\n,[]{}\"'", *s) &&
+		    !(*s == '-' && s + 1 < end && s[1] == ' '))
 			break;
 	}
 	for (n = 0; s + n < end && !strchr(" \t\r\n,[]{}\"'#", s[n]);)
@@ -103,7 +106,8 @@ static void addresses(struct edit *e, const char *s, const char *end)
 			add_quoted(&e->addresses, w);
 		else
 			e->odd = true; /* a label or a lifetime, or an alias */
-		e->odd |= s < end && *s && (strchr("\"'", *s) ? s + 1 < end && s[1] == ':' : false);
+		e->odd |= s < end && *s &&
+			(strchr("\"'", *s) ? s + 1 < end && s[1] == ':' : false);
 	}
 }
 
@@ -128,7 +132,8 @@ static bool default_route(const char *s, const char *end)
 	bool all = false, v4 = false;
 
 	while (word(&s, end, w, sizeof(w))) {
-		all |= !strcmp(last, "to:") && (!strcmp(w, "default") || !strcmp(w, "0.0.0.0/0"));
+		all |= !strcmp(last, "to:") &&
+			(!strcmp(w, "default") || !strcmp(w, "0.0.0.0/0"));
 		v4 |= !strcmp(last, "via:") && guest_net_is_v4(w, strlen(w));
 		snprintf(last, sizeof(last), "%s", w);
 	}
@@ -158,7 +163,8 @@ static void routes(struct edit *e, const char *s, const char *end)
 			return;
 		}
 		e->item = l.indent;
-		for (after = at; next_line(&after, end, &l) && (l.indent < 0 || l.indent > e->item);)
+		for (after = at; next_line(&after, end, &l) &&
+		    (l.indent < 0 || l.indent > e->item);)
 			at = after;
 		if (!default_route(item, at))
 			strbuf_add(&e->routes, item, (size_t)(at - item));
@@ -184,12 +190,14 @@ static void entry(struct edit *e, const char *s, const char *end)
 	else if (!strcmp(key, "routes"))
 		routes(e, rest, end);
 	else if (!strcmp(key, "dhcp4"))
-		e->dhcp = word(&rest, end, value, sizeof(value)) && strchr("tTyY", *value);
+		e->dhcp = word(&rest, end, value, sizeof(value)) &&
+			strchr("tTyY", *value);
 	else if (strcmp(key, "gateway4"))
 		strbuf_add(&e->rest, s, (size_t)(end - s));
 }
 
-static void lists(const struct edit *e, const struct guest_address *a, int k, struct strbuf *out)
+static void lists(const struct edit *e, const struct guest_address *a, int k,
+	struct strbuf *out)
 {
 	int item = e->item >= 0 ? e->item : k + 2;
 
@@ -197,7 +205,8 @@ static void lists(const struct edit *e, const struct guest_address *a, int k, st
 	if (!a->dhcp || e->addresses.len)
 		strbuf_fmt(out, "%*saddresses: [", k, "");
 	if (!a->dhcp)
-		strbuf_fmt(out, "\"%s/%u\"%s", a->address, a->prefix, e->addresses.len ? ", " : "");
+		strbuf_fmt(out, "\"%s/%u\"%s", a->address, a->prefix,
+			e->addresses.len ? ", " : "");
 	if (!a->dhcp || e->addresses.len)
 		strbuf_fmt(out, "%s]\n", e->addresses.len ? e->addresses.s : "");
 	if (a->n_dns || e->servers.len || e->search.len)
@@ -213,13 +222,14 @@ static void lists(const struct edit *e, const struct guest_address *a, int k, st
 	if (*a->gateway || e->routes.len)
 		strbuf_fmt(out, "%*sroutes:\n", k, "");
 	if (*a->gateway)
-		strbuf_fmt(out, "%*s- to: 0.0.0.0/0\n%*s  via: %s\n", item, "", item, "", a->gateway);
+		strbuf_fmt(out, "%*s- to: 0.0.0.0/0\n%*s  via: %s\n", item, "", item, "",
+			a->gateway);
 	strbuf_add(out, e->routes.s ? e->routes.s : "", e->routes.len);
 }
 
 /* The lines below "NAME:". As guest_netplan's address. */
-static int adapter(const char *name, const char *s, const char *end, const struct net_want *w,
-	struct strbuf *out)
+static int adapter(const char *name, const char *s, const char *end,
+	const struct net_want *w, struct strbuf *out)
 {
 	struct edit e = { .addresses = STRBUF_INIT, .item = -1 };
 	char mac[32] = "", set[64] = "", key[64];
@@ -228,9 +238,11 @@ static int adapter(const char *name, const char *s, const char *end, const struc
 	int k = -1, got = 0;
 
 	while (next_line(&at, end, &l)) {
-		bool inner = k >= 0 && (l.indent < 0 || l.indent > k || l.s[l.indent] == '-');
+		bool inner = k >= 0 &&
+			(l.indent < 0 || l.indent > k || l.s[l.indent] == '-');
 
-		if (l.indent >= 0 && key_of(&l, key, sizeof(key), &rest) && !strcmp(key, "set-name"))
+		if (l.indent >= 0 && key_of(&l, key, sizeof(key), &rest) &&
+		    !strcmp(key, "set-name"))
 			word(&rest, end, set, sizeof(set));
 		rest = memmem(l.s, l.len, "macaddress:", 11);
 		if (rest && l.indent >= 0 && !*mac && (rest += 11))
@@ -254,8 +266,8 @@ static int adapter(const char *name, const char *s, const char *end, const struc
 		lists(&e, w->how, k, out);
 		strbuf_add(out, e.rest.s ? e.rest.s : "", e.rest.len);
 	}
-	out->failed |= e.addresses.failed || e.servers.failed || e.search.failed || e.routes.failed ||
-		e.rest.failed;
+	out->failed |= e.addresses.failed || e.servers.failed || e.search.failed ||
+		e.routes.failed || e.rest.failed;
 	strbuf_free(&e.addresses);
 	strbuf_free(&e.servers);
 	strbuf_free(&e.search);
@@ -266,12 +278,12 @@ static int adapter(const char *name, const char *s, const char *end, const struc
 
 static bool devices(const char *key)
 {
-	return !strcmp(key, "ethernets") || !strcmp(key, "bonds") || !strcmp(key, "bridges") ||
-		!strcmp(key, "vlans");
+	return !strcmp(key, "ethernets") || !strcmp(key, "bonds") ||
+		!strcmp(key, "bridges") || !strcmp(key, "vlans");
 }
 
-int guest_netplan_address(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+int guest_netplan_address(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
 	const char *at = text, *end = text + len, *rest = NULL;
 	int section = -1, level = -1, found = 0;
@@ -291,7 +303,8 @@ int guest_netplan_address(const char *path, const char *text, size_t len, const 
 			continue;
 		if (section >= 0 && l.indent <= section)
 			section = level = -1;
-		if (section < 0 && (devices(key) || !strcmp(key, "network")) && !bare(rest, l.s + l.len))
+		if (section < 0 && (devices(key) || !strcmp(key, "network")) &&
+		    !bare(rest, l.s + l.len))
 			return strstr(text, w->name) || w->all ? -1 : 0;
 		if (section < 0 && devices(key)) {
 			section = l.indent;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * netplan: which adapters its YAML speaks of. Maps in either style, block as its own tools and
- * cloud-init write it, or flow ("{a: b}", JSON); anchors and aliases are values that say nothing.
+ * netplan: which adapters its YAML speaks of. Maps in either style, block as its own
+ * tools and cloud-init write it, or flow ("{a: b}", JSON); anchors and aliases are values
+ * that say nothing.
  */
 #include "guest/network-internal.h"
 
@@ -29,8 +30,8 @@ struct walk {
 	int depth;
 };
 
-/* set-name is what the adapter is called in the end; with match, the key is only what netplan calls
- * it. */
+/* set-name is what the adapter is called in the end; with match, the key is only what
+ * netplan calls it. */
 static void finish(struct walk *w)
 {
 	struct block *b = &w->b;
@@ -42,7 +43,8 @@ static void finish(struct walk *w)
 	memset(b, 0, sizeof(*b));
 }
 
-/* A key with all keys above it in w->keys[0..depth - 1]; value "" = a map, a list, or nothing. */
+/* A key with all keys above it in w->keys[0..depth - 1]; value "" = a map,
+ * a list, or nothing. */
 static void on_key(struct walk *w, const char *value)
 {
 	int at = w->depth - 1;
@@ -70,8 +72,8 @@ static void on_key(struct walk *w, const char *value)
 	}
 }
 
-/* A scalar of either style and what ends it; the colon of a key stands before a blank, or behind a
- * quote. Returns the text behind it. */
+/* A scalar of either style and what ends it; the colon of a key stands before a blank, or
+ * behind a quote. Returns the text behind it. */
 static const char *scalar(const char *s, const char *ends, char *ret, size_t size)
 {
 	char quote = *s == '"' || *s == '\'' ? *s++ : '\0';

@@ -11,7 +11,8 @@
 
 static bool mine(const char *name)
 {
-	return guest_net_ends_with(name, ".network") || guest_net_ends_with(name, ".netdev") ||
+	return guest_net_ends_with(name, ".network") ||
+		guest_net_ends_with(name, ".netdev") ||
 		guest_net_ends_with(name, ".link");
 }
 
@@ -44,32 +45,38 @@ static bool look(struct net_look *l, const char *name, char *text, size_t len)
 	if (!guest_net_ends_with(name, ".network"))
 		return false;
 	identify(text, names, macs, sizeof(names));
-	/* Two names, or an address and a type: several adapters, or one by its address alone. */
+	/* Two names, or an address and a type: several adapters,
+	 * or one by its address alone. */
 	if (*names && !strpbrk(names, " \t"))
 		l->add(l, names, strchr(macs, ' ') ? NULL : macs);
 	else if (*names)
 		guest_net_look_names(l, names);
-	else if (!strchr(macs, ' ') && !guest_net_ini(text, "Match", "Type", other, sizeof(other)))
+	else if (!strchr(macs, ' ') &&
+	    !guest_net_ini(text, "Match", "Type", other, sizeof(other)))
 		l->add(l, "", macs);
 	return true;
 }
 
-/* [Address] and a default [Route] of IPv4; fixed: one of them, or Address= in [Network]. */
+/* [Address] and a default [Route] of IPv4; fixed: one of them,
+ * or Address= in [Network]. */
 static bool drop_section(const char *text, bool *fixed)
 {
 	char value[64] = "", to[64] = "";
 
-	if (!strncmp(text, "[Address]", 9) && guest_net_ini(text, NULL, "Address", value, sizeof(value)) &&
+	if (!strncmp(text, "[Address]", 9) &&
+		guest_net_ini(text, NULL, "Address", value, sizeof(value)) &&
 		guest_net_is_v4(value, strlen(value)))
 		return *fixed = true;
 	return !strncmp(text, "[Route]", 7) &&
 		guest_net_ini(text, NULL, "Gateway", value, sizeof(value)) &&
 		guest_net_is_v4(value, strlen(value)) &&
-		(!guest_net_ini(text, NULL, "Destination", to, sizeof(to)) || !strncmp(to, "0.0.0.0/0", 9));
+		(!guest_net_ini(text, NULL, "Destination", to, sizeof(to)) ||
+			!strncmp(to, "0.0.0.0/0", 9));
 }
 
 /* All sections but those; dhcp: what [Network] says of it. False: out of memory. */
-static bool sections(const char *text, size_t len, struct strbuf *out, bool *fixed, char dhcp[16])
+static bool sections(const char *text, size_t len, struct strbuf *out, bool *fixed,
+	char dhcp[16])
 {
 	for (const char *s = text, *end = text + len, *next; s < end; s = next) {
 		const char *after = strstr(s + 1, "\n[");
@@ -84,7 +91,8 @@ static bool sections(const char *text, size_t len, struct strbuf *out, bool *fix
 		drop = drop_section(own, fixed);
 		if (!strncmp(own, "[Network]", 9)) {
 			guest_net_ini(own, NULL, "DHCP", dhcp, 16);
-			*fixed |= guest_net_ini(own, NULL, "Address", value, sizeof(value)) &&
+			*fixed |= guest_net_ini(own, NULL, "Address", value,
+				sizeof(value)) &&
 				guest_net_is_v4(value, strlen(value));
 		}
 		if (!drop)
@@ -94,8 +102,8 @@ static bool sections(const char *text, size_t len, struct strbuf *out, bool *fix
 	return true;
 }
 
-static int address(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+static int address(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
 	static const char *const keys[] = { "DHCP", "Address", "Gateway", "DNS", NULL };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT, kept = STRBUF_INIT;
@@ -110,8 +118,8 @@ static int address(const char *path, const char *text, size_t len, const struct 
 		out->failed = true;
 		return 0;
 	}
-	v4 = !strcmp(dhcp, "yes") || !strcmp(dhcp, "true") || !strcmp(dhcp, "both") || !strcmp(dhcp, "1") ||
-		!strcmp(dhcp, "ipv4") || !strcmp(dhcp, "v4");
+	v4 = !strcmp(dhcp, "yes") || !strcmp(dhcp, "true") || !strcmp(dhcp, "both") ||
+		!strcmp(dhcp, "1") || !strcmp(dhcp, "ipv4") || !strcmp(dhcp, "v4");
 	v6 = (v4 && !strchr(dhcp, '4')) || !strcmp(dhcp, "ipv6") || !strcmp(dhcp, "v6");
 	if (!fixed && (w->all || !v4))
 		return 0;
@@ -121,7 +129,8 @@ static int address(const char *path, const char *text, size_t len, const struct 
 	if (a->dhcp) {
 		strbuf_fmt(&fresh, "DHCP=%s\n", v6 ? "yes" : "ipv4");
 	} else {
-		strbuf_fmt(&fresh, "DHCP=%s\nAddress=%s/%u\n", v6 ? "ipv6" : "no", a->address, a->prefix);
+		strbuf_fmt(&fresh, "DHCP=%s\nAddress=%s/%u\n",
+			v6 ? "ipv6" : "no", a->address, a->prefix);
 		if (*a->gateway)
 			strbuf_fmt(&fresh, "Gateway=%s\n", a->gateway);
 		for (int i = 0; i < a->n_dns; i++)
@@ -133,6 +142,6 @@ static int address(const char *path, const char *text, size_t len, const struct 
 }
 
 const struct net_stack guest_networkd = {
-	.name = "networkd", .dirs = { "/etc/systemd/network" }, .mine = mine, .look = look,
-	.address = address,
+	.name = "networkd", .dirs = { "/etc/systemd/network" }, .mine = mine,
+	.look = look, .address = address,
 };

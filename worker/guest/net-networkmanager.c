@@ -36,10 +36,11 @@ static bool look(struct net_look *l, const char *name, char *text, size_t len)
 	return true;
 }
 
-static int address(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+static int address(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
-	static const char *const keys[] = { "method", "address", "addresses", "gateway", "dns", NULL };
+	static const char *const keys[] = { "method", "address", "addresses", "gateway",
+		"dns", NULL };
 	CLEANUP_STRBUF struct strbuf fresh = STRBUF_INIT;
 	const struct guest_address *a = w->how;
 	char device[64], mac[32], method[32] = "";
@@ -53,8 +54,8 @@ static int address(const char *path, const char *text, size_t len, const struct 
 	if (a->dhcp) {
 		strbuf_str(&fresh, "method=auto\n");
 	} else {
-		strbuf_fmt(&fresh, "method=manual\naddress1=%s/%u%s%s\n", a->address, a->prefix,
-			*a->gateway ? "," : "", a->gateway);
+		strbuf_fmt(&fresh, "method=manual\naddress1=%s/%u%s%s\n", a->address,
+			a->prefix, *a->gateway ? "," : "", a->gateway);
 		if (a->n_dns) {
 			strbuf_str(&fresh, "dns=");
 			guest_net_dns(a, ";", &fresh);

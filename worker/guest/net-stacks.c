@@ -37,7 +37,8 @@ void guest_net_look_keys(struct net_look *l, const char *text, const char *name_
 	l->add(l, device, mac);
 }
 
-bool guest_net_ini(const char *text, const char *section, const char *key, char *ret, size_t size)
+bool guest_net_ini(const char *text, const char *section, const char *key, char *ret,
+	size_t size)
 {
 	size_t k = strlen(key), n;
 	bool in = !section;
@@ -47,7 +48,8 @@ bool guest_net_ini(const char *text, const char *section, const char *key, char 
 
 		n = strcspn(p, "\n");
 		if (*s == '[' && section)
-			in = !strncmp(s + 1, section, strlen(section)) && s[1 + strlen(section)] == ']';
+			in = !strncmp(s + 1, section, strlen(section)) &&
+				s[1 + strlen(section)] == ']';
 		v = s + k + (!strncmp(s, key, k) ? strspn(s + k, " \t") : 0);
 		if (!in || strncmp(s, key, k) || *v != '=')
 			continue;
@@ -68,7 +70,8 @@ void guest_net_look_names(struct net_look *l, const char *names)
 	for (size_t n; *names; names += n) {
 		names += strspn(names, " \t,'\"");
 		n = strcspn(names, " \t\r\n,'\"");
-		snprintf(name, sizeof(name), "%.*s", n < sizeof(name) ? (int)n : 0, names);
+		snprintf(name, sizeof(name), "%.*s",
+			n < sizeof(name) ? (int)n : 0, names);
 		if (*name)
 			l->add(l, name, NULL);
 	}
@@ -76,7 +79,8 @@ void guest_net_look_names(struct net_look *l, const char *names)
 
 bool guest_net_leftover(const char *name)
 {
-	static const char *const ends[] = { "~", ".bak", ".old", ".orig", ".rpmsave", ".rpmnew",
+	static const char *const ends[] = { "~", ".bak", ".old", ".orig", ".rpmsave",
+		".rpmnew",
 		".rpmorig", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".swp" };
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
@@ -89,8 +93,8 @@ struct walk {
 	struct guest *g;
 	const struct net_stack *stack;
 	const char *dir;
-	int (*each)(void *ctx, const struct net_stack *s, const char *path, char *text, size_t len,
-		struct err *err);
+	int (*each)(void *ctx, const struct net_stack *s, const char *path, char *text,
+		size_t len, struct err *err);
 	void *ctx;
 	struct err *err;
 };
@@ -106,7 +110,9 @@ static int one_file(struct walk *w, const char *path)
 		guest_report_warn(w->g, "%s", w->err->text);
 		err_clear(w->err);
 	}
-	return got ? 0 : w->each(w->ctx, w->stack->name ? w->stack : NULL, path, text, len, w->err);
+	return got ? 0 :
+		w->each(w->ctx, w->stack->name ? w->stack : NULL, path, text, len,
+			w->err);
 }
 
 static int in_folder(void *ctx, const char *name, const struct stat *st)
@@ -115,7 +121,8 @@ static int in_folder(void *ctx, const char *name, const struct stat *st)
 	char path[FS_PATH_MAX];
 
 	if (S_ISDIR(st->st_mode) || !w->stack->mine(name) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", w->dir, name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "%s/%s", w->dir,
+			name) >= sizeof(path))
 		return 0;
 	return one_file(w, path);
 }
@@ -126,7 +133,8 @@ static int below_folder(void *ctx, const char *name, const struct stat *st)
 	char path[FS_PATH_MAX];
 
 	if (!S_ISDIR(st->st_mode) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", w->dir, name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "%s/%s", w->dir,
+			name) >= sizeof(path))
 		return 0;
 	inner.dir = path;
 	return fs_list(&w->g->root, path, in_folder, &inner, w->err) < 0 ? -1 : 0;
@@ -138,9 +146,11 @@ static bool rules(const char *name)
 }
 
 int guest_net_files(struct guest *g, int (*each)(void *ctx, const struct net_stack *s,
-	const char *path, char *text, size_t len, struct err *err), void *ctx, struct err *err)
+	const char *path, char *text, size_t len, struct err *err), void *ctx,
+	struct err *err)
 {
-	static const struct net_stack udev = { .dirs = { "/etc/udev/rules.d" }, .mine = rules };
+	static const struct net_stack udev = { .dirs = { "/etc/udev/rules.d" },
+		.mine = rules };
 	struct walk w = { .g = g, .each = each, .ctx = ctx, .err = err };
 
 	for (int i = 0; w.stack != &udev; i++) {
@@ -149,8 +159,8 @@ int guest_net_files(struct guest *g, int (*each)(void *ctx, const struct net_sta
 			return -1;
 		for (int k = 0; k < 2 && w.stack->dirs[k]; k++) {
 			w.dir = w.stack->dirs[k];
-			if (fs_list(&g->root, w.dir, w.stack->deep ? below_folder : in_folder, &w,
-				err) < 0)
+			if (fs_list(&g->root, w.dir,
+				w.stack->deep ? below_folder : in_folder, &w, err) < 0)
 				return -1;
 		}
 	}

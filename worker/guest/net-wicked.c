@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wicked's own configuration, /etc/wicked/ifconfig/NAME.xml, beside which there are ifcfg files on
- * nearly all systems. Adapters are found and their addresses mapped; IPv4 in it is not edited.
+ * wicked's own configuration, /etc/wicked/ifconfig/NAME.xml, beside which there are ifcfg
+ * files on nearly all systems. Adapters are found and their addresses mapped; IPv4 in it
+ * is not edited.
  */
 #include "guest/network-internal.h"
 
@@ -38,7 +39,8 @@ static bool next_text(const char **at, const char *tag, char *ret, size_t size)
 			;
 		while (end > body && isspace((unsigned char)end[-1]))
 			end--;
-		snprintf(ret, size, "%.*s", (size_t)(end - body) < size ? (int)(end - body) : 0, body);
+		snprintf(ret, size, "%.*s",
+			(size_t)(end - body) < size ? (int)(end - body) : 0, body);
 		*at = s + 1;
 		return true;
 	}
@@ -63,8 +65,8 @@ static bool look(struct net_look *l, const char *name, char *text, size_t len)
 	return true;
 }
 
-static int address(const char *path, const char *text, size_t len, const struct net_want *w,
-	struct strbuf *out)
+static int address(const char *path, const char *text, size_t len,
+	const struct net_want *w, struct strbuf *out)
 {
 	static const char *const tags[] = { "name", "permanent-address" };
 	char value[64];
@@ -73,7 +75,8 @@ static int address(const char *path, const char *text, size_t len, const struct 
 	(void)len;
 	(void)out;
 	for (size_t i = 0; i < 2; i++)
-		for (const char *at = text; next_text(&at, tags[i], value, sizeof(value));)
+		for (const char *at = text;
+		    next_text(&at, tags[i], value, sizeof(value));)
 			if (*value && (w->all ? strstr(text, "<ipv4:static") != NULL :
 				guest_net_wanted(w, i ? "" : value, i ? value : "")))
 				return -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The adapters of the target get the names that the guest's configuration uses. Names come from
- * firmware slots or PCI addresses, both different on KVM, so each is tied to a MAC address: by a
- * .link file where udev reads them, else by the older persistent rules.
+ * The adapters of the target get the names that the guest's configuration uses. Names
+ * come from firmware slots or PCI addresses, both different on KVM, so each is tied to a
+ * MAC address: by a .link file where udev reads them, else by the older persistent rules.
  */
 #include "guest/network-internal.h"
 
@@ -90,10 +90,12 @@ static int find_nics(const struct guest *g, struct nic *ret)
 	return n;
 }
 
-/* The adapter that takes an interface's place: in three rounds by the name that the job gives it, by
- * the address its configuration names, and else the next one that nobody asked for. */
+/* The adapter that takes an interface's place: in three rounds by the name that the job
+ * gives it, by the address its configuration names, and else the next one that nobody
+ * asked for. */
 enum { BY_NAME, BY_MAC, BY_ORDER, N_ROUNDS };
-static struct nic *pick(struct nic *nics, int n, const struct guest_iface *iface, int round)
+static struct nic *pick(struct nic *nics, int n, const struct guest_iface *iface,
+	int round)
 {
 	for (int i = 0; i < n; i++) {
 		bool hit = true;
@@ -104,7 +106,8 @@ static struct nic *pick(struct nic *nics, int n, const struct guest_iface *iface
 			hit = *iface->mac && (!strcasecmp(iface->mac, nics[i].mac) ||
 				!strcasecmp(iface->mac, nics[i].old_mac));
 		else
-			hit = !*nics[i].name; /* it was asked for by a name that is not in the guest */
+			hit = !*nics[i].name; /* it was asked for by a name
+					       * that is not in the guest */
 		if (hit && !nics[i].used)
 			return &nics[i];
 	}
@@ -118,7 +121,8 @@ static int match_nics(struct guest *g, struct nic *nics, int n, struct nic **tak
 
 	for (int round = 0; round < N_ROUNDS; round++)
 		for (int i = 0; i < g->facts.n_ifaces; i++) {
-			if (taken[i] || !(taken[i] = pick(nics, n, &g->facts.ifaces[i], round)))
+			if (taken[i] ||
+			    !(taken[i] = pick(nics, n, &g->facts.ifaces[i], round)))
 				continue;
 			taken[i]->used = true;
 			guessed += round == BY_ORDER;
@@ -135,7 +139,8 @@ static void link_path(const char *name, char *ret, size_t size)
 	snprintf(ret, size, "/etc/systemd/network/10-target-worker-%s.link", name);
 }
 
-static int write_link(struct guest *g, const char *name, const char *match, struct err *err)
+static int write_link(struct guest *g, const char *name, const char *match,
+	struct err *err)
 {
 	char path[128], text[512], why[128];
 
@@ -143,13 +148,14 @@ static int write_link(struct guest *g, const char *name, const char *match, stru
 	snprintf(why, sizeof(why), "the adapter keeps the name %s", name);
 	/* Type=ether keeps VLANs and bonds, which share the address, out of it. */
 	snprintf(text, sizeof(text), "# Keeps the adapter's name after the migration "
-		"(target-worker).\n[Match]\n%s\nType=ether\n\n[Link]\nName=%s\n", match, name);
+		"(target-worker).\n[Match]\n%s\nType=ether\n\n[Link]\nName=%s\n", match,
+		name);
 	return guest_op_write(g, path, text, strlen(text), why, err);
 }
 
 /* For udev without .link files (before 2013). Lines for the same name are replaced. */
-static int write_rules(struct guest *g, const char names[][16], const char macs[][18], int n,
-	struct err *err)
+static int write_rules(struct guest *g, const char names[][16], const char macs[][18],
+	int n, struct err *err)
 {
 	static const char path[] = "/etc/udev/rules.d/70-persistent-net.rules";
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
@@ -167,20 +173,23 @@ static int write_rules(struct guest *g, const char names[][16], const char macs[
 			char name[600];
 
 			snprintf(name, sizeof(name), "NAME=\"%s\"", names[i]);
-			drop |= text[at] != '#' && memmem(text + at, full, name, strlen(name));
+			drop |= text[at] != '#' &&
+				memmem(text + at, full, name, strlen(name));
 		}
 		if (!drop)
 			strbuf_add(&out, text + at, full);
 	}
 	for (int i = 0; i < n; i++)
 		strbuf_fmt(&out, "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"?*\", "
-			"ATTR{address}==\"%s\", ATTR{type}==\"1\", NAME=\"%s\"\n", macs[i], names[i]);
+			"ATTR{address}==\"%s\", ATTR{type}==\"1\", NAME=\"%s\"\n",
+			macs[i], names[i]);
 	if (out.failed)
 		return err_set(err, ERR_NOMEM, "plan %s: out of memory", path);
 	return guest_op_write(g, path, out.s, out.len, "adapters keep their names", err);
 }
 
-/* What the job says of old and new addresses, and what the choice of adapters makes of the rest. */
+/* What the job says of old and new addresses,
+ * and what the choice of adapters makes of the rest. */
 static int plan_macs(struct guest *g, struct nic *const *taken, struct err *err)
 {
 	struct guest_nic map[MAX_NICS + GUEST_MAX_IFACES];
@@ -223,26 +232,30 @@ int guest_plan_network(struct guest *g, struct err *err)
 		link_path(f->ifaces[i].name, path, sizeof(path));
 		if (!*f->ifaces[i].name) {
 			if (!taken[i])
-				guest_report_warn(g, "no adapter of the target for %s (%s)",
+				guest_report_warn(g,
+					"no adapter of the target for %s (%s)",
 					f->ifaces[i].mac, f->ifaces[i].where);
 			continue; /* whatever its name is */
 		} else if (taken[i]) {
-			snprintf(names[done], sizeof(names[done]), "%s", f->ifaces[i].name);
+			snprintf(names[done], sizeof(names[done]), "%s",
+				f->ifaces[i].name);
 			snprintf(macs[done++], sizeof(macs[0]), "%s", taken[i]->mac);
 			snprintf(match, sizeof(match), "MACAddress=%s", taken[i]->mac);
 		} else if (fs_is_file(&g->root, path)) {
 			continue; /* an earlier run knew the adapter */
 		} else if (n || f->n_ifaces > 1 || !f->has_links) {
-			guest_report_warn(g, "no adapter of the target for %s (%s)", f->ifaces[i].name,
-				f->ifaces[i].where);
+			guest_report_warn(g, "no adapter of the target for %s (%s)",
+				f->ifaces[i].name, f->ifaces[i].where);
 			continue;
 		} else {
-			/* Prepared elsewhere, one adapter: its driver is all that is known. */
+			/* Prepared elsewhere, one adapter:
+			 * its driver is all that is known. */
 			snprintf(match, sizeof(match), "Driver=virtio_net");
 		}
 		if (f->has_links && write_link(g, f->ifaces[i].name, match, err) < 0)
 			return -1;
 	}
 	return f->has_links || !done ? 0 :
-		write_rules(g, (const char (*)[16])names, (const char (*)[18])macs, done, err);
+		write_rules(g, (const char (*)[16])names, (const char (*)[18])macs,
+			done, err);
 }

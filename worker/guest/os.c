@@ -8,7 +8,8 @@
 
 #include "base/cleanup.h"
 
-/* Before os-release: one file, its first line says name and version. First match counts. */
+/* Before os-release: one file, its first line says name and version.
+ * First match counts. */
 static const struct {
 	const char *file, *word, *id, *like;
 } releases[] = {
@@ -35,7 +36,8 @@ static int read_release(struct guest *g, struct err *err)
 		CLEANUP_FREE char *text = NULL;
 		size_t len = 0, line;
 		const char *p;
-		int got = fs_read(&g->root, releases[i].file, GUEST_TEXT_MAX, &text, &len, err);
+		int got = fs_read(&g->root, releases[i].file, GUEST_TEXT_MAX, &text,
+			&len, err);
 
 		if (got < 0)
 			return -1;
@@ -45,8 +47,9 @@ static int read_release(struct guest *g, struct err *err)
 		p = text + strcspn(text, "0123456789\r\n");
 		snprintf(f->os_id, sizeof(f->os_id), "%s", releases[i].id);
 		snprintf(f->os_like, sizeof(f->os_like), "%s", releases[i].like);
-		snprintf(f->os_name, sizeof(f->os_name), "%.*s", line < sizeof(f->os_name) ?
-			(int)line : (int)sizeof(f->os_name) - 1, text);
+		snprintf(f->os_name, sizeof(f->os_name), "%.*s",
+			line < sizeof(f->os_name) ? (int)line :
+			(int)sizeof(f->os_name) - 1, text);
 		snprintf(f->os_version, sizeof(f->os_version), "%.*s",
 			(int)strspn(p, "0123456789."), p);
 		return 0;
@@ -62,7 +65,8 @@ int guest_read_os(struct guest *g, struct err *err)
 	int got = fs_read(&g->root, "/etc/os-release", GUEST_TEXT_MAX, &text, &len, err);
 
 	if (got == 1)
-		got = fs_read(&g->root, "/usr/lib/os-release", GUEST_TEXT_MAX, &text, &len, err);
+		got = fs_read(&g->root, "/usr/lib/os-release", GUEST_TEXT_MAX, &text,
+			&len, err);
 	if (got < 0)
 		return -1;
 	if (got)

@@ -13,7 +13,8 @@
 static const char *arch_name(const struct guest *g, bool debian)
 {
 	static const char *const names[][3] = {
-		{ "x86_64", "amd64", "x86_64" }, { "i386", "i386", "i686" }, { "aarch64", "arm64", "aarch64" },
+		{ "x86_64", "amd64", "x86_64" }, { "i386", "i386", "i686" },
+		{ "aarch64", "arm64", "aarch64" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -29,14 +30,15 @@ static bool ends_with(const char *s, const char *end)
 	return n > m && !strcmp(s + n - m, end);
 }
 
-/* By its name: NAME_VERSION_ARCH.deb, NAME-VERSION-RELEASE.ARCH.rpm, NAME-VERSION.apk (which does not
- * tell its architecture: apk does). */
+/* By its name: NAME_VERSION_ARCH.deb, NAME-VERSION-RELEASE.ARCH.rpm, NAME-VERSION.apk
+ * (which does not tell its architecture: apk does). */
 static bool suits(const struct guest *g, const char *name)
 {
 	const char *family = g->facts.family->name;
 	char own[32];
 
-	if (!isalnum((unsigned char)*name) || name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+	if (!isalnum((unsigned char)*name) ||
+		name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+~:-%")])
 		return false;
 	if (!strcmp(family, "debian")) {
@@ -55,7 +57,8 @@ static bool is_of(const char *name, const char *package)
 	size_t n = strlen(package);
 
 	return !strncmp(name, package, n) &&
-		(name[n] == '_' || (name[n] == '-' && isdigit((unsigned char)name[n + 1])));
+		(name[n] == '_' ||
+			(name[n] == '-' && isdigit((unsigned char)name[n + 1])));
 }
 
 static void look_into(const struct guest *g, const char *dir, const char *package,
@@ -80,7 +83,8 @@ static void look_into(const struct guest *g, const char *dir, const char *packag
 		closedir(d);
 }
 
-/* The guest's own folder comes first: "debian-12.5", "debian-12", "debian", then the whole. */
+/* The guest's own folder comes first: "debian-12.5", "debian-12", "debian",
+ * then the whole. */
 static void choose(struct guest *g, const char *top, const char *package,
 	struct guest_supply *ret)
 {
@@ -89,13 +93,15 @@ static void choose(struct guest *g, const char *top, const char *package,
 	char *at = g->packages.at;
 
 	for (int i = 0; i < 4; i++) {
-		if (i < 3 && (!*f->os_id || strchr(f->os_id, '/') || strchr(f->os_version, '/')))
+		if (i < 3 && (!*f->os_id || strchr(f->os_id, '/') ||
+			strchr(f->os_version, '/')))
 			continue;
 		if (i == 3)
 			snprintf(at, sizeof(g->packages.at), "%s", top);
 		else
-			snprintf(at, sizeof(g->packages.at), "%s/%s%s%.*s", top, f->os_id, i < 2 ? "-" : "",
-				i == 0 ? 60 : i == 1 ? (int)major : 0, f->os_version);
+			snprintf(at, sizeof(g->packages.at), "%s/%s%s%.*s", top, f->os_id,
+				i < 2 ? "-" : "", i == 0 ? 60 : i == 1 ? (int)major :
+				0, f->os_version);
 		look_into(g, at, package, ret);
 		if (ret->named)
 			return;
@@ -122,7 +128,8 @@ static int open_packages(struct guest *g, char *top, size_t size, struct err *er
 		node = p->loop.node;
 	}
 	if (fs_probe(node, &fs, err) != FS_FOUND || !fs_mountable(fs.type))
-		return err->code ? -1 : err_set(err, ERR_FS_UNKNOWN, "%s: no file system", from);
+		return err->code ? -1 :
+			err_set(err, ERR_FS_UNKNOWN, "%s: no file system", from);
 	snprintf(top, size, "%s/packages", g->opt->work_dir);
 	if (mkdir(top, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, ERR_INTERNAL, "make %s", top);
@@ -151,7 +158,8 @@ void guest_close_packages(struct guest *g)
 	struct err err = ERR_INIT;
 
 	if (*p->mounted && (fs_unmount(p->mounted, &err) < 0 || rmdir(p->mounted) < 0))
-		guest_report_warn(g, "%s: %s", p->mounted, err.code ? err.text : strerror(errno));
+		guest_report_warn(g, "%s: %s", p->mounted,
+			err.code ? err.text : strerror(errno));
 	err_clear(&err);
 	if (block_loop_detach(&p->loop, &err) < 0)
 		guest_report_warn(g, "%s", err.text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plan: a table of steps, each of which looks at the guest and appends operations. Nothing
- * is written here; a guest that needs nothing gets an empty plan.
+ * The plan: a table of steps, each of which looks at the guest and appends operations.
+ * Nothing is written here; a guest that needs nothing gets an empty plan.
  */
 #include "guest/guest-internal.h"
 
@@ -16,7 +16,8 @@
 
 const char *guest_op_name(enum guest_op_kind k)
 {
-	static const char *const names[] = { "write", "copy", "link", "remove", "purge", "initramfs",
+	static const char *const names[] = { "write", "copy", "link", "remove", "purge",
+		"initramfs",
 		"supplement", "script", "nvram", "install" };
 
 	return names[k];
@@ -66,7 +67,8 @@ bool guest_plan_has(struct guest *g, const char *path)
 	return planned(g, path) != NULL;
 }
 
-int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len, struct err *err)
+int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_len,
+	struct err *err)
 {
 	struct guest_op *op = planned(g, path);
 
@@ -80,7 +82,8 @@ int guest_plan_read(struct guest *g, const char *path, char **ret, size_t *ret_l
 	return 0;
 }
 
-/* What was planned for the file by an earlier step was read by this one, and is in its text. */
+/* What was planned for the file by an earlier step was read by this one,
+ * and is in its text. */
 static int plan_again(struct guest_op *op, const char *data, size_t len, const char *why,
 	struct err *err)
 {
@@ -151,8 +154,8 @@ static bool elsewhere(void *ctx, const char *spec)
 }
 
 int guest_plan_rewrite(struct guest *g, const char *path,
-	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *), const char *why,
-	struct err *err)
+	int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
+	const char *why, struct err *err)
 {
 	struct boot_map m = { .device = stable, .elsewhere = elsewhere, .ctx = g };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
@@ -232,7 +235,8 @@ static int plan_efi(struct guest *g, struct err *err)
 
 	if (strcmp(g->facts.firmware, "uefi"))
 		return 0;
-	n = boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader, sizeof(loader), err);
+	n = boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader,
+		sizeof(loader), err);
 	for (int i = 0; i < n; i++)
 		if (!guest_op_add(g, OP_COPY, copies[i].to, copies[i].from,
 			"firmware without variables starts from here"))
@@ -262,8 +266,8 @@ static int plan_nvram(struct guest *g, struct err *err)
 		guest_report_skip(g, g->step, "this machine's firmware is not UEFI");
 		return 0;
 	}
-	if (boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader, sizeof(loader),
-		err) < 0)
+	if (boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader,
+		sizeof(loader), err) < 0)
 		return -1;
 	part.number = g->vols[vol].fs.part_number;
 	part.start = g->vols[vol].fs.part_start;
@@ -293,7 +297,8 @@ static const struct {
 	{ "loader", plan_loader },
 	{ "console", guest_plan_console },
 	{ "display", guest_plan_display },
-	{ "network", guest_plan_network }, /* before the initramfs: it holds .link files */
+	{ "network", guest_plan_network }, /* before the initramfs: it holds
+					    * .link files */
 	{ "cloud-init", guest_plan_cloud_init },
 	{ "relabel", guest_plan_relabel },
 	{ "debconf", guest_plan_debconf },

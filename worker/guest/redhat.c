@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rpm: Fedora, RHEL and their relatives, SUSE. Its database is read by the guest's own rpm, which
- * knows the format that it wrote. */
+/* rpm: Fedora, RHEL and their relatives, SUSE. Its database is read by the guest's own
+ * rpm, which knows the format that it wrote. */
 #include "guest/guest-internal.h"
 
 #include <fnmatch.h>
@@ -20,10 +20,12 @@ static const char *rpm(const struct guest *g)
 static bool detect(const struct guest *g)
 {
 	return rpm(g) &&
-		(fs_is_dir(&g->root, "/var/lib/rpm") || fs_is_dir(&g->root, "/usr/lib/sysimage/rpm"));
+		(fs_is_dir(&g->root, "/var/lib/rpm") ||
+			fs_is_dir(&g->root, "/usr/lib/sysimage/rpm"));
 }
 
-/* Without running anything: a package leaves its programs. The plan asks no more than this. */
+/* Without running anything: a package leaves its programs.
+ * The plan asks no more than this. */
 static const struct mark {
 	const char *package, *file;
 	const char *also;  /* patterns of packages that go with it, blanks between */
@@ -39,13 +41,15 @@ static const struct mark {
 	{ "WALinuxAgent", "/usr/sbin/waagent", "WALinuxAgent-*" },
 	{ "xe-guest-utilities", "/usr/sbin/xe-daemon", "xe-guest-utilities-*" },
 	{ "xen-guest-agent", "/usr/sbin/xen-guest-agent", "" },
-	{ "ovirt-guest-agent-common", "/usr/share/ovirt-guest-agent/ovirt-guest-agent.py", "" },
+	{ "ovirt-guest-agent-common", "/usr/share/ovirt-guest-agent/ovirt-guest-agent.py",
+		"" },
 	{ "virtualbox-guest-additions", "/usr/sbin/VBoxService", "virtualbox-guest-*" },
 	{ "virtualbox-guest-additions", "/usr/bin/VBoxService", "virtualbox-guest-*" },
 };
 #define N_MARKS (sizeof(marks) / sizeof(marks[0]))
 
-/* A link is of an installer that no package manager knows: its programs lie below /opt. */
+/* A link is of an installer that no package manager knows:
+ * its programs lie below /opt. */
 static bool is_there(const struct guest *g, const struct mark *m)
 {
 	struct stat st;
@@ -71,15 +75,19 @@ static void matching(const struct guest *g, const char *pattern, char *ret, size
 	for (size_t i = 0; i < N_MARKS; i++) {
 		size_t used = strlen(ret);
 
-		if (fnmatch(pattern, marks[i].package, 0) || mark_of(g, marks[i].package) != &marks[i])
+		if (fnmatch(pattern, marks[i].package, 0) ||
+		    mark_of(g, marks[i].package) != &marks[i])
 			continue;
-		snprintf(ret + used, size - used, "%s%s", used ? " " : "", marks[i].package);
+		snprintf(ret + used, size - used, "%s%s",
+			used ? " " : "", marks[i].package);
 	}
 }
 
-/* Calls each line that rpm prints, unless it fails: then it knows of nothing that was asked for. */
+/* Calls each line that rpm prints, unless it fails:
+ * then it knows of nothing that was asked for. */
 static int each_line(struct guest *g, const char *const *argv,
-	int (*each)(void *ctx, const char *line, struct err *err), void *ctx, struct err *err)
+	int (*each)(void *ctx, const char *line, struct err *err), void *ctx,
+	struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	struct guest_run run = { .argv = argv, .output = &out, .output_max = 4u << 20 };
@@ -122,8 +130,8 @@ static int save_part(void *ctx, const char *name, const struct stat *st)
 	struct database *d = ctx;
 	char path[256];
 
-	if (!S_ISREG(st->st_mode) || (size_t)snprintf(path, sizeof(path), "%s/%s", d->dir, name) >=
-		sizeof(path))
+	if (!S_ISREG(st->st_mode) || (size_t)snprintf(path, sizeof(path), "%s/%s", d->dir,
+		name) >= sizeof(path))
 		return 0;
 	return guest_journal_save(d->g, path, d->err);
 }
@@ -173,15 +181,18 @@ static int add_answer(void *ctx, const char *name, struct err *err)
 }
 
 /* The names of packages that rpm answers a question with. */
-static int ask(struct guest *g, const char *how, const char *what, struct names *ret, struct err *err)
+static int ask(struct guest *g, const char *how, const char *what, struct names *ret,
+	struct err *err)
 {
 	const char *argv[] = { rpm(g), how, "--qf", "%{NAME}\\n", what, NULL };
 
 	return each_line(g, argv, add_answer, ret, err);
 }
 
-/* The package that has the file, which distributions call differently, and what goes with it. */
-static int find_all(struct guest *g, const char *package, struct names *ret, struct err *err)
+/* The package that has the file, which distributions call differently,
+ * and what goes with it. */
+static int find_all(struct guest *g, const char *package, struct names *ret,
+	struct err *err)
 {
 	const struct mark *m = mark_of(g, package);
 	CLEANUP_FREE char *also = strdup(m ? m->also : "");
@@ -200,9 +211,11 @@ static int find_all(struct guest *g, const char *package, struct names *ret, str
 	return 0;
 }
 
-/* rpm -e without --nodeps: a package that others need makes it fail, and nothing is removed.
+/* rpm -e without --nodeps: a package that others need makes it fail, and nothing is
+ * removed.
  * libraries: those that came with the tools, too. */
-static int erase(struct guest *g, const struct names *k, bool libraries, int *ret_status, struct err *err)
+static int erase(struct guest *g, const struct names *k, bool libraries, int *ret_status,
+	struct err *err)
 {
 	const char *argv[MAX_NAMES + 3] = { rpm(g), "-e" };
 	struct guest_run run = { .argv = argv };
@@ -222,7 +235,8 @@ static bool has_libraries(const struct names *k)
 	return false;
 }
 
-static int remove_all(struct guest *g, const char *packages, const struct names *k, struct err *err)
+static int remove_all(struct guest *g, const char *packages, const struct names *k,
+	struct err *err)
 {
 	CLEANUP_FREE char *copy = strdup(packages);
 	char *save = NULL;
@@ -241,11 +255,14 @@ static int remove_all(struct guest *g, const char *packages, const struct names 
 		if (erase(g, k, false, &status, err) < 0)
 			return -1;
 	}
-	for (char *p = strtok_r(copy, " ", &save); status && p; p = strtok_r(NULL, " ", &save))
+	for (char *p = strtok_r(copy, " ", &save); status &&
+	    p; p = strtok_r(NULL, " ", &save))
 		if (installed(g, p))
-			return err_set(err, ERR_PREP_TOOLS, "rpm -e %s ended with status %d", packages, status);
+			return err_set(err, ERR_PREP_TOOLS,
+				"rpm -e %s ended with status %d", packages, status);
 	if (status)
-		guest_report_warn(g, "rpm -e ended with status %d; the packages are gone", status);
+		guest_report_warn(g, "rpm -e ended with status %d; the packages are gone",
+			status);
 	return 0;
 }
 
@@ -256,7 +273,8 @@ static int purge(struct guest *g, const char *packages, struct err *err)
 	char *save = NULL;
 	int result = copy ? 0 : err_set(err, ERR_NOMEM, "remove packages: out of memory");
 
-	for (char *p = result ? NULL : strtok_r(copy, " ", &save); p && !result; p = strtok_r(NULL, " ", &save))
+	for (char *p = result ? NULL : strtok_r(copy, " ", &save); p && !result;
+	    p = strtok_r(NULL, " ", &save))
 		result = find_all(g, p, &all, err);
 	if (!result)
 		result = remove_all(g, packages, &all, err);

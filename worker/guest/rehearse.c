@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A rehearsal: the whole preparation on snapshots of the disks in memory, which are thrown away. Above
- * each snapshot stands a loop device, as the kernel looks for partitions there and not on
- * device-mapper's. Nothing but the disks differs from a real run, except that no variable of the
- * firmware is written.
+ * A rehearsal: the whole preparation on snapshots of the disks in memory, which are
+ * thrown away. Above each snapshot stands a loop device, as the kernel looks for
+ * partitions there and not on device-mapper's. Nothing but the disks differs from a real
+ * run, except that no variable of the firmware is written.
  */
 #include "guest/guest-internal.h"
 
@@ -73,7 +73,8 @@ int guest_rehearse_begin(struct guest *g, struct err *err)
 				GUEST_MAX_DISKS);
 	/* Half of what is free: the other half is the tools'. */
 	if (n)
-		r->room = (uint64_t)si.freeram * si.mem_unit / 2 / (unsigned)n & ~0xfffffull;
+		r->room = (uint64_t)si.freeram * si.mem_unit / 2 / (unsigned)n &
+			~0xfffffull;
 	for (int i = 0; i < n; i++)
 		if (open_stage(r, g->opt->disks[i], err) < 0)
 			return err_wrap(err, "rehearse");
@@ -94,8 +95,10 @@ int guest_rehearse_used(struct guest *g, uint64_t *ret, struct err *err)
 		if (fs_snapshot_used(&r->tools, &r->stages[i].snap, &used, err) < 0)
 			return -1;
 		if (used == FS_SNAPSHOT_FULL)
-			return err_set(err, ERR_NOMEM, "rehearse: the changes to disk %d need more than "
-				"%llu MB of memory", i, (unsigned long long)r->room >> 20);
+			return err_set(err, ERR_NOMEM,
+				"rehearse: the changes to disk %d need more than "
+				"%llu MB of memory", i,
+				(unsigned long long)r->room >> 20);
 		sum += used;
 	}
 	*ret = sum;

@@ -9,8 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-/* Names from a disk may be no UTF-8: then each odd byte becomes '?', so that the report always
- * is JSON. */
+/* Names from a disk may be no UTF-8: an odd byte becomes '?', so the report is JSON. */
 static yyjson_mut_val *text(struct guest *g, const char *s)
 {
 	yyjson_mut_val *v = yyjson_mut_strcpy(g->doc, s);
@@ -85,8 +84,8 @@ void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	yyjson_mut_arr_append(g->skipped, o);
 }
 
-void guest_report_change(struct guest *g, const char *path, const char *change, const char *before,
-	const char *after, const char *backup)
+void guest_report_change(struct guest *g, const char *path, const char *change,
+	const char *before, const char *after, const char *backup)
 {
 	yyjson_mut_val *o = yyjson_mut_obj(g->doc);
 
@@ -151,7 +150,8 @@ void guest_report_step_end(struct guest *g)
 		return;
 	o = yyjson_mut_obj(g->doc);
 	put(g, o, "step", g->step);
-	snprintf(seconds, sizeof(seconds), "%.1f", (double)clock_now_ms() / 1000 - g->step_begin);
+	snprintf(seconds, sizeof(seconds), "%.1f",
+		(double)clock_now_ms() / 1000 - g->step_begin);
 	yyjson_mut_obj_add(o, yyjson_mut_str(g->doc, "seconds"),
 		yyjson_mut_rawcpy(g->doc, seconds));
 	yyjson_mut_arr_append(g->steps, o);
@@ -276,9 +276,12 @@ static yyjson_mut_val *mounts(struct guest *g)
 		put(g, o, "point", g->mounts[i].point);
 		put(g, o, "device", g->vols[g->mounts[i].vol].fs.dev);
 		put(g, o, "type", g->vols[g->mounts[i].vol].fs.type);
-		if (g->root.fd >= 0 && !fs_space(&g->root, g->mounts[i].point, &space, &ignored)) {
-			yyjson_mut_obj_add_uint(g->doc, o, "free_bytes", space.free_bytes);
-			/* Left out where there is no limit: readers of JSON end at 2^63 - 1. */
+		if (g->root.fd >= 0 &&
+		    !fs_space(&g->root, g->mounts[i].point, &space, &ignored)) {
+			yyjson_mut_obj_add_uint(g->doc, o, "free_bytes",
+				space.free_bytes);
+			/* Left out where there is no limit:
+			 * readers of JSON end at 2^63 - 1. */
 			if (space.free_inodes != UINT64_MAX)
 				yyjson_mut_obj_add_uint(g->doc, o, "free_inodes",
 					space.free_inodes);
@@ -370,7 +373,8 @@ void guest_report_finish(struct guest *g, const char *verdict, const struct err 
 	put(g, root, "verdict", verdict);
 	yyjson_mut_obj_add_val(g->doc, root, "because", g->because);
 	if (g->opt->rehearse)
-		yyjson_mut_obj_add_uint(g->doc, yyjson_mut_obj_add_obj(g->doc, root, "rehearsal"),
+		yyjson_mut_obj_add_uint(g->doc,
+			yyjson_mut_obj_add_obj(g->doc, root, "rehearsal"),
 			"memory_bytes", g->rehearsed_bytes);
 	yyjson_mut_obj_add_val(g->doc, root, "facts", facts(g));
 	yyjson_mut_obj_add_val(g->doc, root, "plan", plan(g));

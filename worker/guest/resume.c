@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tools that build an initramfs are told of devices: where a hibernated system lies, and what
- * dracut takes along. An image that waits for a device of the old controller holds up the start. */
+/* What the tools that build an initramfs are told of devices: where a hibernated system
+ * lies, and what dracut takes along. An image that waits for a device of the old
+ * controller holds up the start. */
 #include "guest/guest-internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* RESUME= of initramfs-tools. A device that is not there makes the boot wait for it. */
-static int resume_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+static int resume_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	static const char key[] = "RESUME=";
 	char spec[256], name[256];
@@ -34,14 +36,15 @@ static int resume_rewrite(const char *s, size_t len, const struct boot_map *m, s
 
 enum kind { OTHER, WORDS, CMDLINE };
 
-/* dracut.conf(5): KEY=, KEY+=, the value in quotes. A device is a word of add_device= and of a line of
- * fstab in fstab_lines=. */
+/* dracut.conf(5): KEY=, KEY+=, the value in quotes. A device is a word of add_device= and
+ * of a line of fstab in fstab_lines=. */
 static enum kind kind_of(const struct boot_line *l, size_t *ret_value)
 {
 	static const struct {
 		const char *key;
 		enum kind kind;
-	} keys[] = { { "add_device", WORDS }, { "fstab_lines", WORDS }, { "kernel_cmdline", CMDLINE } };
+	} keys[] = { { "add_device", WORDS }, { "fstab_lines", WORDS },
+		{ "kernel_cmdline", CMDLINE } };
 	size_t at = 0, n;
 
 	while (at < l->len && (l->s[at] == ' ' || l->s[at] == '\t'))
@@ -60,7 +63,8 @@ static enum kind kind_of(const struct boot_line *l, size_t *ret_value)
 	return OTHER;
 }
 
-static int words_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+static int words_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	static const char ends[] = " \t\r\n\"'";
 	char spec[256], path[256];
@@ -69,9 +73,11 @@ static int words_rewrite(const char *s, size_t len, const struct boot_map *m, st
 	for (size_t at = 0, n; at < len; at += n) {
 		bool end = !s[at] || strchr(ends, s[at]);
 
-		for (n = 1; at + n < len && (!s[at + n] || strchr(ends, s[at + n])) == end; n++)
+		for (n = 1; at + n < len &&
+		    (!s[at + n] || strchr(ends, s[at + n])) == end; n++)
 			;
-		snprintf(spec, sizeof(spec), "%.*s", n < sizeof(spec) ? (int)n : 0, s + at);
+		snprintf(spec, sizeof(spec), "%.*s",
+			n < sizeof(spec) ? (int)n : 0, s + at);
 		if (!end && guest_stable_path(m, spec, path, sizeof(path))) {
 			strbuf_str(out, path);
 			changed++;
@@ -82,7 +88,8 @@ static int words_rewrite(const char *s, size_t len, const struct boot_map *m, st
 	return changed;
 }
 
-int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	struct boot_line l;
 	int changed = 0;
@@ -96,14 +103,17 @@ int guest_dracut_rewrite(const char *s, size_t len, const struct boot_map *m, st
 		if (k == WORDS)
 			changed += words_rewrite(l.s + value, l.full - value, m, out);
 		else if (k == CMDLINE)
-			changed += boot_cmdline_rewrite(l.s + value, l.full - value, m, out);
+			changed += boot_cmdline_rewrite(l.s + value, l.full - value,
+				m, out);
 	}
 	return changed;
 }
 
-int guest_kdump_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_kdump_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
-	static const char *const types[] = { "ext2", "ext3", "ext4", "xfs", "btrfs", "minix" };
+	static const char *const types[] = { "ext2", "ext3", "ext4", "xfs", "btrfs",
+		"minix" };
 	char word[256], name[256];
 	struct boot_line l;
 	int changed = 0;
@@ -119,9 +129,11 @@ int guest_kdump_rewrite(const char *s, size_t len, const struct boot_map *m, str
 			known |= n == strlen(types[i]) && !memcmp(l.s, types[i], n);
 		while (n < l.len && (l.s[n] == ' ' || l.s[n] == '\t'))
 			n++;
-		for (dev = n; dev < l.len && l.s[dev] != ' ' && l.s[dev] != '\t' && l.s[dev] != '\r'; dev++)
+		for (dev = n; dev < l.len && l.s[dev] != ' ' && l.s[dev] != '\t' &&
+		    l.s[dev] != '\r'; dev++)
 			;
-		snprintf(word, sizeof(word), "%.*s", dev - n < sizeof(word) ? (int)(dev - n) : 0, l.s + n);
+		snprintf(word, sizeof(word), "%.*s",
+			dev - n < sizeof(word) ? (int)(dev - n) : 0, l.s + n);
 		if (!known || !m->device(m->ctx, word, name, sizeof(name))) {
 			strbuf_add(out, l.s, l.full);
 			continue;
@@ -154,11 +166,12 @@ static int see_part(void *ctx, const char *name, const struct stat *st)
 	char path[320];
 
 	snprintf(path, sizeof(path), "/etc/dracut.conf.d/%s", name);
-	if (S_ISDIR(st->st_mode) || n < sizeof(end) || strcmp(name + n - (sizeof(end) - 1), end) ||
+	if (S_ISDIR(st->st_mode) || n < sizeof(end) ||
+		strcmp(name + n - (sizeof(end) - 1), end) ||
 		!fs_is_file(&k->g->root, path))
 		return 0;
-	return guest_plan_rewrite(k->g, path, guest_dracut_rewrite, "devices in the initramfs by UUID",
-		k->err);
+	return guest_plan_rewrite(k->g, path, guest_dracut_rewrite,
+		"devices in the initramfs by UUID", k->err);
 }
 
 int guest_plan_resume(struct guest *g, struct err *err)

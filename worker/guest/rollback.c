@@ -31,7 +31,8 @@ static int restore(struct guest *g, const char *dir, yyjson_val *o, struct err *
 			return 0;
 		if (err->sys != ENOTEMPTY && err->sys != EEXIST)
 			return -1;
-		guest_report_warn(g, "%s is left: it holds files that are not ours", path);
+		guest_report_warn(g, "%s is left: it holds files that are not ours",
+			path);
 		err_clear(err);
 		return 0;
 	}
@@ -49,7 +50,8 @@ static int restore(struct guest *g, const char *dir, yyjson_val *o, struct err *
 		char now[FS_PATH_MAX];
 
 		st.st_mode |= S_IFLNK;
-		if (!fs_readlink(&g->root, path, now, sizeof(now)) && !strcmp(now, target))
+		if (!fs_readlink(&g->root, path, now, sizeof(now)) &&
+		    !strcmp(now, target))
 			return 0;
 		if (fs_remove(&g->root, path, err) < 0 ||
 			fs_symlink(&g->root, target, path, err) < 0)
@@ -89,9 +91,10 @@ static int drop_dir(struct guest *g, const char *dir, struct err *err)
 	return fs_remove(&g->root, dir, err);
 }
 
-/* From the last line to the first. An error stops nothing: what comes later may make the room
- * that was missing. The first error is reported. */
-static int play_back(struct guest *g, const char *dir, const char *text, size_t len, struct err *err)
+/* From the last line to the first. An error stops nothing: what comes later may make the
+ * room that was missing. The first error is reported. */
+static int play_back(struct guest *g, const char *dir, const char *text, size_t len,
+	struct err *err)
 {
 	struct err later = ERR_INIT;
 	int failed = 0;
@@ -102,9 +105,11 @@ static int play_back(struct guest *g, const char *dir, const char *text, size_t 
 
 		while (start && text[start - 1] != '\n')
 			start--;
-		doc = yyjson_read(text + start, end - start, YYJSON_READ_ALLOW_INVALID_UNICODE);
+		doc = yyjson_read(text + start, end - start,
+			YYJSON_READ_ALLOW_INVALID_UNICODE);
 		/* A last line cut short by a crash speaks of nothing that happened. */
-		if (doc && restore(g, dir, yyjson_doc_get_root(doc), failed ? &later : err) < 0)
+		if (doc && restore(g, dir, yyjson_doc_get_root(doc),
+			failed ? &later : err) < 0)
 			failed = -1;
 		yyjson_doc_free(doc);
 		if (g->opt->tick)
@@ -150,5 +155,6 @@ int guest_journal_back_to(struct guest *g, size_t mark, struct err *err)
 
 	if (guest_journal_text(g, g->journal.dir, &text, &len, err) < 0)
 		return -1;
-	return mark >= len ? 0 : play_back(g, g->journal.dir, text + mark, len - mark, err);
+	return mark >= len ? 0 :
+		play_back(g, g->journal.dir, text + mark, len - mark, err);
 }

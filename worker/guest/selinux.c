@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file that was written from outside has no SELinux label, and an enforcing guest denies it to
- * its own services: udev would not read the .link file, systemd not the unit. So each path that the
- * preparation added or changed gets the label that the guest's policy (file_contexts) gives it, or
- * where that says nothing its folder's, which is what a program of the guest would have caused.
+ * A file that was written from outside has no SELinux label, and an enforcing guest
+ * denies it to its own services: udev would not read the .link file, systemd not the
+ * unit. So each path that the preparation added or changed gets the label that the
+ * guest's policy (file_contexts) gives it, or where that says nothing its folder's, which
+ * is what a program of the guest would have caused.
  */
 #include "guest/guest-internal.h"
 
@@ -66,7 +67,8 @@ static bool matches(const char *pattern, const char *path)
 	bool hit;
 
 	if (strchr(pattern, '{') || strstr(pattern, "(?") ||
-		(size_t)snprintf(anchored, sizeof(anchored), "^(%s)$", pattern) >= sizeof(anchored))
+		(size_t)snprintf(anchored, sizeof(anchored), "^(%s)$",
+			pattern) >= sizeof(anchored))
 		return false;
 	for (const char *p = strchr(pattern, '\\'); p; p = strchr(p + 2, '\\'))
 		if (!p[1] || isalnum((unsigned char)p[1]))
@@ -78,10 +80,10 @@ static bool matches(const char *pattern, const char *path)
 	return hit;
 }
 
-/* Fields "PATTERN [KIND] LABEL". The last line that matches counts, but one that is no pattern
- * before all others. */
-bool guest_selinux_find(const char *text, size_t len, const char *path, unsigned mode, char *ret,
-	size_t size)
+/* Fields "PATTERN [KIND] LABEL". The last line that matches counts, but one that is no
+ * pattern before all others. */
+bool guest_selinux_find(const char *text, size_t len, const char *path, unsigned mode,
+	char *ret, size_t size)
 {
 	bool exact = false, found = false;
 
@@ -122,12 +124,13 @@ int guest_plan_relabel(struct guest *g, struct err *err)
 		guest_report_skip(g, g->step, "the guest has no SELinux");
 		return 0;
 	}
-	return fs_is_file(&g->root, "/.autorelabel") ? 0 : guest_op_write(g, "/.autorelabel", "", 0,
+	return fs_is_file(&g->root, "/.autorelabel") ? 0 :
+		guest_op_write(g, "/.autorelabel", "", 0,
 		"the guest labels all its files when it boots, as the job asks", err);
 }
 
-static int add_text(struct guest *g, const char *policy, const char *file, struct strbuf *out,
-	struct err *err)
+static int add_text(struct guest *g, const char *policy, const char *file,
+	struct strbuf *out, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	char path[256];
@@ -164,12 +167,14 @@ int guest_selinux_open(struct guest *g, struct err *err)
 		guest_report_skip(g, "selinux", "the guest's files have no labels");
 		return 0;
 	}
-	if (fs_read(&g->root, "/etc/selinux/config", GUEST_TEXT_MAX, &config, &len, err) < 0)
+	if (fs_read(&g->root, "/etc/selinux/config", GUEST_TEXT_MAX, &config, &len,
+		err) < 0)
 		return -1;
 	if (config)
 		guest_shell_value(config, "SELINUXTYPE", policy, sizeof(policy));
 	if (strchr(policy, '/'))
-		return err_set(err, ERR_FS_UNSAFE, "/etc/selinux/config: SELINUXTYPE is not a name");
+		return err_set(err, ERR_FS_UNSAFE,
+			"/etc/selinux/config: SELINUXTYPE is not a name");
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (add_text(g, policy, files[i], &text, err) < 0)
 			return -1;
@@ -178,7 +183,8 @@ int guest_selinux_open(struct guest *g, struct err *err)
 		return -1;
 	g->contexts = strdup(text.s ? text.s : "");
 	g->aliases = strdup(aliases.s ? aliases.s : "");
-	return g->contexts && g->aliases ? 0 : err_set(err, ERR_NOMEM, "labels: out of memory");
+	return g->contexts && g->aliases ? 0 :
+		err_set(err, ERR_NOMEM, "labels: out of memory");
 }
 
 /* "/lib64 /usr/lib": policy speaks of the second and means the first too. */
@@ -215,9 +221,12 @@ int guest_selinux_label(struct guest *g, const char *path, unsigned mode, struct
 	if (got <= 0)
 		return got;
 	resolve_alias(g->aliases, path, real, sizeof(real));
-	if (!guest_selinux_find(g->contexts, strlen(g->contexts), real, mode, label, sizeof(label))) {
-		snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
-		got = fs_get_label(&g->root, *folder ? folder : "/", label, sizeof(label), err);
+	if (!guest_selinux_find(g->contexts, strlen(g->contexts), real, mode, label,
+		sizeof(label))) {
+		snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path),
+			path);
+		got = fs_get_label(&g->root, *folder ? folder : "/", label, sizeof(label),
+			err);
 		if (got)
 			return got < 0 ? -1 : 0;
 	} else if (!strcmp(label, "<<none>>")) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Room for what the plan writes, with the old files kept beside the new ones. What only a program of
- * the guest could tell (the files of rpm's packages) is not counted: none is run before the first
- * write.
+ * Room for what the plan writes, with the old files kept beside the new ones. What only a
+ * program of the guest could tell (the files of rpm's packages) is not counted: none is
+ * run before the first write.
  */
 #include "guest/guest-internal.h"
 
@@ -10,14 +10,17 @@
 
 #define SPARE_BYTES (16u << 20) /* lists of files, the guest's own tools */
 
-static int has_room(const char *where, const struct fs_space *at, uint64_t need, struct err *err)
+static int has_room(const char *where, const struct fs_space *at, uint64_t need,
+	struct err *err)
 {
 	return at->free_bytes >= need ? 0 : err_set(err, ERR_PREP_NO_SPACE,
-		"%s has %llu MB free and needs %llu MB", where, (unsigned long long)at->free_bytes >> 20,
+		"%s has %llu MB free and needs %llu MB", where,
+		(unsigned long long)at->free_bytes >> 20,
 		(unsigned long long)(need + (1u << 20) - 1) >> 20);
 }
 
-/* What is saved of the files that the plan changes or removes, and what is written in their place. */
+/* What is saved of the files that the plan changes or removes,
+ * and what is written in their place. */
 static int count_saved(struct guest *g, uint64_t *ret, struct err *err)
 {
 	int status = 0;
@@ -28,7 +31,8 @@ static int count_saved(struct guest *g, uint64_t *ret, struct err *err)
 
 		if (op->kind == OP_WRITE || op->kind == OP_COPY || op->kind == OP_REMOVE)
 			status = guest_journal_save(g, op->path, err);
-		else if ((op->kind == OP_PURGE || op->kind == OP_INSTALL) && g->facts.family->save)
+		else if ((op->kind == OP_PURGE || op->kind == OP_INSTALL) &&
+		    g->facts.family->save)
 			status = g->facts.family->save(g, op->from, err);
 		if (op->kind == OP_WRITE)
 			*ret += op->len;
@@ -49,12 +53,14 @@ int guest_check_space(struct guest *g, struct err *err)
 
 		if (g->ops[i].kind != OP_INITRD && g->ops[i].kind != OP_SUPPLEMENT)
 			continue;
-		/* one new file of up to 6 MB more than the old, before the old one goes */
+		/* one new file of up to 6 MB more than the old,
+		 * before the old one goes */
 		if (k->initrd_size + (6u << 20) > largest)
 			largest = k->initrd_size + (6u << 20);
 		boot += 6u << 20;
 		root += k->initrd_size;
-		if (*k->made && guest_save_companions(g, k, &root, err) < 0) /* two of it, and more */
+		/* two of it, and more */
+		if (*k->made && guest_save_companions(g, k, &root, err) < 0)
 			return -1;
 		on_esp |= *g->facts.boot.esp && !strncmp(k->initrd, g->facts.boot.esp,
 			strlen(g->facts.boot.esp));
@@ -72,7 +78,8 @@ int guest_check_space(struct guest *g, struct err *err)
 		fs_space(&g->root, "/var", &at_var, err) < 0)
 		return -1;
 	if (on_esp && (fs_space(&g->root, g->facts.boot.esp, &at_esp, err) < 0 ||
-		(at_esp.dev != at_boot.dev && has_room(g->facts.boot.esp, &at_esp, boot, err) < 0)))
+		(at_esp.dev != at_boot.dev &&
+			has_room(g->facts.boot.esp, &at_esp, boot, err) < 0)))
 		return -1;
 	if (at_boot.dev == at_var.dev)
 		root += boot;

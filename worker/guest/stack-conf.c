@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Configuration that says on which disks a guest's LVM and md look for their parts, as text. Names
- * and identities of the old controller's disks would leave them without any.
+ * Configuration that says on which disks a guest's LVM and md look for their parts, as
+ * text. Names and identities of the old controller's disks would leave them without any.
  */
 #include "guest/guest-internal.h"
 
@@ -25,20 +25,22 @@ static bool of_controller(const char *word, size_t len)
 	};
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-		if (len >= strlen(starts[i]) && !strncmp(word, starts[i], strlen(starts[i])))
+		if (len >= strlen(starts[i]) &&
+		    !strncmp(word, starts[i], strlen(starts[i])))
 			return true;
 	return false;
 }
 
-/* mdadm.conf(5): keywords may be shortened to three letters, a line that begins with a blank
- * continues the one before it. */
+/* mdadm.conf(5): keywords may be shortened to three letters, a line that begins with a
+ * blank continues the one before it. */
 enum md_line { MD_OTHER, MD_DEVICE, MD_ARRAY };
 
 static enum md_line keyword(const char *s, size_t len)
 {
 	if (len >= 3 && len <= 6 && !strncasecmp(s, "device", len))
 		return MD_DEVICE;
-	return len >= 3 && len <= 5 && !strncasecmp(s, "array", len) ? MD_ARRAY : MD_OTHER;
+	return len >= 3 && len <= 5 && !strncasecmp(s, "array", len) ? MD_ARRAY :
+		MD_OTHER;
 }
 
 static size_t word_len(const char *s, size_t len)
@@ -64,7 +66,8 @@ static bool array_has_uuid(const char *s, size_t len)
 		n = word_len(s + at, len - at);
 		if (n > 5 && !strncasecmp(s + at, "uuid=", 5))
 			return true;
-		if (s[at] == '\n' && at + 1 < len && s[at + 1] != ' ' && s[at + 1] != '\t')
+		if (s[at] == '\n' && at + 1 < len && s[at + 1] != ' ' &&
+		    s[at + 1] != '\t')
 			return false;
 	}
 	return false;
@@ -87,7 +90,8 @@ static void md_word(struct md_state *st, const char *word, size_t len, struct st
 	}
 }
 
-int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	struct md_state st = { .in = MD_OTHER };
 
@@ -109,7 +113,8 @@ int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, str
 		if (!at || s[at - 1] == '\n') {
 			st.in = keyword(s + at, n);
 			st.said_partitions = false;
-			st.has_uuid = st.in == MD_ARRAY && array_has_uuid(s + at, len - at);
+			st.has_uuid = st.in == MD_ARRAY &&
+				array_has_uuid(s + at, len - at);
 			strbuf_add(out, s + at, n);
 		} else {
 			md_word(&st, s + at, n, out);
@@ -118,9 +123,11 @@ int guest_mdadm_rewrite(const char *s, size_t len, const struct boot_map *m, str
 	return st.changed;
 }
 
-/* lvm.conf(5): [ "a|regex|", "r|regex|" ], the first that matches decides, no match accepts. */
+/* lvm.conf(5): [ "a|regex|", "r|regex|" ], the first that matches decides,
+ * no match accepts. */
 
-/* regcomp(3) copies what "+" and braces repeat, nested ones many times over. LVM knows no braces. */
+/* regcomp(3) copies what "+" and braces repeat, nested ones many times over.
+ * LVM knows no braces. */
 static bool is_modest(const char *regex)
 {
 	int plus = 0;
@@ -187,8 +194,9 @@ static bool accepts_target(const char *list, size_t len)
 		accepts(list, len, "/dev/sda2") && accepts(list, len, "/dev/nvme0n1p2");
 }
 
-/* What a text of LVM's is in: a string, by the quote that ends it, a comment ('#'), or neither (0).
- * Strings may have line breaks; a backslash counts between double quotes only (libdm's parser). */
+/* What a text of LVM's is in: a string, by the quote that ends it, a comment ('#'), or
+ * neither (0). Strings may have line breaks; a backslash counts between double quotes
+ * only (libdm's parser). */
 struct lvm_scan {
 	char in;
 	bool escaped;
@@ -210,7 +218,8 @@ static void lvm_scan(struct lvm_scan *st, char c)
 
 struct lvm_filter {
 	size_t list, list_len; /* the patterns */
-	size_t len;            /* of whole lines: the end of the last one is in no string */
+	size_t len;            /* of whole lines: the end of the last one
+				* is in no string */
 };
 
 /* Where the value of a setting that filters disks begins, 0 = it is another setting. */
@@ -221,7 +230,8 @@ static size_t filter_value(const char *s, size_t len)
 	while (at < len && (s[at] == ' ' || s[at] == '\t'))
 		at++;
 	name = at;
-	while (at < len && (isalnum((unsigned char)s[at]) || s[at] == '_' || s[at] == '/'))
+	while (at < len && (isalnum((unsigned char)s[at]) || s[at] == '_' ||
+		s[at] == '/'))
 		at++;
 	if (!((at - name == 6 && !strncmp(s + name, "filter", 6)) ||
 		(at - name == 13 && !strncmp(s + name, "global_filter", 13)) ||
@@ -233,7 +243,8 @@ static size_t filter_value(const char *s, size_t len)
 	return at;
 }
 
-/* 1: a filter begins here; 0: none; -1: one that does not end, which LVM refuses as a whole. */
+/* 1: a filter begins here; 0: none; -1: one that does not end,
+ * which LVM refuses as a whole. */
 static int find_filter(const char *s, size_t len, struct lvm_filter *ret)
 {
 	struct lvm_scan st = { 0 };
@@ -263,9 +274,10 @@ static void comment_out(const char *s, size_t len, struct strbuf *out)
 	}
 }
 
-/* Filters are taken as a whole, so that what is left is read as it was, and a second run finds
- * nothing. */
-int guest_lvm_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+/* Filters are taken as a whole, so that what is left is read as it was, and a second run
+ * finds nothing. */
+int guest_lvm_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	struct lvm_scan st = { 0 };
 	int changed = 0;
@@ -299,16 +311,20 @@ static int check_crypttab(void *ctx, const struct fstab_entry *e)
 
 	if (strstr(e->options, "tpm2-device") || strstr(e->options, "tpm2-pin"))
 		guest_report_warn(g, "crypttab: %s is unlocked by the TPM of the old machine, which the new "
-			"one cannot do; its passphrase will be asked for at the console", e->spec);
+			"one cannot do; its passphrase will be asked for at the console",
+			e->spec);
 	else if (strstr(e->options, "pkcs11-uri") || strstr(e->options, "fido2-device"))
-		guest_report_warn(g, "crypttab: %s needs a security token at every start", e->spec);
+		guest_report_warn(g, "crypttab: %s needs a security token at every start",
+			e->spec);
 	return 0;
 }
 
-/* What multipath-tools wrote down of the disks that it met: WWIDs, and the names it gave them. */
+/* What multipath-tools wrote down of the disks that it met: WWIDs,
+ * and the names it gave them. */
 static int check_multipath(struct guest *g, struct err *err)
 {
-	static const char *const files[] = { "/etc/multipath/wwids", "/etc/multipath/bindings",
+	static const char *const files[] = { "/etc/multipath/wwids",
+		"/etc/multipath/bindings",
 		"/var/lib/multipath/bindings" };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -322,7 +338,8 @@ static int check_multipath(struct guest *g, struct err *err)
 			if (l.len && !isspace((unsigned char)l.s[0]) && l.s[0] != '#') {
 				guest_report_warn(g, "%s: multipath was set up for disks of a storage network. "
 					"Nothing here needs it: remove it from the guest (device-mapper-multipath, "
-					"multipath-tools) and build the initramfs anew", files[i]);
+					"multipath-tools) and build the initramfs anew",
+					files[i]);
 				return 0;
 			}
 	}
@@ -341,13 +358,16 @@ int guest_plan_stack(struct guest *g, struct err *err)
 			"arrays are found by UUID on any disk", err) < 0 ||
 		guest_plan_rewrite(g, "/etc/mdadm.conf", guest_mdadm_rewrite,
 			"arrays are found by UUID on any disk", err) < 0 ||
-		fs_read(&g->root, "/etc/crypttab", GUEST_TEXT_MAX, &text, &len, err) < 0 ||
+		fs_read(&g->root, "/etc/crypttab", GUEST_TEXT_MAX, &text, &len,
+			err) < 0 ||
 		check_multipath(g, err) < 0)
 		return -1;
 	if (text)
 		guest_fstab_entries(text, len, check_crypttab, g);
-	/* Without it LVM looks at all disks; its entries are serial numbers of the old ones. */
-	if (fs_is_file(&g->root, devices_file) && !guest_op_add(g, OP_REMOVE, devices_file, NULL,
+	/* Without it LVM looks at all disks; its entries are serial
+	 * numbers of the old ones. */
+	if (fs_is_file(&g->root, devices_file) &&
+		!guest_op_add(g, OP_REMOVE, devices_file, NULL,
 		"identities of the old disks, which would hide the new ones from LVM"))
 		return err_set(err, ERR_NOMEM, "make the plan: out of memory");
 	return 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drivers for an initramfs without running anything of the guest: an archive with the guest's own
- * modules, and its own tables of them, is put behind the image. The kernel unpacks the archives of
- * an image one after the other, so that later files take the place of earlier ones; the image's
- * udev then finds the drivers by the devices it sees.
+ * Drivers for an initramfs without running anything of the guest: an archive with the
+ * guest's own modules, and its own tables of them, is put behind the image. The kernel
+ * unpacks the archives of an image one after the other, so that later files take the
+ * place of earlier ones; the image's udev then finds the drivers by the devices it sees.
  *
- * Only folders that the image does not have are added: the kernel would remove a link (lib ->
- * usr/lib) to make room for a folder of the same name.
+ * Only folders that the image does not have are added: the kernel would remove a link
+ * (lib -> usr/lib) to make room for a folder of the same name.
  */
 #include "guest/guest-internal.h"
 
@@ -74,7 +74,8 @@ static void add_dirs(struct supplement *s, const char *path)
 {
 	char dir[512];
 
-	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (const char *slash = strchr(path, '/'); slash;
+	    slash = strchr(slash + 1, '/')) {
 		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
 		if (has_dir(s, dir))
 			continue;
@@ -99,9 +100,11 @@ static int add_file(struct supplement *s, const char *name, bool needed, struct 
 	if (got < 0)
 		return -1;
 	if (got)
-		return needed ? err_set(err, ERR_PREP_NO_KERNEL, "%s is missing", path) : 0;
+		return needed ? err_set(err, ERR_PREP_NO_KERNEL, "%s is missing", path) :
+			0;
 	if (s->n_files == MAX_FILES || strlen(name) >= sizeof(s->files[0]))
-		return err_set(err, ERR_PREP_UNSUPPORTED, "too many modules behind %s", name);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "too many modules behind %s",
+			name);
 	snprintf(s->files[s->n_files++], sizeof(s->files[0]), "%s", name);
 	snprintf(path, sizeof(path), "%s%s/%s", s->prefix, s->k->version, name);
 	add_dirs(s, path);
@@ -119,7 +122,8 @@ static int add_modules(struct supplement *s, uint64_t wanted, struct err *err)
 	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", s->k->version);
 	if (fs_read(&s->g->root, path, DEP_MAX, &text, &len, err))
 		return err_set(err, ERR_PREP_NO_KERNEL, "%s cannot be read", path);
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(text, "\n", &save); line;
+	    line = strtok_r(NULL, "\n", &save)) {
 		char *colon = strchr(line, ':');
 
 		if (!colon)
@@ -152,7 +156,8 @@ static int make_archive(struct supplement *s, uint64_t wanted, struct err *err)
 			return -1;
 	initrd_end(&s->out);
 	if (s->out.failed || s->seen.failed)
-		return err_set(err, ERR_NOMEM, "add drivers to %s: out of memory", s->k->initrd);
+		return err_set(err, ERR_NOMEM, "add drivers to %s: out of memory",
+			s->k->initrd);
 	return 0;
 }
 
@@ -165,7 +170,8 @@ int guest_supplement(struct guest *g, const struct guest_kernel *k, struct err *
 	int result;
 
 	if (!s)
-		return err_set(err, ERR_NOMEM, "add drivers to %s: out of memory", k->initrd);
+		return err_set(err, ERR_NOMEM, "add drivers to %s: out of memory",
+			k->initrd);
 	s->g = g;
 	s->k = k;
 	snprintf(s->prefix, sizeof(s->prefix), "lib/modules/");
@@ -197,8 +203,10 @@ int guest_plan_supplement(struct guest *g, struct err *err)
 		if (!k->bootable || !*k->initrd || k->unified || !k->initrd_read ||
 			!(DRIVERS_MUST & k->modules & ~k->builtin & ~k->packed))
 			continue;
-		op = guest_op_add(g, OP_SUPPLEMENT, k->initrd, NULL, "virtio drivers of kernel %s behind "
-			"the image, as the guest has no tool that the worker can run", k->version);
+		op = guest_op_add(g, OP_SUPPLEMENT, k->initrd, NULL,
+			"virtio drivers of kernel %s behind "
+			"the image, as the guest has no tool that the worker can run",
+			k->version);
 		if (!op)
 			return err_set(err, ERR_NOMEM, "make the plan: out of memory");
 		op->index = i;

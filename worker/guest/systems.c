@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The systems on the volumes, and which of them is meant. A btrfs may hold several roots: its
- * default subvolume, and subvolumes below its top. A snapshot of a root still says in its fstab
- * which subvolume the root is, and that tells the two apart.
+ * The systems on the volumes, and which of them is meant. A btrfs may hold several roots:
+ * its default subvolume, and subvolumes below its top. A snapshot of a root still says in
+ * its fstab which subvolume the root is, and that tells the two apart.
  */
 #include "guest/guest-internal.h"
 
@@ -22,9 +22,11 @@ static bool is_root(const struct fs_root *r)
 {
 	struct stat st;
 
-	return fs_is_dir(r, "/etc") && (!fs_lstat(r, "/bin", &st) || fs_is_dir(r, "/usr")) &&
-		(fs_is_file(r, "/etc/os-release") || fs_is_file(r, "/usr/lib/os-release") ||
-		fs_is_file(r, "/etc/fstab") || fs_is_file(r, "/etc/hosts"));
+	return fs_is_dir(r, "/etc") &&
+		(!fs_lstat(r, "/bin", &st) || fs_is_dir(r, "/usr")) &&
+		(fs_is_file(r, "/etc/os-release") ||
+			fs_is_file(r, "/usr/lib/os-release") || fs_is_file(r,
+				"/etc/fstab") || fs_is_file(r, "/etc/hosts"));
 }
 
 static void name_root(const struct fs_root *r, char *ret, size_t size)
@@ -63,7 +65,8 @@ static int read_claim(void *ctx, const struct fstab_entry *e)
 	return 1;
 }
 
-static void add_candidate(struct candidates *c, const struct fs_root *r, const char *subvol)
+static void add_candidate(struct candidates *c, const struct fs_root *r,
+	const char *subvol)
 {
 	CLEANUP_FREE char *text = NULL;
 	struct err ignored = ERR_INIT; /* a root without fstab is a root */
@@ -113,8 +116,9 @@ static int see_subvol(void *ctx, const char *name, const struct stat *st)
 	struct fs_root r = { .fd = -1 };
 	char path[300];
 
-	if (!S_ISDIR(st->st_mode) || st->st_ino != BTRFS_SUBVOL_INODE || strchr(name, ',') ||
-		(size_t)snprintf(path, sizeof(path), "/%s", name) >= sizeof(c->list[0].subvol))
+	if (!S_ISDIR(st->st_mode) || st->st_ino != BTRFS_SUBVOL_INODE ||
+		strchr(name, ',') || (size_t)snprintf(path, sizeof(path), "/%s",
+			name) >= sizeof(c->list[0].subvol))
 		return 0;
 	r.fd = fs_open(c->top, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (r.fd >= 0) {
@@ -163,7 +167,8 @@ static void take_systems(struct guest *g, int vol, const struct candidates *c)
 static bool is_further_device(const struct guest *g, int vol)
 {
 	for (int i = 0; i < vol; i++)
-		if (!strcmp(g->vols[vol].fs.type, "btrfs") && !strcmp(g->vols[i].fs.type, "btrfs") &&
+		if (!strcmp(g->vols[vol].fs.type, "btrfs") &&
+			!strcmp(g->vols[i].fs.type, "btrfs") &&
 			!strcmp(g->vols[i].fs.uuid, g->vols[vol].fs.uuid))
 			return true;
 	return false;
@@ -183,7 +188,8 @@ static int look_at(struct guest *g, int vol, struct err *err)
 	return result;
 }
 
-static void name_system(const struct guest *g, const struct guest_system *s, struct strbuf *out)
+static void name_system(const struct guest *g, const struct guest_system *s,
+	struct strbuf *out)
 {
 	strbuf_str(out, g->vols[s->vol].fs.dev);
 	if (*s->subvol)
@@ -197,7 +203,8 @@ static int find_named(const struct guest *g, const char *spec)
 	char device[256];
 	int vol, found = -1;
 
-	snprintf(device, sizeof(device), "%.*s", sub ? (int)(sub - spec) : (int)strlen(spec), spec);
+	snprintf(device, sizeof(device), "%.*s",
+		sub ? (int)(sub - spec) : (int)strlen(spec), spec);
 	vol = guest_find_vol(g, device);
 	if (sub) {
 		sub += strlen(",subvol=");
@@ -224,7 +231,8 @@ static int refuse(const struct guest *g, struct err *err)
 		name_system(g, &g->systems[i], &list);
 		strbuf_fmt(&list, " (%s)", g->systems[i].os);
 	}
-	return err_set(err, ERR_PREP_MULTI_SYSTEM, "%d systems were found and no boot entry decides: "
+	return err_set(err, ERR_PREP_MULTI_SYSTEM,
+		"%d systems were found and no boot entry decides: "
 		"%s", g->n_systems, list.s ? list.s : "");
 }
 
@@ -241,8 +249,10 @@ static void tell_others(struct guest *g, int chosen)
 		strbuf_fmt(to, " (%s)", g->systems[i].os);
 	}
 	if (one.s && others.s)
-		guest_report_warn(g, "%d systems were found, and only %s is prepared, %s; "
-			"not prepared: %s", g->n_systems, one.s, g->opt->root ? "as it was asked for" :
+		guest_report_warn(g,
+			"%d systems were found, and only %s is prepared, %s; "
+			"not prepared: %s", g->n_systems, one.s,
+			g->opt->root ? "as it was asked for" :
 			"which the default boot entry starts", others.s);
 }
 
@@ -256,8 +266,9 @@ static int choose(struct guest *g, struct err *err)
 	if (err->code)
 		return -1;
 	if (g->opt->root && i == -1)
-		return err_set(err, ERR_PREP_NO_SYSTEM, "%s is not one of the %d systems found",
-			g->opt->root, g->n_systems);
+		return err_set(err, ERR_PREP_NO_SYSTEM,
+			"%s is not one of the %d systems found", g->opt->root,
+			g->n_systems);
 	if (i < 0)
 		return refuse(g, err);
 	g->root_vol = g->systems[i].vol;
@@ -266,7 +277,8 @@ static int choose(struct guest *g, struct err *err)
 	return 0;
 }
 
-/* With what was found instead: a disk that is still empty looks otherwise than one of data. */
+/* With what was found instead: a disk that is still empty looks
+ * otherwise than one of data. */
 static int no_root(const struct guest *g, struct err *err)
 {
 	CLEANUP_STRBUF struct strbuf list = STRBUF_INIT;
@@ -274,11 +286,14 @@ static int no_root(const struct guest *g, struct err *err)
 	for (int i = 0; i < g->n_vols && i < VOLS_NAMED; i++) {
 		const struct guest_vol *v = &g->vols[i];
 
-		strbuf_fmt(&list, "%s%s: %s", i ? ", " : "", v->fs.dev, *v->fs.type ? v->fs.type :
+		strbuf_fmt(&list, "%s%s: %s", i ? ", " : "", v->fs.dev,
+			*v->fs.type ? v->fs.type :
 			v->found == FS_AMBIGUOUS ? "two signatures" : "nothing known");
 	}
-	return err_set(err, ERR_PREP_NO_SYSTEM, "no root file system on %d volume%s (%s%s)", g->n_vols,
-		g->n_vols == 1 ? "" : "s", list.s ? list.s : "", g->n_vols > VOLS_NAMED ? ", ..." : "");
+	return err_set(err, ERR_PREP_NO_SYSTEM,
+		"no root file system on %d volume%s (%s%s)", g->n_vols,
+		g->n_vols == 1 ? "" : "s", list.s ? list.s :
+		"", g->n_vols > VOLS_NAMED ? ", ..." : "");
 }
 
 int guest_find_roots(struct guest *g, struct err *err)
@@ -303,11 +318,14 @@ int guest_find_roots(struct guest *g, struct err *err)
 	if (g->n_systems)
 		return choose(g, err);
 	if (g->locked.code)
-		return err_set(err, g->locked.code, "%s; no other volume holds a system", g->locked.text);
+		return err_set(err, g->locked.code, "%s; no other volume holds a system",
+			g->locked.text);
 	if (g->unseen.code)
-		return err_set(err, g->unseen.code, "%s; no other volume holds a system", g->unseen.text);
+		return err_set(err, g->unseen.code, "%s; no other volume holds a system",
+			g->unseen.text);
 	if (windows)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "%s holds NTFS and no volume holds Linux: "
+		return err_set(err, ERR_PREP_UNSUPPORTED,
+			"%s holds NTFS and no volume holds Linux: "
 			"this version does not prepare Windows yet", windows->fs.dev);
 	return no_root(g, err);
 }

@@ -26,7 +26,8 @@ struct walk {
 static int remove_one(struct walk *w, const char *path)
 {
 	if (++*w->n > MAX_FILES)
-		return err_set(w->err, ERR_PREP_TOOLS, "%s: more than %d files", w->tool, MAX_FILES);
+		return err_set(w->err, ERR_PREP_TOOLS, "%s: more than %d files", w->tool,
+			MAX_FILES);
 	for (int i = 0; w->plan && i < w->g->n_ops; i++)
 		if (w->g->ops[i].kind == OP_REMOVE && !strcmp(w->g->ops[i].path, path))
 			return 0; /* a tool's own list and ours name it both */
@@ -37,7 +38,8 @@ static int remove_one(struct walk *w, const char *path)
 
 static int look(void *ctx, const char *name, const struct stat *st);
 
-/* A path that the pattern names whole: the file, or the folder with all in it, deepest first. */
+/* A path that the pattern names whole: the file, or the folder with all in it,
+ * deepest first. */
 static int take(struct walk *up, const char *path, const struct stat *st)
 {
 	struct walk w = *up;
@@ -75,7 +77,8 @@ static int look(void *ctx, const char *name, const struct stat *st)
 		return take(&w, path, st);
 	/* /lib and /sbin may be links into /usr */
 	if (S_ISLNK(st->st_mode) &&
-		(fs_real(&w.g->root, path, real, sizeof(real), &(struct err)ERR_INIT) < 0 || !fs_is_dir(&w.g->root, real)))
+		(fs_real(&w.g->root, path, real, sizeof(real),
+			&(struct err)ERR_INIT) < 0 || !fs_is_dir(&w.g->root, real)))
 		return 0;
 	if (!S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
 		return 0;
@@ -89,7 +92,8 @@ int guest_tool_files(struct guest *g, const char *tool, const char *patterns, bo
 {
 	*ret_n = 0;
 	for (const char *p = patterns; p && *p; p += strspn(p, " ")) {
-		struct walk w = { .g = g, .tool = tool, .dir = "", .rest = p + 1, .n = ret_n,
+		struct walk w = { .g = g, .tool = tool, .dir = "", .rest = p + 1,
+			.n = ret_n,
 			.plan = plan, .err = err };
 
 		if (fs_list(&g->root, "/", look, &w, err) < 0)
@@ -106,7 +110,8 @@ int guest_tool_files(struct guest *g, const char *tool, const char *patterns, bo
 static bool may_go(const char *path)
 {
 	static const char *const stays[] = {
-		"/boot/", "/etc/fstab", "/etc/passwd", "/etc/group", "/etc/modules", "/etc/modprobe.conf",
+		"/boot/", "/etc/fstab", "/etc/passwd", "/etc/group", "/etc/modules",
+		"/etc/modprobe.conf",
 		"/etc/rc.local", "/dev/", "/proc/", "/sys/", "/run/",
 	};
 
@@ -130,18 +135,21 @@ int guest_tool_locations(struct guest *g, struct err *err)
 		return got < 0 ? -1 : 0;
 	if (!all)
 		return err_set(err, ERR_NOMEM, "make the plan: out of memory");
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct walk w = { .g = g, .tool = "vmware-tools", .n = &n, .plan = true, .err = err };
+	for (char *line = strtok_r(text, "\n", &save); line;
+	    line = strtok_r(NULL, "\n", &save)) {
+		struct walk w = { .g = g, .tool = "vmware-tools", .n = &n, .plan = true,
+			.err = err };
 		char path[FS_PATH_MAX];
 		struct stat st;
 
 		if (strncmp(line, "file ", 5))
 			continue;
-		snprintf(path, sizeof(path), "%.*s", (int)strcspn(line + 5, " \r"), line + 5);
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(line + 5, " \r"),
+			line + 5);
 		snprintf(taken_back, sizeof(taken_back), "\nremove_file %s\n", path);
-		if (!may_go(path) || strstr(all, taken_back) || fs_lstat(&g->root, path, &st) < 0 ||
-			(!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) ||
-			!strncmp(path, "/etc/vmware-tools/", 18)) /* with its folder */
+		if (!may_go(path) || strstr(all, taken_back) ||
+			fs_lstat(&g->root, path, &st) < 0 ||
+			(!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) || !strncmp(path, "/etc/vmware-tools/", 18)) /* with its folder */
 			continue;
 		if (remove_one(&w, path) < 0)
 			return -1;

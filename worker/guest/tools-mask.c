@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services of guest tools that have to stay are switched off, each init system's way: systemd starts
- * no unit that is a link to /dev/null, OpenRC and System V start what a runlevel has a link to, and
- * upstart nothing whose NAME.override says "manual".
+ * Services of guest tools that have to stay are switched off, each init system's way:
+ * systemd starts no unit that is a link to /dev/null, OpenRC and System V start what a
+ * runlevel has a link to, and upstart nothing whose NAME.override says "manual".
  */
 #include "guest/guest-internal.h"
 
@@ -18,11 +18,14 @@ struct masking {
 	struct err *err;
 };
 
-static int off(struct masking *m, enum guest_op_kind kind, const char *path, const char *from)
+static int off(struct masking *m, enum guest_op_kind kind, const char *path,
+	const char *from)
 {
 	m->ret->on++;
-	return !m->why || guest_op_add(m->g, kind, path, from, "%s: %s, so it is switched off", m->tool,
-		m->why) ? 0 : err_set(m->err, ERR_NOMEM, "make the plan: out of memory");
+	return !m->why ||
+		guest_op_add(m->g, kind, path, from, "%s: %s, so it is switched off",
+			m->tool, m->why) ? 0 : err_set(m->err, ERR_NOMEM,
+			"make the plan: out of memory");
 }
 
 static bool has_script(const struct guest *g, const char *name)
@@ -54,7 +57,8 @@ static int by_systemd(struct masking *m, const char *unit, const char *name)
 	char path[128], target[64];
 
 	snprintf(path, sizeof(path), "/etc/systemd/system/%s", unit);
-	if (!fs_readlink(&m->g->root, path, target, sizeof(target)) && !strcmp(target, "/dev/null"))
+	if (!fs_readlink(&m->g->root, path, target, sizeof(target)) &&
+	    !strcmp(target, "/dev/null"))
 		m->ret->there++;
 	else if (unit_exists(m->g, unit, name)) {
 		m->ret->there++;
@@ -69,7 +73,8 @@ static int on_link(void *ctx, const char *name, const struct stat *st)
 	char path[256];
 
 	if (S_ISDIR(st->st_mode) || fnmatch(m->pattern, name, 0) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", m->dir, name) >= sizeof(path))
+		(size_t)snprintf(path, sizeof(path), "%s/%s", m->dir,
+			name) >= sizeof(path))
 		return 0;
 	return off(m, OP_REMOVE, path, NULL);
 }
@@ -97,7 +102,8 @@ static int by_openrc(struct masking *m, const char *name)
 
 static int by_runlevels(struct masking *m, const char *name)
 {
-	static const char *const folders[] = { "/etc/rc%c.d", "/etc/rc.d/rc%c.d", "/etc/init.d/rc%c.d" };
+	static const char *const folders[] = { "/etc/rc%c.d", "/etc/rc.d/rc%c.d",
+		"/etc/init.d/rc%c.d" };
 	char dir[64], pattern[80], real[FS_PATH_MAX], seen[FS_PATH_MAX] = "";
 
 	m->ret->there += has_script(m->g, name);
@@ -107,7 +113,8 @@ static int by_runlevels(struct masking *m, const char *name)
 			snprintf(dir, sizeof(dir), folders[i], *level);
 			/* Red Hat's /etc/rc3.d is a link to the other one */
 			if (!fs_is_dir(&m->g->root, dir) ||
-				fs_real(&m->g->root, dir, real, sizeof(real), m->err) < 0 || !strcmp(real, seen))
+				fs_real(&m->g->root, dir, real, sizeof(real),
+					m->err) < 0 || !strcmp(real, seen))
 				continue;
 			snprintf(seen, sizeof(seen), "%s", real);
 			if (links(m, real, pattern) < 0)
@@ -128,12 +135,14 @@ static int by_upstart(struct masking *m, const char *name)
 	if (fs_is_file(&m->g->root, path))
 		return 0;
 	m->ret->on++;
-	return !m->why ? 0 : guest_op_write(m->g, path, "manual\n", 7, "a hypervisor's tool that stays is "
+	return !m->why ? 0 :
+		guest_op_write(m->g, path, "manual\n", 7,
+		"a hypervisor's tool that stays is "
 		"switched off", m->err);
 }
 
-int guest_services_off(struct guest *g, const char *tool, const char *units, const char *why,
-	struct guest_services *ret, struct err *err)
+int guest_services_off(struct guest *g, const char *tool, const char *units,
+	const char *why, struct guest_services *ret, struct err *err)
 {
 	struct masking m = { .g = g, .tool = tool, .why = why, .ret = ret, .err = err };
 

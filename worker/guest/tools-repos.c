@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Package repositories with VMware's tools are switched off: the next update would bring them back. */
+/* Package repositories with VMware's tools are switched off:
+ * the next update would bring them back. */
 #include "guest/guest-internal.h"
 
 #include <stdio.h>
@@ -9,7 +10,8 @@
 /* Not all of that host: Photon's own packages come from there too. */
 static bool is_vmware(const char *s, size_t len)
 {
-	return memmem(s, len, "vmware.com/tools", 16) || memmem(s, len, "vmware.com/packages", 19);
+	return memmem(s, len, "vmware.com/tools", 16) ||
+		memmem(s, len, "vmware.com/packages", 19);
 }
 
 static size_t line_at(const char *s, size_t len, size_t at)
@@ -38,7 +40,8 @@ static bool is_enabled(const char *s, size_t len, bool *ret_on)
 }
 
 /* yum, dnf, zypper: sections of KEY=value lines. */
-int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_repo_sections(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t next;
@@ -71,7 +74,8 @@ int guest_repo_sections(const char *s, size_t len, const struct boot_map *m, str
 }
 
 /* apt: one line a repository. */
-int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_repo_lines(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 
@@ -88,7 +92,8 @@ int guest_repo_lines(const char *s, size_t len, const struct boot_map *m, struct
 }
 
 /* apt's .sources: paragraphs of "Field: value" lines, see sources.list(5). */
-int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_repo_paragraphs(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	int changed = 0;
 	size_t next;
@@ -139,7 +144,8 @@ static int look(void *ctx, const char *name, const struct stat *st)
 	if (!S_ISREG(st->st_mode) || n <= suffix || strcmp(name + n - suffix, f->suffix))
 		return 0;
 	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
-	return guest_plan_rewrite(f->g, path, f->rewrite, "VMware's tools are not to come back", f->err);
+	return guest_plan_rewrite(f->g, path, f->rewrite,
+		"VMware's tools are not to come back", f->err);
 }
 
 int guest_plan_repos(struct guest *g, struct err *err)

@@ -11,10 +11,13 @@
 
 static const struct {
 	const char *name;
-	const char *packages; /* of all families; * at the end of a name: all that begin so */
+	const char *packages; /* of all families; * at the end of a name:
+			       * all that begin so */
 	const char *services; /* masked when the packages have to stay */
-	const char *evidence; /* a file that says it is there without a package; NULL = none */
-	const char *files;    /* what no package owns or leaves behind, patterns; NULL = none */
+	const char *evidence; /* a file that says it is there without a
+			       * package; NULL = none */
+	const char *files;    /* what no package owns or leaves behind,
+			       * patterns; NULL = none */
 	bool harmless;        /* its services start on their own hypervisor only: stays */
 } tools[] = {
 	{ "open-vm-tools",
@@ -25,7 +28,8 @@ static const struct {
 		"run-vmblock\\x2dfuse.mount vmware-vmblock-fuse.service",
 		NULL, "/etc/vmware-tools", false },
 	{ "vmware-tools", "VMwareTools vmware-tools-* kmod-vmware-tools-*",
-		"vmware-tools.service vmware-tools-services.service", "/etc/vmware-tools/locations",
+		"vmware-tools.service vmware-tools-services.service",
+		"/etc/vmware-tools/locations",
 		"/etc/vmware-tools /usr/lib/vmware-tools /etc/init.d/vmware-tools* "
 		"/etc/rc?.d/[SK]??vmware-tools* /etc/rc.d/rc?.d/[SK]??vmware-tools* "
 		"/etc/init/vmware-tools*.conf /etc/modprobe.d/vmware-tools.conf "
@@ -33,7 +37,8 @@ static const struct {
 		"/etc/systemd/system/multi-user.target.wants/vmware-tools.service "
 		"/etc/xdg/autostart/vmware-user.desktop /lib/modules/*/misc/vm[cbhmwx]*.ko "
 		"/etc/udev/rules.d/99-vmware-scsi-udev.rules", false },
-	{ "virtualbox", "virtualbox-guest-x11 virtualbox-guest-dkms virtualbox-guest-utils "
+	{ "virtualbox",
+		"virtualbox-guest-x11 virtualbox-guest-dkms virtualbox-guest-utils "
 		"virtualbox-guest-additions virtualbox-guest-tools",
 		"vboxadd.service vboxadd-service.service vboxadd-x11.service "
 		"virtualbox-guest-utils.service vboxservice.service",
@@ -56,18 +61,22 @@ static const struct {
 	{ "xen", "xe-guest-utilities xe-guest-utilities-latest xen-guest-agent",
 		"xe-linux-distribution.service xe-daemon.service", NULL,
 		"/etc/udev/rules.d/z10*xen*", false },
-	{ "ovirt", "ovirt-guest-agent ovirt-guest-agent-common", "ovirt-guest-agent.service", NULL, NULL,
+	{ "ovirt", "ovirt-guest-agent ovirt-guest-agent-common",
+		"ovirt-guest-agent.service", NULL, NULL,
 		false },
-	/* As its own uninstaller: the service and the whole folder. On guests with rpm, too: nothing tells
-	 * its package from its installer there without asking rpm, whose entry for the package stays. */
+	/* As its own uninstaller: the service and the whole folder. On guests with rpm,
+	 * too: nothing tells its package from its installer there without asking rpm,
+	 * whose entry for the package stays. */
 	{ "nutanix", "nutanix-guest-agent",
 		"ngt_guest_agent.service ngt_self_service_restore.service nutanix-guest-agent.service",
 		"/etc/init.d/ngt_guest_agent",
 		"/usr/local/nutanix /etc/init.d/ngt_guest_agent /etc/rc?.d/[SK]??ngt_guest_agent "
 		"/etc/rc.d/rc?.d/[SK]??ngt_guest_agent /etc/systemd/system/ngt_*.service "
 		"/etc/systemd/system/*.wants/ngt_*.service", false },
-	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, NULL, true },
-	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service", NULL,
+	{ "hyper-v", "hyperv-daemons hyperv-tools hv-kvp-daemon-init", "", NULL, NULL,
+		true },
+	{ "azure", "walinuxagent WALinuxAgent", "walinuxagent.service waagent.service",
+		NULL,
 		"/etc/udev/rules.d/66-azure-storage.rules /etc/udev/rules.d/99-azure-product-uuid.rules",
 		false },
 };
@@ -91,7 +100,8 @@ static void find_packages(const struct guest *g, size_t tool, char *ret, size_t 
 	const struct guest_family *f = g->facts.family;
 
 	*ret = '\0';
-	for (const char *p = tools[tool].packages; f && f->installed && *p; p += strspn(p, " ")) {
+	for (const char *p = tools[tool].packages; f && f->installed && *p;
+	    p += strspn(p, " ")) {
 		size_t n = strcspn(p, " "), used = strlen(ret);
 		char name[64];
 
@@ -113,9 +123,10 @@ void guest_find_tools(struct guest *g)
 		char packages[PACKAGES_MAX];
 
 		find_packages(g, i, packages, sizeof(packages));
-		if (*packages || (tools[i].evidence && fs_is_file(&g->root, tools[i].evidence)))
-			snprintf(g->facts.tools + used, sizeof(g->facts.tools) - used, "%s%s",
-				used ? " " : "", tools[i].name);
+		if (*packages ||
+		    (tools[i].evidence && fs_is_file(&g->root, tools[i].evidence)))
+			snprintf(g->facts.tools + used, sizeof(g->facts.tools) - used,
+				"%s%s", used ? " " : "", tools[i].name);
 	}
 }
 
@@ -124,10 +135,12 @@ static int mask(struct guest *g, size_t tool, const char *why, struct err *err)
 {
 	struct guest_services found;
 
-	if (guest_services_off(g, tools[tool].name, tools[tool].services, why, &found, err) < 0)
+	if (guest_services_off(g, tools[tool].name, tools[tool].services, why, &found,
+		err) < 0)
 		return -1;
 	if (!found.on)
-		guest_report_skip(g, "tools", "%s: %s; nothing of it starts", tools[tool].name, why);
+		guest_report_skip(g, "tools", "%s: %s; nothing of it starts",
+			tools[tool].name, why);
 	return 0;
 }
 
@@ -145,7 +158,8 @@ static int was_masked(struct guest *g, size_t tool, struct err *err)
 	bool complete;
 
 	if (guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0 ||
-		guest_services_off(g, tools[tool].name, tools[tool].services, NULL, &found, err) < 0)
+		guest_services_off(g, tools[tool].name, tools[tool].services, NULL,
+			&found, err) < 0)
 		return -1;
 	return *dir && complete && found.there && !found.on;
 }
@@ -166,18 +180,20 @@ int guest_tools_left(struct guest *g, struct err *err)
 	for (size_t i = 0; i < N_TOOLS; i++) {
 		if (!(g->facts.taken_out & 1u << i) || !tools[i].files)
 			continue;
-		if (guest_tool_files(g, tools[i].name, tools[i].files, false, &n, err) < 0)
+		if (guest_tool_files(g, tools[i].name, tools[i].files, false, &n,
+			err) < 0)
 			return -1;
 		all += n;
 		if (n)
-			guest_report_warn(g, "%s: %d of its files are left", tools[i].name, n);
+			guest_report_warn(g, "%s: %d of its files are left",
+				tools[i].name, n);
 	}
 	g->facts.tools_left = all;
 	return all;
 }
 
-/* Libraries that came with the tools may be what other programs run with now: they do nothing by
- * themselves, and stay. */
+/* Libraries that came with the tools may be what other programs run with now: they do
+ * nothing by themselves, and stay. */
 static bool keep_libraries(struct guest *g, char *packages, const char *users)
 {
 	char kept[PACKAGES_MAX] = "", rest[PACKAGES_MAX] = "";
@@ -187,11 +203,13 @@ static bool keep_libraries(struct guest *g, char *packages, const char *users)
 		char *to = memmem(p, n, "-libraries-", 11) ? kept : rest;
 		size_t used = strlen(to);
 
-		snprintf(to + used, PACKAGES_MAX - used, "%s%.*s", used ? " " : "", (int)n, p);
+		snprintf(to + used, PACKAGES_MAX - used, "%s%.*s",
+			used ? " " : "", (int)n, p);
 		p += n;
 	}
 	if (*kept)
-		guest_report_skip(g, "tools", "%s: %.200s depends on it, so it stays", kept, users);
+		guest_report_skip(g, "tools", "%s: %.200s depends on it, so it stays",
+			kept, users);
 	strcpy(packages, rest);
 	return *kept;
 }
@@ -207,7 +225,8 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 	find_packages(g, i, packages, sizeof(packages));
 	if (tools[i].harmless) {
 		if (*packages)
-			guest_report_skip(g, "tools", "%s stays: it starts on its own hypervisor only",
+			guest_report_skip(g, "tools",
+				"%s stays: it starts on its own hypervisor only",
 				packages);
 		return 0;
 	}
@@ -234,10 +253,12 @@ static int plan_one(struct guest *g, size_t i, struct err *err)
 		return mask(g, i, "this package manager is not run by the worker", err);
 	masked = was_masked(g, i, err);
 	if (masked > 0)
-		guest_report_skip(g, "tools", "%s was switched off by an earlier preparation", tools[i].name);
+		guest_report_skip(g, "tools",
+			"%s was switched off by an earlier preparation", tools[i].name);
 	if (masked)
 		return masked < 0 ? -1 : 0;
-	op = guest_op_add(g, OP_PURGE, NULL, packages, "%s has no use on KVM", tools[i].name);
+	op = guest_op_add(g, OP_PURGE, NULL, packages, "%s has no use on KVM",
+		tools[i].name);
 	if (!op)
 		return err_set(err, ERR_NOMEM, "make the plan: out of memory");
 	op->index = (int)i;

@@ -22,12 +22,14 @@ int guest_mount_vol(struct guest *g, int vol, const char *where, bool writable,
 	for (int i = 0; i < g->n_vols && !strcmp(fs->type, "btrfs"); i++)
 		if (i != vol && !strcmp(g->vols[i].fs.type, "btrfs") &&
 			!strcmp(g->vols[i].fs.uuid, fs->uuid) && n < sizeof(all))
-			n += (size_t)snprintf(all + n, sizeof(all) - n, "%sdevice=%s", n ? "," : "",
-				g->vols[i].fs.dev);
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%sdevice=%s",
+				n ? "," : "", g->vols[i].fs.dev);
 	if (options && *options && n < sizeof(all))
-		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", n ? "," : "", options);
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s",
+			n ? "," : "", options);
 	if (n >= sizeof(all))
-		return err_set(err, ERR_PREP_UNSUPPORTED, "%s: too many devices", fs->dev);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "%s: too many devices",
+			fs->dev);
 	return fs_mount(fs->dev, fs->type, where, writable, n ? all : NULL, err);
 }
 
@@ -39,7 +41,8 @@ static int mount_one(struct guest *g, int vol, const char *point, const char *op
 	char where[FS_PATH_MAX];
 
 	if (g->n_mounts == GUEST_MAX_MOUNTS)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d mounts", GUEST_MAX_MOUNTS);
+		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d mounts",
+			GUEST_MAX_MOUNTS);
 	if (!g->n_mounts) {
 		snprintf(where, sizeof(where), "%s", g->at);
 		snprintf(m->real, sizeof(m->real), "%s", g->at);
@@ -88,7 +91,8 @@ static int by_length(const void *a, const void *b)
 /* Without these a guest cannot be judged, let alone changed. */
 static bool vital(const char *point)
 {
-	static const char *const points[] = { "/boot", "/usr", "/var", "/boot/efi", "/etc" };
+	static const char *const points[] = { "/boot", "/usr", "/var", "/boot/efi",
+		"/etc" };
 
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
 		if (!strcmp(point, points[i]))
@@ -99,7 +103,8 @@ static bool vital(const char *point)
 static bool mounted_already(const struct guest *g, int vol, const char *options)
 {
 	for (int i = 0; i < g->n_mounts; i++)
-		if (g->mounts[i].vol == vol && (!*options || !strcmp(g->mounts[i].options, options)))
+		if (g->mounts[i].vol == vol &&
+		    (!*options || !strcmp(g->mounts[i].options, options)))
 			return true;
 	return false;
 }
@@ -155,12 +160,14 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 		if (vol < 0 || !fs_mountable(g->vols[vol].fs.type) ||
 			mounted_already(g, vol, options)) {
 			if (vol < 0 && vital(e->point))
-				return err_set(err, ERR_FS_MOUNT, "%s (%s): no such volume on the "
+				return err_set(err, ERR_FS_MOUNT,
+					"%s (%s): no such volume on the "
 					"copied drives", e->point, e->spec);
 			if (vital(e->point) && !fs_mountable(g->vols[vol].fs.type))
-				return err_set(err, ERR_FS_UNKNOWN, "%s (%s): file system %s",
-					e->point, e->spec, *g->vols[vol].fs.type ?
-					g->vols[vol].fs.type : "without a signature");
+				return err_set(err, ERR_FS_UNKNOWN,
+					"%s (%s): file system %s", e->point, e->spec,
+					*g->vols[vol].fs.type ? g->vols[vol].fs.type :
+					"without a signature");
 			continue;
 		}
 		if (mount_one(g, vol, e->point, options, writable, err) < 0) {
@@ -175,7 +182,8 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 
 int guest_make_writable(struct guest *g, struct err *err)
 {
-	/* Read-only mounts were made without a journal: mount anew rather than remount. */
+	/* Read-only mounts were made without a journal:
+	 * mount anew rather than remount. */
 	if (guest_unmount(g, err) < 0)
 		return -1;
 	return guest_mount_tree(g, true, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * .mount and .swap units of systemd that an operator wrote in place of lines of fstab. A device is
- * named by a path, never by UUID=, which systemd before 240 does not take in a unit.
+ * .mount and .swap units of systemd that an operator wrote in place of lines of fstab. A
+ * device is named by a path: systemd before 240 takes no UUID= in a unit.
  */
 #include "guest/guest-internal.h"
 
@@ -27,7 +27,8 @@ static void escape(const char *path, char *ret, size_t size)
 		else if (*p == '/')
 			n += (size_t)snprintf(ret + n, size - n, "-");
 		else
-			n += (size_t)snprintf(ret + n, size - n, "\\x%02x", (unsigned char)*p);
+			n += (size_t)snprintf(ret + n, size - n, "\\x%02x",
+				(unsigned char)*p);
 	}
 }
 
@@ -44,7 +45,8 @@ static bool unescape(const char *name, size_t len, char *ret, size_t size)
 		} else if (c == '\\') {
 			char hex[3] = { 0 };
 
-			if (i + 3 >= len || name[i + 1] != 'x' || !isxdigit((unsigned char)name[i + 2]) ||
+			if (i + 3 >= len || name[i + 1] != 'x' ||
+				!isxdigit((unsigned char)name[i + 2]) ||
 				!isxdigit((unsigned char)name[i + 3]))
 				return false;
 			memcpy(hex, name + i + 2, 2);
@@ -61,7 +63,8 @@ static bool unescape(const char *name, size_t len, char *ret, size_t size)
 }
 
 /* "dev-sda2.device" becomes the unit of the same volume by UUID. */
-static bool map_unit(const struct boot_map *m, const char *word, size_t len, char *ret, size_t size)
+static bool map_unit(const struct boot_map *m, const char *word, size_t len, char *ret,
+	size_t size)
 {
 	static const char *const kinds[] = { ".device", ".swap" };
 	char spec[256], path[256];
@@ -80,7 +83,8 @@ static bool map_unit(const struct boot_map *m, const char *word, size_t len, cha
 	return false;
 }
 
-static int map_words(const struct boot_map *m, const char *s, size_t len, struct strbuf *out)
+static int map_words(const struct boot_map *m, const char *s, size_t len,
+	struct strbuf *out)
 {
 	char name[512];
 	int changed = 0;
@@ -88,7 +92,8 @@ static int map_words(const struct boot_map *m, const char *s, size_t len, struct
 	for (size_t at = 0, n; at < len; at += n) {
 		bool blank = isspace((unsigned char)s[at]);
 
-		for (n = 1; at + n < len && !isspace((unsigned char)s[at + n]) == !blank; n++)
+		for (n = 1; at + n < len && !isspace((unsigned char)s[at + n]) == !blank;
+		    n++)
 			;
 		if (!blank && map_unit(m, s + at, n, name, sizeof(name))) {
 			strbuf_str(out, name);
@@ -103,9 +108,11 @@ static int map_words(const struct boot_map *m, const char *s, size_t len, struct
 enum key { OTHER, WHAT, TYPE, UNITS };
 
 /* What a line of a unit sets; its value is [ret, ret + ret_len). */
-static enum key key_of(const struct boot_line *l, const char *section, const char **ret, size_t *ret_len)
+static enum key key_of(const struct boot_line *l, const char *section, const char **ret,
+	size_t *ret_len)
 {
-	static const char *const units[] = { "After", "Before", "Requires", "Requisite", "BindsTo", "Wants" };
+	static const char *const units[] = { "After", "Before", "Requires", "Requisite",
+		"BindsTo", "Wants" };
 	const char *eq = memchr(l->s, '=', l->len);
 	size_t n = eq ? (size_t)(eq - l->s) : 0;
 	bool mount = !strcmp(section, "[Mount]") || !strcmp(section, "[Swap]");
@@ -124,7 +131,8 @@ static enum key key_of(const struct boot_line *l, const char *section, const cha
 		return WHAT;
 	if (mount && n == 4 && !memcmp(l->s, "Type", n))
 		return TYPE;
-	for (size_t i = 0; !strcmp(section, "[Unit]") && i < sizeof(units) / sizeof(units[0]); i++)
+	for (size_t i = 0; !strcmp(section, "[Unit]") &&
+	    i < sizeof(units) / sizeof(units[0]); i++)
 		if (strlen(units[i]) == n && !memcmp(l->s, units[i], n))
 			return UNITS;
 	return OTHER;
@@ -159,10 +167,12 @@ static bool next_line(struct reader *r)
 
 static void take(const struct reader *r, char *ret, size_t size)
 {
-	snprintf(ret, size, "%.*s", r->value_len < size ? (int)r->value_len : 0, r->value);
+	snprintf(ret, size, "%.*s",
+		r->value_len < size ? (int)r->value_len : 0, r->value);
 }
 
-int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)
+int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m,
+	struct strbuf *out)
 {
 	struct reader r = { .s = s, .len = len };
 	char spec[256], path[256];
@@ -186,7 +196,8 @@ int guest_unit_rewrite(const char *s, size_t len, const struct boot_map *m, stru
 	return changed;
 }
 
-bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type, size_t size)
+bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type,
+	size_t size)
 {
 	struct reader r = { .s = s, .len = len };
 
@@ -200,8 +211,8 @@ bool guest_unit_mount(const char *s, size_t len, char *ret_what, char *ret_type,
 struct units {
 	struct guest *g;
 	const char *dir;
-	/* of the links to a unit: */
-	const char *old, *fresh; /* its names; fresh NULL: only out of what needs it to start */
+	/* A unit's links: its names; fresh NULL: only out of what needs it to start. */
+	const char *old, *fresh;
 	struct err *err;
 };
 
@@ -217,25 +228,27 @@ static bool ends(const char *s, const char *end)
 	return n > k && !strcmp(s + n - k, end);
 }
 
-static int move_link(struct units *u, const char *from_dir, const char *to_dir, const char *target,
-	const char *why)
+static int move_link(struct units *u, const char *from_dir, const char *to_dir,
+	const char *target, const char *why)
 {
 	char from[2 * FS_PATH_MAX], to[2 * FS_PATH_MAX];
 
 	snprintf(from, sizeof(from), "%s/%s", from_dir, u->old);
 	snprintf(to, sizeof(to), "%s/%s", to_dir, u->fresh ? u->fresh : u->old);
 	return guest_op_add(u->g, OP_REMOVE, from, NULL, "%s", why) &&
-		guest_op_add(u->g, OP_LINK, to, target, "%s", why) ? 0 : no_memory(u->err);
+		guest_op_add(u->g, OP_LINK, to, target, "%s", why) ? 0 :
+		no_memory(u->err);
 }
 
 /* What starts the unit: links to it in NAME.wants and NAME.requires. */
 static int see_links(void *ctx, const char *name, const struct stat *st)
 {
 	struct units *u = ctx;
-	char dir[FS_PATH_MAX], path[2 * FS_PATH_MAX], target[FS_PATH_MAX], wants[FS_PATH_MAX + 16];
+	char dir[FS_PATH_MAX], path[2 * FS_PATH_MAX], target[FS_PATH_MAX];
 	bool needed = ends(name, ".requires");
 
-	if (!S_ISDIR(st->st_mode) || (!needed && !ends(name, ".wants")) || (!u->fresh && !needed))
+	if (!S_ISDIR(st->st_mode) || (!needed && !ends(name, ".wants")) ||
+	    (!u->fresh && !needed))
 		return 0;
 	snprintf(dir, sizeof(dir), "%s/%s", ADMIN_DIR, name);
 	snprintf(path, sizeof(path), "%s/%s", dir, u->old);
@@ -245,8 +258,10 @@ static int see_links(void *ctx, const char *name, const struct stat *st)
 		snprintf(path, sizeof(path), "%s/%s", u->dir, u->fresh);
 		return move_link(u, dir, dir, path, WHY);
 	}
-	snprintf(wants, sizeof(wants), "%.*s.wants", (int)(strlen(dir) - strlen(".requires")), dir);
-	return move_link(u, dir, wants, target, "a drive that was not copied must not hold up the start");
+	snprintf(path, sizeof(path), "%.*s.wants",
+		(int)(strlen(dir) - strlen(".requires")), dir);
+	return move_link(u, dir, path, target,
+		"a drive that was not copied must not hold up the start");
 }
 
 static int links(struct units *u, const char *old, const char *fresh)
@@ -256,19 +271,22 @@ static int links(struct units *u, const char *old, const char *fresh)
 	return fs_list(&u->g->root, ADMIN_DIR, see_links, u, u->err) < 0 ? -1 : 0;
 }
 
-/* Starts on its own hypervisor only, as the tools' own units do. A unit that is masked or gone would
- * fail what requires it; one whose condition does not hold does not. */
+/* Starts on its own hypervisor only, as the tools' own units do. A unit that is masked or
+ * gone would fail what requires it; one whose condition does not hold does not. */
 static int hold_back(struct units *u, const char *name, const char *type)
 {
-	const char *vm = !strcmp(type, "vboxsf") ? "oracle" : !strcmp(type, "prl_fs") ? "parallels" : "vmware";
+	const char *vm = !strcmp(type, "vboxsf") ? "oracle" :
+		!strcmp(type, "prl_fs") ? "parallels" : "vmware";
 	char path[FS_PATH_MAX], text[128];
 
-	if ((size_t)snprintf(path, sizeof(path), ADMIN_DIR "/%s.d/" DROP_IN, name) >= sizeof(path))
+	if ((size_t)snprintf(path, sizeof(path), ADMIN_DIR "/%s.d/" DROP_IN,
+		name) >= sizeof(path))
 		return 0;
-	snprintf(text, sizeof(text), "# A shared folder of the old hypervisor (target-worker)\n"
+	snprintf(text, sizeof(text),
+		"# A shared folder of the old hypervisor (target-worker)\n"
 		"[Unit]\nConditionVirtualization=%s\n", vm);
-	return guest_op_write(u->g, path, text, strlen(text), "a shared folder of a hypervisor that is left",
-		u->err);
+	return guest_op_write(u->g, path, text, strlen(text),
+		"a shared folder of a hypervisor that is left", u->err);
 }
 
 static int hold_back_both(struct units *u, const char *name, const char *type)
@@ -284,8 +302,8 @@ static int hold_back_both(struct units *u, const char *name, const char *type)
 }
 
 /* A swap unit is only loaded when its name is that of its device. */
-static int rename_swap(struct units *u, const char *path, const char *name, const char *device,
-	const char *text, size_t len, const struct boot_map *m)
+static int rename_swap(struct units *u, const char *path, const char *name,
+	const char *device, const char *text, size_t len, const struct boot_map *m)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	char fresh[300], to[FS_PATH_MAX + 300];
@@ -298,7 +316,8 @@ static int rename_swap(struct units *u, const char *path, const char *name, cons
 		return no_memory(u->err);
 	if (guest_op_write(u->g, to, out.s, out.len, WHY, u->err) < 0)
 		return -1;
-	return guest_op_add(u->g, OP_REMOVE, path, NULL, WHY) ? links(u, name, fresh) : no_memory(u->err);
+	return guest_op_add(u->g, OP_REMOVE, path, NULL, WHY) ? links(u, name, fresh) :
+		no_memory(u->err);
 }
 
 static bool stable(void *ctx, const char *spec, char *ret, size_t size)
@@ -344,7 +363,8 @@ static int see_part(void *ctx, const char *name, const struct stat *st)
 
 	(void)st;
 	if (!ends(name, ".conf") || !strcmp(name, DROP_IN) ||
-		(size_t)snprintf(path, sizeof(path), "%s/%s", u->dir, name) >= sizeof(path) ||
+		(size_t)snprintf(path, sizeof(path), "%s/%s", u->dir,
+			name) >= sizeof(path) ||
 		!fs_is_file(&u->g->root, path))
 		return 0;
 	return guest_plan_rewrite(u->g, path, guest_unit_rewrite, WHY, u->err);
@@ -359,7 +379,8 @@ static int see_unit(void *ctx, const char *name, const struct stat *st)
 		return 0;
 	if (S_ISDIR(st->st_mode)) {
 		u.dir = path;
-		return ends(name, ".mount.d") && fs_list(&u.g->root, path, see_part, &u, u.err) < 0 ? -1 : 0;
+		return ends(name, ".mount.d") && fs_list(&u.g->root, path, see_part, &u,
+			u.err) < 0 ? -1 : 0;
 	}
 	return ends(name, ".mount") || ends(name, ".swap") ?
 		plan_unit(&u, path, name, S_ISLNK(st->st_mode)) : 0;

@@ -25,29 +25,32 @@ static int judge_entry(void *ctx, const struct boot_entry *e)
 		return 0; /* built from variables: files are judged through /boot */
 	j->entries++;
 	if (!guest_find_boot_file(g, e->kernel, path, sizeof(path))) {
-		snprintf(j->problem, sizeof(j->problem), "%.100s: no kernel %.200s", e->title,
-			e->kernel);
+		snprintf(j->problem, sizeof(j->problem), "%.100s: no kernel %.200s",
+			e->title, e->kernel);
 		return 0;
 	}
 	if (*e->initrd && !guest_find_boot_file(g, e->initrd, path, sizeof(path))) {
-		snprintf(j->problem, sizeof(j->problem), "%.100s: no initramfs %.200s", e->title,
-			e->initrd);
+		snprintf(j->problem, sizeof(j->problem), "%.100s: no initramfs %.200s",
+			e->title, e->initrd);
 		return 0;
 	}
-	if (!*e->initrd && (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "LABEL=", 6))) {
-		snprintf(j->problem, sizeof(j->problem), "%.100s: no kernel finds root=%.200s without an "
+	if (!*e->initrd &&
+	    (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "LABEL=", 6))) {
+		snprintf(j->problem, sizeof(j->problem),
+			"%.100s: no kernel finds root=%.200s without an "
 			"initramfs", e->title, e->root);
 		return 0;
 	}
 	vol = *e->root ? guest_find_vol(g, e->root) : g->root_vol;
 	if (vol >= 0 && vol != g->root_vol && g->vols[vol].disk >= 0) {
-		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.200s is another volume",
-			e->title, e->root);
+		snprintf(j->problem, sizeof(j->problem),
+			"%.100s: root=%.200s is another volume", e->title, e->root);
 		return 0;
 	}
-	if (vol < 0 && (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "PARTUUID=", 9))) {
-		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.200s is on no drive",
-			e->title, e->root);
+	if (vol < 0 &&
+	    (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "PARTUUID=", 9))) {
+		snprintf(j->problem, sizeof(j->problem),
+			"%.100s: root=%.200s is on no drive", e->title, e->root);
 		return 0;
 	}
 	j->usable++;
@@ -65,26 +68,30 @@ static bool fixed_root(struct guest *g, const struct guest_kernel *k)
 {
 	char stable[256];
 
-	return k->unified && *k->root && guest_stable_name(g, k->root, stable, sizeof(stable));
+	return k->unified && *k->root &&
+		guest_stable_name(g, k->root, stable, sizeof(stable));
 }
 
 /* Why a unified image does not start, and what is to be done. */
-static void unified_reason(struct guest *g, const struct guest_kernel *k, uint64_t missing, char *ret,
-	size_t size)
+static void unified_reason(struct guest *g, const struct guest_kernel *k,
+	uint64_t missing, char *ret, size_t size)
 {
 	char advice[512], stable[256];
 
 	if (!missing && guest_stable_name(g, k->root, stable, sizeof(stable))) {
-		snprintf(ret, size, "the command line in %s names its root %s, which depends on the disk "
+		snprintf(ret,
+			size, "the command line in %s names its root %s, which depends on the disk "
 			"controller, and the image is not edited: on the source write root=%s into "
-			"/etc/kernel/cmdline, have the image built anew, and copy again", k->image, k->root,
-			stable);
+			"/etc/kernel/cmdline, have the image built anew, and copy again",
+			k->image, k->root, stable);
 		return;
 	}
 	guest_unified_advice(g, k, advice, sizeof(advice));
-	snprintf(ret, size, "%s lacks %s, and unified kernel images are not edited: on the source %s, and "
-		"copy again", k->image, missing & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? "virtio_blk" : "virtio_pci",
-		advice);
+	snprintf(ret,
+		size, "%s lacks %s, and unified kernel images are not edited: on the source %s, and "
+		"copy again", k->image,
+		missing & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? "virtio_blk" :
+		"virtio_pci", advice);
 }
 
 static void judge_kernels(struct judging *j)
@@ -109,14 +116,17 @@ static void judge_kernels(struct judging *j)
 		if (!missing || (k->unified && k->initrd_read))
 			unified_reason(g, k, missing, text, sizeof(text));
 		else if (missing & ~k->modules)
-			snprintf(text, sizeof(text), "kernel %s has no virtio drivers", k->version);
+			snprintf(text, sizeof(text), "kernel %s has no virtio drivers",
+				k->version);
 		else if (!*k->initrd)
-			snprintf(text, sizeof(text), "kernel %s has no initramfs", k->version);
+			snprintf(text, sizeof(text), "kernel %s has no initramfs",
+				k->version);
 		else if (!k->initrd_read)
 			snprintf(text, sizeof(text), "%s cannot be read", k->initrd);
 		else
 			snprintf(text, sizeof(text), "%s lacks %s", k->initrd,
-				missing & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? "virtio_blk" : "virtio_pci");
+				missing & DRIVER_BIT(DRIVER_VIRTIO_BLK) ? "virtio_blk" :
+				"virtio_pci");
 		snprintf(last, sizeof(last), "%s", text);
 		if (k->initrd_read)
 			reason(j, text);
@@ -135,8 +145,9 @@ int guest_check_firmware(const struct guest *g, struct err *err)
 	if (!vm || !g->opt->firmware_stays || !strcmp(vm, made_for) ||
 		(!strcmp(vm, "uefi") && g->facts.boot.esp[0]))
 		return 0;
-	return err_set(err, ERR_FW_MISMATCH, "the guest starts from %s only, this VM has %s",
-		strcmp(made_for, "uefi") ? "BIOS" : "UEFI", strcmp(vm, "uefi") ? "BIOS" : "UEFI");
+	return err_set(err, ERR_FW_MISMATCH,
+		"the guest starts from %s only, this VM has %s", strcmp(made_for,
+			"uefi") ? "BIOS" : "UEFI", strcmp(vm, "uefi") ? "BIOS" : "UEFI");
 }
 
 int guest_check_hope(struct guest *g, struct err *err)
@@ -165,19 +176,24 @@ int guest_check_hope(struct guest *g, struct err *err)
 		return err_set(err, ERR_PREP_NO_KERNEL,
 			"no kernel in /boot with modules in /lib/modules");
 	if (!able)
-		return err_set(err, ERR_PREP_NO_KERNEL, "none of %d kernel%s has virtio drivers",
-			bootable, bootable == 1 ? "" : "s");
+		return err_set(err, ERR_PREP_NO_KERNEL,
+			"none of %d kernel%s has virtio drivers", bootable,
+			bootable == 1 ? "" : "s");
 	if (!g->facts.boot.kind)
-		return err_set(err, ERR_PREP_LOADER, "no boot loader configuration was found");
+		return err_set(err, ERR_PREP_LOADER,
+			"no boot loader configuration was found");
 	if (!ready && !planned && (fixed || sealed)) {
 		const struct guest_kernel *k = fixed ? fixed : sealed;
 
-		unified_reason(g, k, fixed ? 0 : DRIVERS_MUST & ~k->builtin & ~k->packed, text, sizeof(text));
+		unified_reason(g, k, fixed ? 0 : DRIVERS_MUST & ~k->builtin & ~k->packed,
+			text, sizeof(text));
 		return err_set(err, ERR_PREP_UNSUPPORTED, "%s", text);
 	}
 	if (!ready && !planned)
-		return err_set(err, ERR_PREP_UNSUPPORTED, "no way to put virtio drivers into the "
-			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name : "this system");
+		return err_set(err, ERR_PREP_UNSUPPORTED,
+			"no way to put virtio drivers into the "
+			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name :
+			"this system");
 	return guest_check_firmware(g, err);
 }
 
@@ -197,7 +213,8 @@ int guest_judge(struct guest *g, struct err *err)
 
 static struct guest_kernel *kernel_of(struct guest *g, const struct guest_op *op)
 {
-	return op->kind == OP_INITRD || op->kind == OP_SUPPLEMENT ? &g->facts.kernels[op->index] : NULL;
+	return op->kind == OP_INITRD || op->kind == OP_SUPPLEMENT ?
+		&g->facts.kernels[op->index] : NULL;
 }
 
 /* Of a volume or an array that the old image could open. */
@@ -207,7 +224,8 @@ static int lost_drivers(const struct guest_kernel *k, uint64_t lost, struct err 
 
 	guest_driver_list(lost, ", ", names, sizeof(names));
 	names[strlen(names) - 2] = '\0';
-	return err_set(err, ERR_PREP_VERIFY, "the new %s lacks drivers of the guest's volumes that the old "
+	return err_set(err, ERR_PREP_VERIFY,
+		"the new %s lacks drivers of the guest's volumes that the old "
 		"one had: %s", k->initrd, names);
 }
 
@@ -216,9 +234,11 @@ static int lost_volume(const struct guest_kernel *k, char *had, struct err *err)
 {
 	char *save;
 
-	for (char *name = strtok_r(had, ",", &save); name; name = strtok_r(NULL, ",", &save))
+	for (char *name = strtok_r(had, ",", &save); name;
+	    name = strtok_r(NULL, ",", &save))
 		if (!words_has(k->opens, name))
-			return err_set(err, ERR_PREP_VERIFY, "the new %s does not open the encrypted volume %s "
+			return err_set(err, ERR_PREP_VERIFY,
+				"the new %s does not open the encrypted volume %s "
 				"as the old one did", k->initrd, name);
 	return 0;
 }
@@ -239,13 +259,18 @@ int guest_verify(struct guest *g, struct err *err)
 			size_t len = 0;
 
 			if (fs_read(&g->root, op->path, BOOT_TEXT_MAX, &text, &len, err))
-				return err_set(err, ERR_PREP_VERIFY, "%s is not there", op->path);
-			/* the modules file and the like may be touched again by the tools */
+				return err_set(err, ERR_PREP_VERIFY, "%s is not there",
+					op->path);
+			/* the modules file and the like may be touched
+			 * again by the tools */
 			if (len != op->len || memcmp(text, op->data, len))
-				guest_report_warn(g, "%s was changed again by a tool of the guest", op->path);
+				guest_report_warn(g,
+					"%s was changed again by a tool of the guest",
+					op->path);
 		}
 		if (op->kind == OP_REMOVE && fs_is_file(&g->root, op->path))
-			return err_set(err, ERR_PREP_VERIFY, "%s is still there", op->path);
+			return err_set(err, ERR_PREP_VERIFY, "%s is still there",
+				op->path);
 		if (!k)
 			continue;
 		had = k->packed & guest_kept_drivers(g, k);
@@ -266,7 +291,8 @@ int guest_verify(struct guest *g, struct err *err)
 		return -1;
 	reasons = guest_judge(g, err);
 	if (reasons > 0)
-		return err_set(err, ERR_PREP_VERIFY, "the prepared guest would not boot: %s",
+		return err_set(err, ERR_PREP_VERIFY,
+			"the prepared guest would not boot: %s",
 			yyjson_mut_get_str(yyjson_mut_arr_get_last(g->because)));
 	return reasons;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which kind of virtio a kernel drives. Before Linux 4.0, and what Red Hat put into 3.10, kernels know
- * the legacy interface only (virtio 1.2, 1.3.1 and 4.1.2): a VM whose virtio devices are of version 1 and no
- * more, which is what QEMU makes of them behind the PCIe ports of its machine type q35, has no disk for
- * them. Transitional devices, those of the machine type pc, serve both.
+ * Which kind of virtio a kernel drives. Before Linux 4.0, and what Red Hat put into 3.10,
+ * kernels know the legacy interface only (virtio 1.2, 1.3.1 and 4.1.2): a VM whose virtio
+ * devices are of version 1 and no more, which is what QEMU makes of them behind the PCIe
+ * ports of its machine type q35, has no disk for them. Transitional devices, those of the
+ * machine type pc, serve both.
  */
 #include "guest/guest-internal.h"
 
@@ -20,11 +21,13 @@
 #include "initrd/initrd.h"
 
 #define MODULE_MAX (8u << 20)
-/* The functions that find devices, of version 1 and all: in the table of symbols, or in no table. */
+/* The functions that find devices, of version 1 and all: in the table of symbols,
+ * or in no table. */
 #define PROBE_1 "virtio_pci_modern_probe"
 #define PROBE "virtio_pci_probe"
 #define VENDOR 0x1af4
-#define FIRST_MODERN 0x1040             /* device numbers of version 1; below: transitional */
+/* device numbers of version 1; below: transitional */
+#define FIRST_MODERN 0x1040
 
 static ssize_t read_module(void *ctx, void *buf, size_t len)
 {
@@ -47,14 +50,16 @@ static enum guest_virtio look_into(const struct guest *g, const char *path)
 		return GUEST_VIRTIO_UNKNOWN;
 	status = initrd_expand(&r, MODULE_MAX, &text);
 	if (status) {
-		log_warn("%s: %s: what virtio it drives is not known", path, initrd_status_text(status));
+		log_warn("%s: %s: what virtio it drives is not known", path,
+			initrd_status_text(status));
 		return GUEST_VIRTIO_UNKNOWN;
 	}
 	if (!text.len)
 		return GUEST_VIRTIO_UNKNOWN;
 	if (memmem(text.s, text.len, PROBE_1, strlen(PROBE_1)))
 		return GUEST_VIRTIO_1;
-	return memmem(text.s, text.len, PROBE, strlen(PROBE)) ? GUEST_VIRTIO_LEGACY : GUEST_VIRTIO_UNKNOWN;
+	return memmem(text.s, text.len, PROBE, strlen(PROBE)) ? GUEST_VIRTIO_LEGACY :
+		GUEST_VIRTIO_UNKNOWN;
 }
 
 enum guest_virtio guest_kernel_virtio(const struct guest *g, const struct guest_kernel *k)
@@ -68,8 +73,9 @@ enum guest_virtio guest_kernel_virtio(const struct guest *g, const struct guest_
 	if (atoi(k->version) >= 4)
 		return GUEST_VIRTIO_1;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && !found; i++) {
-		snprintf(path, sizeof(path), "/lib/modules/%s/kernel/drivers/virtio/virtio_pci.ko%s", k->version,
-			ends[i]);
+		snprintf(path, sizeof(path),
+			"/lib/modules/%s/kernel/drivers/virtio/virtio_pci.ko%s",
+			k->version, ends[i]);
 		found = look_into(g, path);
 	}
 	if (found)
@@ -102,7 +108,8 @@ static bool has_version_1(const char *pci)
 	bool found = false;
 
 	while (d && !found && (e = readdir(d)))
-		found = *e->d_name != '.' && read_number(dirfd(d), e->d_name, "vendor") == VENDOR &&
+		found = *e->d_name != '.' &&
+			read_number(dirfd(d), e->d_name, "vendor") == VENDOR &&
 			read_number(dirfd(d), e->d_name, "device") >= FIRST_MODERN;
 	if (d)
 		closedir(d);
@@ -112,7 +119,8 @@ static bool has_version_1(const char *pci)
 static const struct guest_kernel *legacy_kernel(const struct guest *g)
 {
 	for (int i = 0; i < g->facts.n_kernels; i++)
-		if (g->facts.kernels[i].bootable && g->facts.kernels[i].virtio == GUEST_VIRTIO_LEGACY)
+		if (g->facts.kernels[i].bootable &&
+		    g->facts.kernels[i].virtio == GUEST_VIRTIO_LEGACY)
 			return &g->facts.kernels[i];
 	return NULL;
 }

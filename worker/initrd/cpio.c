@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cpio, "newc" form: a header of 13 fields of 8 hex digits behind a magic of 6, the name, the
- * data; name and data end at multiples of four bytes. */
+/* cpio, "newc" form: a header of 13 fields of 8 hex digits behind a magic of 6, the name,
+ * the data; name and data end at multiples of four bytes. */
 #include "initrd/initrd-internal.h"
 
 #include <stdio.h>
@@ -42,7 +42,8 @@ static size_t get(struct archive *a, void *buf, size_t len)
 {
 	size_t done = 0, n;
 
-	while (done < len && (n = initrd_stream_read(&a->s, (uint8_t *)buf + done, len - done)))
+	while (done < len &&
+	    (n = initrd_stream_read(&a->s, (uint8_t *)buf + done, len - done)))
 		done += n;
 	a->off += done;
 	a->info->unpacked += done;
@@ -82,7 +83,8 @@ static bool align(struct archive *a)
 	return get(a, pad, n) == n;
 }
 
-static enum initrd_status read_data(struct archive *a, const struct initrd_entry *e, bool want)
+static enum initrd_status read_data(struct archive *a, const struct initrd_entry *e,
+	bool want)
 {
 	uint64_t left = e->size;
 
@@ -102,7 +104,8 @@ static enum initrd_status read_data(struct archive *a, const struct initrd_entry
 }
 
 /* One entry whose first 6 bytes were read. *ret_last: it was the trailer. */
-static enum initrd_status read_entry(struct archive *a, const uint8_t *magic, bool *ret_last)
+static enum initrd_status read_entry(struct archive *a, const uint8_t *magic,
+	bool *ret_last)
 {
 	uint8_t header[HEADER];
 	uint32_t f[N_FIELDS];
@@ -176,8 +179,8 @@ static void add_format(struct initrd_info *info, const char *name)
 	if (len && !strcmp(info->format, "cpio"))
 		len = (size_t)snprintf(info->format, sizeof(info->format), "early cpio");
 	if (len < sizeof(info->format))
-		snprintf(info->format + len, sizeof(info->format) - len, "%s%s", len ? " + " : "",
-			name);
+		snprintf(info->format + len, sizeof(info->format) - len, "%s%s",
+			len ? " + " : "", name);
 }
 
 static enum initrd_status walk(struct initrd_reader *r, struct input *in,
@@ -244,14 +247,16 @@ static void pad(struct strbuf *out)
 	strbuf_add(out, "\0\0\0", (size_t)(-out->len & 3));
 }
 
-void initrd_add(struct strbuf *out, const char *name, uint32_t mode, const void *data, size_t len)
+void initrd_add(struct strbuf *out, const char *name, uint32_t mode, const void *data,
+	size_t len)
 {
 	size_t name_len = strlen(name) + 1;
 
-	/* Each entry has an inode number of its own, or two files would be taken for links. */
+	/* Each entry has an inode number of its own,
+	 * or two files would be taken for links. */
 	strbuf_fmt(out, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
-		(unsigned)(out->len / 4 + 1), mode, 0u, 0u, 1u, 0u, (unsigned)len, 0u, 0u, 0u, 0u,
-		(unsigned)name_len, 0u);
+		(unsigned)(out->len / 4 + 1), mode, 0u, 0u, 1u, 0u, (unsigned)len, 0u, 0u,
+		0u, 0u, (unsigned)name_len, 0u);
 	strbuf_add(out, name, name_len);
 	pad(out);
 	strbuf_add(out, data, len);

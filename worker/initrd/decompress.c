@@ -34,7 +34,8 @@ bool initrd_input_fill(struct input *in, size_t n)
 	in->end -= in->at;
 	in->at = 0;
 	while (in->end < n && !in->eof) {
-		ssize_t got = in->read(in->ctx, in->buf + in->end, sizeof(in->buf) - in->end);
+		ssize_t got = in->read(in->ctx, in->buf + in->end,
+			sizeof(in->buf) - in->end);
 
 		if (got < 0 || (size_t)got > sizeof(in->buf) - in->end)
 			in->failed = true;
@@ -115,7 +116,8 @@ static enum initrd_status lzma_open(struct stream *s, bool alone)
 	if (!l)
 		return INITRD_NO_MEMORY;
 	*l = (lzma_stream)LZMA_STREAM_INIT;
-	/* The kernel knows one stream and no other check than CRC32; we need not be as strict. */
+	/* The kernel knows one stream and no other check than CRC32;
+	 * we need not be as strict. */
 	result = alone ? lzma_alone_decoder(l, LZMA_MEMORY) :
 		lzma_stream_decoder(l, LZMA_MEMORY, 0);
 	return result == LZMA_OK ? INITRD_OK : INITRD_NO_MEMORY;
@@ -170,8 +172,9 @@ static void xz_close(struct stream *s)
 static enum initrd_status zstd_open(struct stream *s)
 {
 	s->state = ZSTD_createDStream();
-	if (!s->state || ZSTD_isError(ZSTD_DCtx_setParameter(s->state, ZSTD_d_windowLogMax,
-		ZSTD_WINDOW_LOG_MAX)))
+	if (!s->state ||
+		ZSTD_isError(ZSTD_DCtx_setParameter(s->state, ZSTD_d_windowLogMax,
+			ZSTD_WINDOW_LOG_MAX)))
 		return INITRD_NO_MEMORY;
 	return INITRD_OK;
 }
@@ -191,7 +194,8 @@ static size_t zstd_read(struct stream *s, uint8_t *buf, size_t len)
 		consume(s->in, in.pos);
 		if (ZSTD_isError(result))
 			return end_stream(s, INITRD_CORRUPT);
-		if (!result) { /* a frame ended; a tool with threads may have written several */
+		if (!result) { /* a frame ended; a tool with threads may
+				* have written several */
 			uint8_t *m;
 
 			if (!initrd_input_fill(s->in, 4)) {
@@ -199,7 +203,8 @@ static size_t zstd_read(struct stream *s, uint8_t *buf, size_t len)
 				break;
 			}
 			m = s->in->buf + s->in->at;
-			if (bytes_le32(m) != 0xfd2fb528u && (bytes_le32(m) & ~0xfu) != 0x184d2a50u) {
+			if (bytes_le32(m) != 0xfd2fb528u &&
+			    (bytes_le32(m) & ~0xfu) != 0x184d2a50u) {
 				s->ended = true;
 				break;
 			}
@@ -213,8 +218,8 @@ static void zstd_close(struct stream *s)
 	ZSTD_freeDStream(s->state);
 }
 
-/* The legacy format of `lz4 -l`: magic, then blocks of (packed size, data). The packed block is
- * larger than the input's buffer and goes into state. */
+/* The legacy format of `lz4 -l`: magic, then blocks of (packed size, data). The packed
+ * block is larger than the input's buffer and goes into state. */
 static enum initrd_status lz4_open(struct stream *s)
 {
 	s->out = malloc(LZ4_BLOCK);
@@ -266,7 +271,8 @@ static size_t lz4_read(struct stream *s, uint8_t *buf, size_t len)
 		consume(s->in, 4);
 		if (!take(s->in, s->state, packed))
 			return end_stream(s, INITRD_CORRUPT);
-		got = LZ4_decompress_safe(s->state, (char *)s->out, (int)packed, LZ4_BLOCK);
+		got = LZ4_decompress_safe(s->state, (char *)s->out, (int)packed,
+			LZ4_BLOCK);
 		if (got < 0)
 			return end_stream(s, INITRD_CORRUPT);
 		s->out_at = 0;
@@ -299,7 +305,8 @@ const struct decoder *initrd_decoder_find(struct input *in)
 {
 	for (size_t i = 0; i < N_DECODERS; i++)
 		if (initrd_input_fill(in, decoders[i].magic_len) &&
-			!memcmp(in->buf + in->at, decoders[i].magic, decoders[i].magic_len))
+			!memcmp(in->buf + in->at, decoders[i].magic,
+				decoders[i].magic_len))
 			return &decoders[i];
 	return NULL;
 }
@@ -314,7 +321,8 @@ bool initrd_decoder_built_in(const struct decoder *d)
 	return d->open != NULL;
 }
 
-enum initrd_status initrd_stream_open(struct stream *s, struct input *in, const struct decoder *d)
+enum initrd_status initrd_stream_open(struct stream *s, struct input *in,
+	const struct decoder *d)
 {
 	enum initrd_status status = INITRD_OK;
 

@@ -18,7 +18,8 @@ static enum initrd_status expand(struct input *in, size_t max, struct strbuf *ou
 		return status;
 	while (out->len <= max && (n = initrd_stream_read(&s, chunk, sizeof(chunk))))
 		strbuf_add(out, chunk, n);
-	status = out->failed ? INITRD_NO_MEMORY : out->len > max ? INITRD_TOO_LARGE : s.status;
+	status = out->failed ? INITRD_NO_MEMORY : out->len > max ? INITRD_TOO_LARGE :
+		s.status;
 	initrd_stream_close(&s);
 	return status;
 }

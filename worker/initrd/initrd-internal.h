@@ -32,9 +32,11 @@ struct stream {
 const struct decoder *initrd_decoder_find(struct input *in);
 const char *initrd_decoder_name(const struct decoder *d);
 bool initrd_decoder_built_in(const struct decoder *d);
-enum initrd_status initrd_stream_open(struct stream *s, struct input *in, const struct decoder *d);
+enum initrd_status initrd_stream_open(struct stream *s, struct input *in,
+	const struct decoder *d);
 void initrd_stream_close(struct stream *s);
-/* At most len bytes; 0 at the end of the stream (s->status tells a good one from a bad). */
+/* At most len bytes; 0 at the end of the stream (s->status tells a
+ * good one from a bad). */
 size_t initrd_stream_read(struct stream *s, void *buf, size_t len);
 
 #endif

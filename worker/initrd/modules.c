@@ -5,7 +5,8 @@
 
 bool initrd_module_name(const char *path, char *ret, size_t size)
 {
-	static const char *const ends[] = { ".ko", ".ko.gz", ".ko.xz", ".ko.zst", ".o", NULL };
+	static const char *const ends[] = { ".ko", ".ko.gz", ".ko.xz", ".ko.zst", ".o",
+		NULL };
 	const char *name = strrchr(path, '/');
 	size_t len;
 

@@ -21,7 +21,8 @@ int job_base64_decode(const char *text, size_t len, void *ret, size_t *ret_len)
 	for (i = 0; i < len; i++) {
 		int d;
 
-		if (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r')
+		if (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' ||
+		    text[i] == '\r')
 			continue;
 		if (text[i] == '=') {
 			pads++;

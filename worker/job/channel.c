@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the job comes from. The first channel in the order of enum job_channel that has one
- * wins; what a later one holds is not looked at. Two volumes of the same kind with different
- * jobs are refused. Disks appear some time after the kernel has started, so the search is
- * repeated for a while, longer when a volume was announced.
+ * Where the job comes from. The first channel in the order of enum job_channel that has
+ * one wins; what a later one holds is not looked at. Two volumes of the same kind with
+ * different jobs are refused. Disks appear some time after the kernel has started, so the
+ * search is repeated for a while, longer when a volume was announced.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +19,11 @@
 #include "job/job-internal.h"
 
 #define DMI_TABLE "/sys/firmware/dmi/tables/DMI"
-#define WAIT_MEDIUM_MS 15000    /* for the boot medium, when no other channel is known of */
+/* for the boot medium, when no other channel is known of */
+#define WAIT_MEDIUM_MS 15000
 #define WAIT_ANNOUNCED_MS 60000 /* for a volume that was announced */
-#define WAIT_MORE_MS 2000       /* for further disks, once there is one or another channel */
+/* for further disks, once there is one or another channel */
+#define WAIT_MORE_MS 2000
 #define POLL_US 250000
 
 static const char *const names[] = {
@@ -53,8 +55,8 @@ static void candidate_free(struct candidate *c)
 }
 
 /* {"migration": "smbios", ...}: each top-level key of the document with its channel. */
-static int note_provenance(struct job *j, const char *text, size_t len, enum job_channel ch,
-	struct err *err)
+static int note_provenance(struct job *j, const char *text, size_t len,
+	enum job_channel ch, struct err *err)
 {
 	/* As in job_parse, the text is only read. */
 	yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, len, 0,
@@ -77,7 +79,8 @@ static int note_provenance(struct job *j, const char *text, size_t len, enum job
 	return j->provenance_json ? 0 : err_set(err, ERR_NOMEM, "job: no memory");
 }
 
-static int take(struct candidate *c, enum job_channel ch, struct job_found *ret, struct err *err)
+static int take(struct candidate *c, enum job_channel ch, struct job_found *ret,
+	struct err *err)
 {
 	struct job *j;
 	int rc = job_parse(c->text, c->len, &j, err);
@@ -260,7 +263,8 @@ static int wait_disks(struct look *l, bool announced, bool other, struct err *er
 		if (l->medium.text || l->volume.text)
 			return 0;
 		/* The medium is there and empty, or the job comes from elsewhere. */
-		if (!announced && (l->n_workers || other) && clock_now_ms() - start > WAIT_MORE_MS)
+		if (!announced && (l->n_workers || other) &&
+		    clock_now_ms() - start > WAIT_MORE_MS)
 			return 0;
 		if (clock_now_ms() - start >= wait)
 			break;
@@ -277,14 +281,15 @@ static int nothing_found(const struct look *l, struct err *err)
 {
 	if (*l->damaged && !l->n_workers)
 		return err_set(err, ERR_CFG_INVALID,
-			"%s is a worker volume, but its TWCONFIG partition is damaged", l->damaged);
+			"%s is a worker volume, but its TWCONFIG partition is damaged",
+			l->damaged);
 	return err_set(err, ERR_CFG_MISSING,
 		"no job: SMBIOS, the boot medium%s and attached volumes have none",
 		l->n_workers ? "" : " (not found)");
 }
 
-int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdline *cmdline,
-	struct err *err)
+int job_find(const struct job_env *env, struct job_found *ret,
+	struct job_cmdline *cmdline, struct err *err)
 {
 	struct candidate smbios = { .text = NULL };
 	struct look l = { .n_workers = 0 };
@@ -301,10 +306,12 @@ int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdlin
 	announced = (announced || cmdline->announce_volume) && !rc;
 	rc = wait_disks(&l, announced, rc || *cmdline->url, err);
 	if (*l.damaged)
-		log_warn("CONFIG %s is a worker volume with a damaged TWCONFIG", l.damaged);
+		log_warn("CONFIG %s is a worker volume with a damaged TWCONFIG",
+			l.damaged);
 	if (l.n_workers)
-		job_choose_medium(ret, l.medium.text && !smbios.text ? &l.medium.medium : NULL,
-			&l.worker, l.n_workers);
+		job_choose_medium(ret,
+			l.medium.text && !smbios.text ? &l.medium.medium :
+			NULL, &l.worker, l.n_workers);
 	if (rc == 0 && smbios.text)
 		rc = take(&smbios, JOB_CH_SMBIOS, ret, err);
 	else if (rc == 0 && l.medium.text)
@@ -326,7 +333,8 @@ int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 
 	if (!env->fetch)
 		return err_set(err, ERR_CFG_MISSING, "tw.job= cannot be fetched here");
-	if (env->fetch(env->ctx, cmdline->url, cmdline->pins, cmdline->n_pins, &text, err) < 0) {
+	if (env->fetch(env->ctx, cmdline->url, cmdline->pins, cmdline->n_pins, &text,
+		err) < 0) {
 		strbuf_free(&text);
 		return err_wrap(err, "fetch the job");
 	}

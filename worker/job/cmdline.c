@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel command line. Everybody on the machine and the PXE network can read it, so that it
- * may only point: tw.job=URL, tw.pin=PIN (up to 4), tw.announce=volume. Other tw. words belong to
- * init.
+ * The kernel command line. Everybody on the machine and the PXE network can read it, so
+ * that it may only point: tw.job=URL, tw.pin=PIN (up to 4), tw.announce=volume. Other tw.
+ * words belong to init.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,22 +14,27 @@ static int take(const char *word, size_t n, struct job_cmdline *ret, struct err 
 	char text[600];
 
 	if (n >= sizeof(text))
-		return err_set(err, ERR_CFG_INVALID, "kernel command line: a tw. word is too long");
+		return err_set(err, ERR_CFG_INVALID,
+			"kernel command line: a tw. word is too long");
 	memcpy(text, word, n);
 	text[n] = '\0';
 	if (!strncmp(text, "tw.job=", 7)) {
 		if (*ret->url)
-			return err_set(err, ERR_CFG_AMBIGUOUS, "kernel command line: two tw.job=");
-		if (job_url_check(text + 7, "https") < 0 || strlen(text + 7) >= sizeof(ret->url))
+			return err_set(err, ERR_CFG_AMBIGUOUS,
+				"kernel command line: two tw.job=");
+		if (job_url_check(text + 7, "https") < 0 ||
+		    strlen(text + 7) >= sizeof(ret->url))
 			return err_set(err, ERR_CFG_INVALID,
 				"kernel command line: tw.job= must be https://host[:port]/path");
 		strcpy(ret->url, text + 7);
 	} else if (!strncmp(text, "tw.pin=", 7)) {
 		if (ret->n_pins == JOB_MAX_PINS)
 			return err_set(err, ERR_CFG_INVALID,
-				"kernel command line: more than %d tw.pin=", JOB_MAX_PINS);
+				"kernel command line: more than %d tw.pin=",
+				JOB_MAX_PINS);
 		if (job_pin_parse(text + 7, ret->pins[ret->n_pins]) < 0)
-			return err_set(err, ERR_CFG_INVALID, "kernel command line: tw.pin= is not "
+			return err_set(err, ERR_CFG_INVALID,
+				"kernel command line: tw.pin= is not "
 				"sha256//, then 32 bytes in base64");
 		ret->n_pins++;
 	} else if (!strcmp(text, "tw.announce=volume")) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told when init has given the worker up, by a process of its own: worker report-crash. */
+/* What is told when init has given the worker up, by a process of its own:
+ * worker report-crash. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,17 +15,19 @@
 void job_crash_err(const char *cause, struct err *ret)
 {
 	if (strncmp(cause, "stalled", 7) == 0)
-		err_set(ret, ERR_WORKER_STALL, "the worker hung repeatedly; the last time: %s", cause);
+		err_set(ret, ERR_WORKER_STALL,
+			"the worker hung repeatedly; the last time: %s", cause);
 	else if (strncmp(cause, "killed: out of memory", 21) == 0)
-		err_set(ret, ERR_NOMEM, "the worker ran out of memory repeatedly; the last time: %s",
+		err_set(ret, ERR_NOMEM,
+			"the worker ran out of memory repeatedly; the last time: %s",
 			cause);
 	else
-		err_set(ret, ERR_WORKER_CRASH, "the worker crashed repeatedly; the last time: %s",
-			cause);
+		err_set(ret, ERR_WORKER_CRASH,
+			"the worker crashed repeatedly; the last time: %s", cause);
 }
 
-/* A worker that dies after the end of its job does not make a success a failure: r->done is what the
- * volume has, then. */
+/* A worker that dies after the end of its job does not make a success a failure: r->done
+ * is what the volume has, then. */
 static bool ended_well(struct job_runner *r)
 {
 	struct err none = ERR_INIT;
@@ -33,7 +36,8 @@ static bool ended_well(struct job_runner *r)
 	char when[32];
 
 	if (!r->job || r->job->mode != JOB_FULL || !r->found.has_medium ||
-		job_medium_read(&r->found.medium, "result.json", &text, &len, &none) < 0 ||
+		job_medium_read(&r->found.medium, "result.json", &text, &len,
+			&none) < 0 ||
 		!job_result_done(text, len, r->job->migration, when))
 		return false;
 	r->done = text;
@@ -41,8 +45,8 @@ static bool ended_well(struct job_runner *r)
 	return true;
 }
 
-/* As the run that crashed found it. A job that the kernel command line points to wants the network
- * first, and is at no other place. */
+/* As the run that crashed found it. A job that the kernel command line points to wants
+ * the network first, and is at no other place. */
 static void find_job(struct job_runner *r)
 {
 	struct job_cmdline cmdline = { .n_pins = 0 };

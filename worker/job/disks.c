@@ -7,7 +7,8 @@
 #include "base/cleanup.h"
 #include "job/job-internal.h"
 
-/* What lies on it. A medium that cannot be read (an empty CD drive) is simply not ours. */
+/* What lies on it. A medium that cannot be read (an empty CD
+ * drive) is simply not ours. */
 static void look_inside(struct job_disk *d)
 {
 	struct job_medium medium;

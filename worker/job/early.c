@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens before the job is known has nobody to be told to yet: it is kept, and handed to
- * the port as soon as there is one, with the time at which it happened.
+ * What happens before the job is known has nobody to be told to yet: it is kept, and
+ * handed to the port as soon as there is one, with the time at which it happened.
  */
 #include <stdlib.h>
 #include <string.h>

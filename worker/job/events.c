@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One event goes three ways: a line for people (the log), a line of JSON for a program on the
- * virtio-serial port "tw.events", and the port of the controller.
+ * One event goes three ways: a line for people (the log), a line of JSON for a program on
+ * the virtio-serial port "tw.events", and the port of the controller.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -45,7 +45,8 @@ void job_machine_open(struct job_runner *r)
 		closedir(dir);
 }
 
-static void add_progress(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct copy_progress *p)
+static void add_progress(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct copy_progress *p)
 {
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "progress");
 
@@ -92,8 +93,8 @@ static char *event_json(const struct job_event *e, size_t *ret_len)
 		add_progress(doc, root, e->progress);
 	if (e->err)
 		add_err(doc, root, e->err);
-	text = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE | YYJSON_WRITE_NEWLINE_AT_END,
-		ret_len);
+	text = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE |
+		YYJSON_WRITE_NEWLINE_AT_END, ret_len);
 	yyjson_mut_doc_free(doc);
 	return text;
 }
@@ -129,11 +130,13 @@ static void log_event(const struct job_event *e)
 			"%s%s: %s: %s (%s)", job_state_name(e->state), drive,
 			err_name(e->err->code), e->err->text, err_hint(e->err->code));
 	else if (!strcmp(e->type, "warning"))
-		log_warn("%s%s: %s", job_state_name(e->state), drive, e->text ? e->text : "");
+		log_warn("%s%s: %s", job_state_name(e->state), drive,
+			e->text ? e->text : "");
 	else if (strcmp(e->type, "disk.progress"))
-		log_info("%s%s%s%s%s%s%s", job_state_name(e->state), drive, e->step ? " " : "",
-			e->step ? e->step : "", !strcmp(e->type, "step.finished") ? " done" : "",
-			e->text ? ": " : "", e->text ? e->text : "");
+		log_info("%s%s%s%s%s%s%s", job_state_name(e->state), drive,
+			e->step ? " " : "", e->step ? e->step :
+			"", !strcmp(e->type, "step.finished") ? " done" :
+				"", e->text ? ": " : "", e->text ? e->text : "");
 }
 
 void job_emit(struct job_runner *r, const struct job_event *e)
@@ -171,8 +174,8 @@ static void tell_state(struct job_runner *r, enum job_state s, const char *text)
 	struct job_event e = { .type = "state", .state = s, .text = text, .drive = -1,
 		.attempt = r->attempt };
 
-	job_init_send(r->env->init_fd, "status %s%s%s", job_state_name(s), text ? ": " : "",
-		text ? text : "");
+	job_init_send(r->env->init_fd, "status %s%s%s", job_state_name(s),
+		text ? ": " : "", text ? text : "");
 	job_emit(r, &e);
 }
 
@@ -232,11 +235,12 @@ bool job_enter_cancelling(struct job_runner *r, const char *why)
 void job_step(struct job_runner *r, const char *step, bool done, const char *text)
 {
 	struct job_event e = { .type = done ? "step.finished" : "step.started",
-		.state = (enum job_state)atomic_load(&r->state), .step = step, .text = text,
-		.drive = -1, .attempt = r->attempt };
+		.state = (enum job_state)atomic_load(&r->state), .step = step,
+		.text = text, .drive = -1, .attempt = r->attempt };
 
 	if (!done)
-		job_init_send(r->env->init_fd, "status %s: %s", job_state_name(e.state), step);
+		job_init_send(r->env->init_fd, "status %s: %s", job_state_name(e.state),
+			step);
 	job_emit(r, &e);
 }
 
@@ -271,23 +275,26 @@ static void eta_text(uint64_t s, char ret[32])
 	if (s == UINT64_MAX)
 		snprintf(ret, 32, "unknown");
 	else
-		snprintf(ret, 32, "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60),
-			(unsigned)(s % 60));
+		snprintf(ret, 32, "%" PRIu64 ":%02u:%02u", s / 3600,
+			(unsigned)(s / 60 % 60), (unsigned)(s % 60));
 }
 
 /* The line that people watch: percent of durable bytes. */
 static void progress_line(struct job_runner *r, int drive, const struct copy_progress *p)
 {
 	char eta[32];
-	unsigned permille = p->total ? (unsigned)((double)p->flushed * 1000 / (double)p->total) : 0;
+	unsigned permille =
+		p->total ? (unsigned)((double)p->flushed * 1000 / (double)p->total) : 0;
 
 	eta_text(p->eta_s, eta);
 	log_info("%s drives[%d] %s: %s %u.%u%%, %" PRIu64 " of %" PRIu64 " MB, %" PRIu64
-		 " MB/s, ETA %s", job_state_name((enum job_state)atomic_load(&r->state)), drive,
-		r->job->drives[drive].source, p->phase ? p->phase : "", permille / 10,
-		permille % 10, p->flushed / 1000000, p->total / 1000000, p->rate / 1000000, eta);
+		 " MB/s, ETA %s", job_state_name((enum job_state)atomic_load(&r->state)),
+		drive, r->job->drives[drive].source, p->phase ? p->phase : "", permille / 10,
+		permille % 10, p->flushed / 1000000, p->total / 1000000,
+		p->rate / 1000000, eta);
 	job_init_send(r->env->init_fd, "status %s drive %d of %d (%s): %u%%, %" PRIu64
-		      " MB/s, ETA %s", p->phase ? p->phase : "", drive + 1, r->job->n_drives,
+		      " MB/s, ETA %s", p->phase ? p->phase : "", drive + 1,
+		      r->job->n_drives,
 		r->job->drives[drive].source, permille / 10, p->rate / 1000000, eta);
 }
 
@@ -300,7 +307,8 @@ void job_progress(struct job_runner *r, int drive, const struct copy_progress *p
 	bool progressed, line, entered;
 
 	pthread_mutex_lock(&r->lock);
-	entered = drive != r->progress_drive || strcmp(r->phase, p->phase ? p->phase : "");
+	entered = drive != r->progress_drive ||
+		strcmp(r->phase, p->phase ? p->phase : "");
 	progressed = entered || moved != r->last_flushed;
 	line = entered || now - r->last_line_ms >= LINE_EVERY_MS;
 	r->progress_drive = drive;

@@ -30,10 +30,12 @@ static bool secure_boot(void)
 	CLEANUP_FREE char *value = NULL;
 	size_t len;
 
-	return fdio_read_file(SECURE_BOOT, 64, &value, &len, &none) == 0 && len == 5 && value[4];
+	return fdio_read_file(SECURE_BOOT, 64, &value, &len, &none) == 0 && len == 5 &&
+		value[4];
 }
 
-static void add_line(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const char *path)
+static void add_line(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key,
+	const char *path)
 {
 	struct err none = ERR_INIT;
 	CLEANUP_FREE char *text = NULL;
@@ -60,7 +62,8 @@ static void add_memory(yyjson_mut_doc *doc, yyjson_mut_val *o)
 		yyjson_mut_obj_add_uint(doc, o, "memory", kb << 10);
 }
 
-static void add_disks(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
+static void add_disks(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct job_runner *r)
 {
 	yyjson_mut_val *all = yyjson_mut_obj_add_arr(doc, root, "disks");
 	int i;
@@ -120,7 +123,8 @@ static int sum_program(unsigned char ret[32])
 	return failed ? -1 : 0;
 }
 
-/* Which worker this is. The image is the program's wrapping, and cannot name its own sum. */
+/* Which worker this is. The image is the program's wrapping,
+ * and cannot name its own sum. */
 static void add_image(yyjson_mut_doc *doc, yyjson_mut_val *root)
 {
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "image");
@@ -184,7 +188,8 @@ char *job_facts(struct job_runner *r)
 	add_nics(doc, root);
 	if (r->env->last_reset)
 		yyjson_mut_obj_add_str(doc, root, "last_reset", r->env->last_reset);
-	yyjson_mut_obj_add_str(doc, root, "job_channel", job_channel_name(r->found.channel));
+	yyjson_mut_obj_add_str(doc, root, "job_channel",
+		job_channel_name(r->found.channel));
 	if (r->job && r->job->provenance_json)
 		yyjson_mut_obj_add_val(doc, root, "config_provenance",
 			yyjson_mut_raw(doc, r->job->provenance_json));

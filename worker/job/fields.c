@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of a job document with a form of their own: MACs, addresses, pins, rates, names. */
+/* Values of a job document with a form of their own: MACs, addresses, pins,
+ * rates, names. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -8,7 +9,8 @@
 
 #include "job/job-internal.h"
 
-int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	const char *s = field;
 
@@ -18,7 +20,8 @@ int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k, 
 		return job_read_fail(r, "must begin with a letter or a digit");
 	for (; *s; s++)
 		if (!isalnum((unsigned char)*s) && !strchr("._-", *s))
-			return job_read_fail(r, "may hold only letters, digits, '.', '_' and '-'");
+			return job_read_fail(r,
+				"may hold only letters, digits, '.', '_' and '-'");
 	return 0;
 }
 
@@ -30,7 +33,8 @@ int job_mac_parse(const char *s, char ret[18])
 	if (strlen(s) != 17)
 		return -1;
 	for (i = 0; i < 17; i++) {
-		if (i % 3 == 2 ? s[i] != ':' && s[i] != '-' : !isxdigit((unsigned char)s[i]))
+		if (i % 3 == 2 ? s[i] != ':' &&
+		    s[i] != '-' : !isxdigit((unsigned char)s[i]))
 			return -1;
 		mac[i] = i % 3 == 2 ? ':' : (char)tolower((unsigned char)s[i]);
 	}
@@ -39,7 +43,8 @@ int job_mac_parse(const char *s, char ret[18])
 	return 0;
 }
 
-int job_read_mac(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_mac(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	const struct job_key text = { .size = 32, .min = 1 };
 	char s[32];
@@ -59,7 +64,8 @@ static int read_address(struct job_reader *r, yyjson_val *v, const struct job_ke
 	unsigned char raw[16];
 	const char *what = family == AF_INET ? "IPv4" : "IPv6";
 
-	if (job_read_string(r, v, &(struct job_key){ .size = sizeof(s), .min = 1 }, s) < 0)
+	if (job_read_string(r, v, &(struct job_key){ .size = sizeof(s), .min = 1 },
+		s) < 0)
 		return -1;
 	slash = strchr(s, '/');
 	if (bits && !slash)
@@ -68,7 +74,8 @@ static int read_address(struct job_reader *r, yyjson_val *v, const struct job_ke
 	if (slash) {
 		unsigned long n = strtoul(slash + 1, &end, 10);
 
-		if (!bits || !isdigit((unsigned char)slash[1]) || *end || n < 1 || n > bits)
+		if (!bits || !isdigit((unsigned char)slash[1]) || *end || n < 1 ||
+		    n > bits)
 			return job_read_fail(r, bits ? "has a bad prefix length" :
 				"must be an address without a prefix length");
 		*slash = '\0';
@@ -83,27 +90,32 @@ static int read_address(struct job_reader *r, yyjson_val *v, const struct job_ke
 	return 0;
 }
 
-int job_read_net4(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_net4(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	return read_address(r, v, k, field, AF_INET, 32);
 }
 
-int job_read_addr4(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_addr4(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	return read_address(r, v, k, field, AF_INET, 0);
 }
 
-int job_read_net6(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_net6(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	return read_address(r, v, k, field, AF_INET6, 128);
 }
 
-int job_read_addr6(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_addr6(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	return read_address(r, v, k, field, AF_INET6, 0);
 }
 
-int job_read_addr(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_addr(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	const char *s = yyjson_get_str(v);
 
@@ -153,7 +165,8 @@ int job_rate_parse(const char *s, uint64_t *ret)
 	return 0;
 }
 
-int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	char s[32];
 
@@ -162,15 +175,18 @@ int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k, 
 		*(uint64_t *)field = yyjson_get_uint(v);
 		return 0;
 	}
-	if (job_read_string(r, v, &(struct job_key){ .size = sizeof(s), .min = 1 }, s) < 0)
+	if (job_read_string(r, v, &(struct job_key){ .size = sizeof(s), .min = 1 },
+		s) < 0)
 		return -1;
 	if (job_rate_parse(s, field) < 0)
-		return job_read_fail(r, "is not a rate in bytes a second such as \"200M\"");
+		return job_read_fail(r,
+			"is not a rate in bytes a second such as \"200M\"");
 	return 0;
 }
 
 /* The 16 to 64 hexadecimal byte pairs after "user:", as net_psk_parse wants them. */
-int job_read_psk(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_psk(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	const char *hex;
 	size_t i, n;
@@ -180,7 +196,8 @@ int job_read_psk(struct job_reader *r, yyjson_val *v, const struct job_key *k, v
 	hex = strchr(field, ':');
 	n = hex ? strlen(++hex) : 0;
 	if (!hex || hex == (char *)field + 1 || n % 2 || n < 32 || n > 2 * NET_PSK_MAX)
-		return job_read_fail(r, "is not of the form user:HEX with 16 to 64 bytes of key");
+		return job_read_fail(r,
+			"is not of the form user:HEX with 16 to 64 bytes of key");
 	for (i = 0; i < n; i++)
 		if (!isxdigit((unsigned char)hex[i]))
 			return job_read_fail(r, "holds a key that is not hexadecimal");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the worker says to init, and the one question that init answers (initramfs/init.8). */
+/* What the worker says to init, and the one question that init
+ * answers (initramfs/init.8). */
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -11,7 +12,8 @@
 #include "base/log.h"
 #include "job/job-internal.h"
 
-/* init has a limit of its own for each step; this is for an init that is not there to answer. */
+/* init has a limit of its own for each step;
+ * this is for an init that is not there to answer. */
 #define SETTLE_MS 300000
 
 void job_init_send(int fd, const char *fmt, ...)
@@ -38,7 +40,8 @@ void job_init_send(int fd, const char *fmt, ...)
 static void add_left(struct job_runner *r, enum err_code code, const char *text)
 {
 	struct err err = ERR_INIT;
-	struct job_event e = { .type = "warning", .err = &err, .drive = -1, .attempt = r->attempt,
+	struct job_event e = { .type = "warning", .err = &err, .drive = -1,
+		.attempt = r->attempt,
 		.state = (enum job_state)atomic_load(&r->state) };
 
 	err_set(&err, code, "%s", text);
@@ -54,7 +57,8 @@ static void take_left(struct job_runner *r, const char *text)
 	size_t i, n = strcspn(text, " ");
 
 	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (strlen(err_name(codes[i])) == n && !strncmp(text, err_name(codes[i]), n))
+		if (strlen(err_name(codes[i])) == n &&
+		    !strncmp(text, err_name(codes[i]), n))
 			add_left(r, codes[i], text + n + (text[n] == ' '));
 }
 
@@ -67,7 +71,8 @@ static bool take_answer(struct job_runner *r)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n <= 0) {
-		add_left(r, ERR_OFF_SYNC, "init ended before it had taken everything down");
+		add_left(r, ERR_OFF_SYNC,
+			"init ended before it had taken everything down");
 		return false;
 	}
 	text[n] = '\0';

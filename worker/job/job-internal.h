@@ -15,8 +15,9 @@
 #include "job/job.h"
 
 /*
- * read.c: JSON objects read by a table of their keys. Whatever the table does not name is an
- * error, and every error carries the full path of the key: "drives[1].target.serial: ...".
+ * read.c: JSON objects read by a table of their keys. Whatever the table does not name is
+ * an error, and every error carries the full path of the key: "drives[1].target.serial:
+ * ...".
  */
 struct job_reader {
 	char path[256];
@@ -27,33 +28,45 @@ struct job_reader {
 struct job_key {
 	const char *name;
 	/* Stores v at field. -1 with r->err filled through job_read_fail. */
-	int (*read)(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+	int (*read)(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+		void *field);
 	size_t offset;  /* of the field in the object that job_read_object fills */
 	size_t size;    /* strings: bytes of the field, including the NUL */
 	uint64_t min, max;  /* numbers: range; strings: min 1 refuses "" */
-	const char *const *names; /* job_read_enum: NULL-terminated, the index is stored */
+	const char *const *names; /* job_read_enum: NULL-terminated, the
+				   * index is stored */
 	bool required;
 };
 
 /* Where a table's field is in its object. */
-#define JOB_FIELD(s, f) .offset = offsetof(struct s, f), .size = sizeof(((struct s *)0)->f)
+#define JOB_FIELD(s, f) \
+	.offset = offsetof(struct s, f), .size = sizeof(((struct s *)0)->f)
 
-/* v must be an object with only the keys of the table (ended by a NULL name), each once. */
-int job_read_object(struct job_reader *r, yyjson_val *v, const struct job_key *keys, void *dst);
-/* Calls each for every element of an array of at most max elements, with "[i]" on the path. */
+/* v must be an object with only the keys of the table (ended by a
+ * NULL name), each once. */
+int job_read_object(struct job_reader *r, yyjson_val *v, const struct job_key *keys,
+	void *dst);
+/* Calls each for every element of an array of at most max elements,
+ * with "[i]" on the path. */
 int job_read_array(struct job_reader *r, yyjson_val *v, size_t max,
 	int (*each)(struct job_reader *r, yyjson_val *v, size_t i, void *ctx), void *ctx);
 
-int job_read_string(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_bool(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_unsigned(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+int job_read_string(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_bool(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_unsigned(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
 /* One of k->names; field is an int or enum. */
-int job_read_enum(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+int job_read_enum(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
 /* malloc'd text of at most k->max bytes; line breaks and tabs are allowed. */
-int job_read_text(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+int job_read_text(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
 
 /* CFG_INVALID "path: message"; -1. */
-int job_read_fail(struct job_reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int job_read_fail(struct job_reader *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 /* As job_read_fail, for a key below the current path. */
 int job_read_fail_key(struct job_reader *r, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -67,47 +80,66 @@ void job_read_pop(struct job_reader *r, size_t mark);
 extern const yyjson_alc job_read_wiping_alc;
 
 /* parse-drives.c, parse-prepare.c: parts of the document; all as job_key.read */
-int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_drives(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
+int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_drives(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
 int job_read_extensions(struct job_reader *r, yyjson_val *v, const struct job_key *k,
 	void *field);
 
 /* fields.c: values with a form of their own; all as job_key.read */
-int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_mac(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_net4(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_net6(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_addr4(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_addr6(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_addr(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_read_psk(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field);
-int job_mac_parse(const char *s, char ret[18]);   /* to lower case with colons; -1: is none */
+int job_read_name(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_mac(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_net4(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_net6(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_addr4(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_addr6(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_addr(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+int job_read_psk(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
+/* to lower case with colons; -1: is none */
+int job_mac_parse(const char *s, char ret[18]);
 int job_pin_parse(const char *s, char ret[64]);   /* "sha256//BASE64"; -1: is none */
-int job_rate_parse(const char *s, uint64_t *ret); /* "200M", powers of 1024; -1: is none */
+/* "200M", powers of 1024; -1: is none */
+int job_rate_parse(const char *s, uint64_t *ret);
 
 /* uri.c */
 #define JOB_URI_MAX 1024
 /* scheme://host[:port][/path], nothing else in it; -1: is none. */
 int job_url_check(const char *url, const char *scheme);
 bool job_source_url_known(const char *url);
-/* The URI of one drive for source_open: source.url with the drive's name put in its place. */
+/* The URI of one drive for source_open: source.url with the
+ * drive's name put in its place. */
 int job_drive_uri(const struct job *j, const struct job_drive *d, char ret[JOB_URI_MAX]);
 
-/* smbios.c: what the raw SMBIOS structure table (/sys/firmware/dmi/tables/DMI) carries for us in
- * its OEM strings (type 11). All strings of a kind are joined in the order of the table. */
+/* smbios.c: what the raw SMBIOS structure table (/sys/firmware/dmi/tables/DMI) carries
+ * for us in its OEM strings (type 11). All strings of a kind are joined in the order of
+ * the table. */
 struct job_smbios {
 	char *job;            /* the document, decoded; NULL = none */
 	size_t job_len;
-	bool announce_volume; /* "target-worker:announce=volume": a config volume will come */
+	bool announce_volume; /* "target-worker:announce=volume": a config
+			       * volume will come */
 };
-/* 0 also when the table says nothing for us. CFG_INVALID for a job that cannot be decoded. */
-int job_smbios_parse(const void *table, size_t len, struct job_smbios *ret, struct err *err);
+/* 0 also when the table says nothing for us.
+ * CFG_INVALID for a job that cannot be decoded. */
+int job_smbios_parse(const void *table, size_t len, struct job_smbios *ret,
+	struct err *err);
 void job_smbios_free(struct job_smbios *s);
 
-/* base64.c: RFC 4648 section 4; white space is skipped, padding may be left out. ret holds
- * len / 4 * 3 + 3 bytes. -1: not base64. */
+/* base64.c: RFC 4648 section 4; white space is skipped, padding may be left out. ret
+ * holds len / 4 * 3 + 3 bytes. -1: not base64. */
 int job_base64_decode(const char *text, size_t len, void *ret, size_t *ret_len);
 
 /* disks.c, map.c: which disk is meant by drives[].target */
@@ -118,19 +150,20 @@ struct job_disk {
 };
 #define JOB_MAX_DISKS 128
 
-/* Disks of this machine below the given roots ("/sys", "/dev" in life). Returns how many, at most
- * max are filled. */
+/* Disks of this machine below the given roots ("/sys", "/dev" in life). Returns how many,
+ * at most max are filled. */
 int job_disks(const char *sys_root, const char *dev_root, struct job_disk *ret, int max,
 	struct err *err);
-/* The disk of one drive: at least size bytes (0: any), not in taken[]. Errors: DISK_NOT_FOUND,
- * DISK_AMBIGUOUS, DISK_SMALL, DISK_RO, DISK_BUSY. */
-int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
-	const struct job_disk *const *taken, int n_taken, const struct job_disk **ret,
-	struct err *err);
-
-/* The only disk that is meant, whatever is on it: for reading. DISK_NOT_FOUND, DISK_AMBIGUOUS. */
-int job_map_find(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
+/* The disk of one drive: at least size bytes (0: any), not in taken[]. Errors:
+ * DISK_NOT_FOUND, DISK_AMBIGUOUS, DISK_SMALL, DISK_RO, DISK_BUSY. */
+int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks,
+	int n, const struct job_disk *const *taken, int n_taken,
 	const struct job_disk **ret, struct err *err);
+
+/* The only disk that is meant, whatever is on it: for reading. DISK_NOT_FOUND,
+ * DISK_AMBIGUOUS. */
+int job_map_find(const struct job_target *t, uint64_t size, const struct job_disk *disks,
+	int n, const struct job_disk **ret, struct err *err);
 
 /* medium.c: the volume we booted from, and attached config volumes */
 struct job_medium {
@@ -138,14 +171,14 @@ struct job_medium {
 	uint64_t offset, length; /* of the FAT file system */
 	bool read_only;
 };
-/* Whether fd (a disk, at least 36 KiB) carries our image; then ret tells where TWCONFIG is. 1 yes,
- * 0 no, -1 it does but without a usable TWCONFIG. */
+/* Whether fd (a disk, at least 36 KiB) carries our image; then ret tells where TWCONFIG
+ * is. 1 yes, 0 no, -1 it does but without a usable TWCONFIG. */
 int job_medium_probe(int fd, uint64_t size, struct job_medium *ret);
 /* Whether fd is a small volume labelled TWCONFIG, itself FAT or ISO 9660. */
 bool job_volume_probe(int fd, uint64_t size);
 /* Reads one file of a FAT volume; CFG_MISSING when it is not there. */
-int job_medium_read(const struct job_medium *m, const char *name, char **ret, size_t *ret_len,
-	struct err *err);
+int job_medium_read(const struct job_medium *m, const char *name, char **ret,
+	size_t *ret_len, struct err *err);
 /* Replaces files on the volume: written, flushed, unmounted. */
 struct job_file {
 	const char *name;
@@ -165,31 +198,35 @@ struct job_cmdline {
 int job_cmdline_parse(const char *text, struct job_cmdline *ret, struct err *err);
 
 /* channel.c */
-enum job_channel { JOB_CH_FILE, JOB_CH_SMBIOS, JOB_CH_MEDIUM, JOB_CH_VOLUME, JOB_CH_CMDLINE };
+enum job_channel { JOB_CH_FILE, JOB_CH_SMBIOS, JOB_CH_MEDIUM, JOB_CH_VOLUME,
+	JOB_CH_CMDLINE };
 struct job_found {
 	struct job *job;
-	struct job *contact; /* whom to tell that the document is refused; job is NULL then */
+	struct job *contact; /* whom to tell that the document is refused;
+			      * job is NULL then */
 	enum job_channel channel;
 	bool has_medium;
 	struct job_medium medium; /* of the boot volume, for the result */
 };
 const char *job_channel_name(enum job_channel c);
-/* Which of n worker volumes takes the result: the one the job came from, else the only one, else
- * none: a stale volume attached as data is not ours to write to. */
+/* Which of n worker volumes takes the result: the one the job came from, else the only
+ * one, else none: a stale volume attached as data is not ours to write to. */
 void job_choose_medium(struct job_found *ret, const struct job_medium *with_job,
 	const struct job_medium *last, int n);
-/* Looks through the channels (or reads env->job_file) and parses what it finds. 0 with ret->job
- * NULL: the kernel command line has a URL; it wants the network, then job_find_url. */
-int job_find(const struct job_env *env, struct job_found *ret, struct job_cmdline *cmdline,
-	struct err *err);
+/* Looks through the channels (or reads env->job_file) and parses what it finds. 0 with
+ * ret->job NULL: the kernel command line has a URL; it wants the network, then
+ * job_find_url. */
+int job_find(const struct job_env *env, struct job_found *ret,
+	struct job_cmdline *cmdline, struct err *err);
 int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 	struct job_found *ret, struct err *err);
 
 /* initlink.c: messages to init; nothing when fd is -1 */
 struct job_runner;
 void job_init_send(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Before the report, while the network is there: init flushes, unmounts and takes down what the job
- * may have left. What stays becomes a warning each, and is in r->left for the result. */
+/* Before the report, while the network is there: init flushes, unmounts and takes down
+ * what the job may have left. What stays becomes a warning each, and is in r->left for
+ * the result. */
 void job_init_settle(struct job_runner *r);
 
 /* early.c: events from before there was a port. Not locked here. */
@@ -205,13 +242,15 @@ struct job_early {
 	unsigned lost; /* more came, or there was no memory */
 };
 void job_early_keep(struct job_early *q, const struct job_event *e);
-void job_early_send(struct job_early *q, const struct job_port *port); /* and forgets them */
+/* and forgets them */
+void job_early_send(struct job_early *q, const struct job_port *port);
 void job_early_free(struct job_early *q);
 
 #define JOB_N_STATES (JOB_HELD + 1)
 #define JOB_MAX_LEFT 16
 
-/* What a run knows. The job's thread owns it; what other threads touch is atomic or under lock. */
+/* What a run knows. The job's thread owns it;
+ * what other threads touch is atomic or under lock. */
 struct job_run_drive {
 	char uri[JOB_URI_MAX];
 	char target[256];          /* device node or file */
@@ -221,7 +260,8 @@ struct job_run_drive {
 	struct source *source;
 	struct copy_result result;
 	bool copied, committed;
-	char identity[300];        /* of the target, whatever its name: "b:254:16", "f:DEV:INODE" */
+	char identity[300];        /* of the target, whatever its name: "b:254:16",
+				    * "f:DEV:INODE" */
 };
 
 struct job_runner {
@@ -241,10 +281,12 @@ struct job_runner {
 	struct copy_control ctl;   /* cancel is for every stage, not only for the copy */
 	struct strbuf prepare;     /* guest/'s report */
 	char packages[256];        /* the same of packages for the guest */
-	char virtio_win[256];      /* device node or path of virtio-win's drivers, "" = none */
+	char virtio_win[256];      /* device node or path of virtio-win's
+				    * drivers, "" = none */
 	bool resume;               /* an earlier attempt has written to these targets */
 	bool touched;              /* a target has been written in this run */
-	char *done;                /* JOB_DONE: the result of the run that had done this job */
+	char *done;                /* JOB_DONE: the result of the run that
+				    * had done this job */
 	unsigned attempt;
 	uint64_t started_ms;
 	struct err err;            /* why it failed */
@@ -253,7 +295,8 @@ struct job_runner {
 	enum job_state failed_in;
 	uint64_t state_since_ms, state_ms[JOB_N_STATES]; /* time spent in each state */
 	_Atomic int state;         /* enum job_state */
-	_Atomic int ending;        /* -1, or an enum job_finish that a command asked for */
+	_Atomic int ending;        /* -1, or an enum job_finish that a
+				    * command asked for */
 	_Atomic bool retry;        /* HOLD: a command asked for another attempt */
 	_Atomic bool released;     /* HOLD: a command asked to end it */
 	_Atomic bool stopped;      /* the watcher: end */
@@ -272,12 +315,14 @@ void job_runner_free(struct job_runner *r); /* run.c */
 /* events.c: hands what happened to the log, the machine channel and the port. */
 void job_emit(struct job_runner *r, const struct job_event *e);
 void job_set_state(struct job_runner *r, enum job_state s, const char *text);
-/* COMMIT and CANCELLING exclude each other: whoever comes first wins. job_enter_commit fails with
- * CANCELLED; job_enter_cancelling returns false when it is too late, else cancels. */
+/* COMMIT and CANCELLING exclude each other: whoever comes first wins. job_enter_commit
+ * fails with CANCELLED; job_enter_cancelling returns false when it is too late, else
+ * cancels. */
 int job_enter_commit(struct job_runner *r, struct err *err);
 bool job_enter_cancelling(struct job_runner *r, const char *why);
 void job_step(struct job_runner *r, const char *step, bool done, const char *text);
-void job_warn(struct job_runner *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void job_warn(struct job_runner *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 void job_progress(struct job_runner *r, int drive, const struct copy_progress *p);
 void job_machine_open(struct job_runner *r);
 /* Progress was made: tells init, at most once a second. */
@@ -286,8 +331,8 @@ void job_tick(struct job_runner *r);
 /* watch.c: a thread that carries out commands and the stop signal */
 int job_watch_start(struct job_runner *r, pthread_t *ret, struct err *err);
 void job_watch_stop(struct job_runner *r, pthread_t t);
-/* A stage begins that may go this long without progress (its own limits are shorter): until then
- * init is told that the worker is not hanging. */
+/* A stage begins that may go this long without progress (its own limits are shorter):
+ * until then init is told that the worker is not hanging. */
 void job_quiet(struct job_runner *r, unsigned seconds);
 int job_cancelled(const struct job_runner *r, struct err *err); /* -1 CANCELLED, else 0 */
 
@@ -305,8 +350,8 @@ int job_stage_copy(struct job_runner *r, struct err *err);
 int job_stage_prepare(struct job_runner *r, struct err *err);
 int job_stage_commit(struct job_runner *r, struct err *err);
 
-/* report.c: who is told. Opening the way to the controller sends no packet yet: what has happened
- * until now waits there, too. 0 without a controller. */
+/* report.c: who is told. Opening the way to the controller sends no packet yet: what has
+ * happened until now waits there, too. 0 without a controller. */
 int job_open_port(struct job_runner *r, struct err *err);
 int job_announce(struct job_runner *r, unsigned window_s, struct err *err);
 /* Tells everybody how it ended. What cannot be told does not change how it ended. */
@@ -315,16 +360,18 @@ enum job_finish job_report(struct job_runner *r, enum job_state end);
 /* crash.c: the failure that init's words for an end of the worker mean. */
 void job_crash_err(const char *cause, struct err *ret);
 
-/* result.c: the document; state is how the run ended (OFF, FAILED, CANCELLED). acknowledged is
- * left out when NULL. NULL when out of memory. */
+/* result.c: the document; state is how the run ended (OFF, FAILED, CANCELLED).
+ * acknowledged is left out when NULL. NULL when out of memory. */
 char *job_result(struct job_runner *r, enum job_state state, const bool *acknowledged);
 /* Leaves it (and the log) on TWCONFIG, in env->result_file, or on standard output. */
 int job_result_keep(struct job_runner *r, const char *text, struct err *err);
-/* Whether an earlier run of this migration may have written to the targets: it left a result that
- * says so, or something that is no result. */
+/* Whether an earlier run of this migration may have written to the targets: it left a
+ * result that says so, or something that is no result. */
 bool job_result_resumes(const char *text, size_t len, const char *migration);
-/* Whether it says that a full copy of this migration has ended in success. ret_when gets the time. */
-bool job_result_done(const char *text, size_t len, const char *migration, char ret_when[32]);
+/* Whether it says that a full copy of this migration has ended in success.
+ * ret_when gets the time. */
+bool job_result_done(const char *text, size_t len, const char *migration,
+	char ret_when[32]);
 /* Whether the controller had taken it. */
 bool job_result_acknowledged(const char *text, size_t len);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job: its description, checked completely before anything starts; the channels it is found
- * on; the state machine that runs it. Talking to the controller is control/'s business: job/
- * sees it only as a struct job_port.
+ * A job: its description, checked completely before anything starts; the channels it is
+ * found on; the state machine that runs it. Talking to the controller is control/'s
+ * business: job/ sees it only as a struct job_port.
  */
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
@@ -32,8 +32,8 @@ enum job_target_state { JOB_PRISTINE, JOB_PREPARED, JOB_BOOTED, JOB_UNKNOWN };
 
 /* Order is the order of a run; PAUSED and the last four are side states. */
 enum job_state {
-	JOB_BOOT, JOB_CONFIG, JOB_NET, JOB_REGISTER, JOB_READY, JOB_COPY, JOB_PAUSED, JOB_VERIFY,
-	JOB_PREPARING, JOB_COMMIT, JOB_REPORT, JOB_OFF,
+	JOB_BOOT, JOB_CONFIG, JOB_NET, JOB_REGISTER, JOB_READY, JOB_COPY, JOB_PAUSED,
+	JOB_VERIFY, JOB_PREPARING, JOB_COMMIT, JOB_REPORT, JOB_OFF,
 	JOB_FAILED, JOB_CANCELLING, JOB_CANCELLED, JOB_HELD,
 };
 const char *job_state_name(enum job_state s); /* "COPY", "PREPARE", "HOLD", ... */
@@ -42,8 +42,10 @@ const char *job_finish_name(enum job_finish f);
 
 /* How a target is named. Exactly one of serial, wwn, path, or size_exact. */
 struct job_target {
-	char serial[64], wwn[64], path[256]; /* path: bus path as in sysfs, or /dev/disk/by-path */
-	char device[256];                    /* a device node or file; outside the image only */
+	char serial[64], wwn[64], path[256]; /* path: bus path as in sysfs, or
+					      * /dev/disk/by-path */
+	char device[256];                    /* a device node or file; outside
+					      * the image only */
 	bool size_exact;
 };
 struct job_drive {
@@ -60,7 +62,8 @@ struct job_extension {
 	bool fatal;
 };
 
-/* Of encrypted volumes of the guest: of the one that is named, or of whichever it opens. */
+/* Of encrypted volumes of the guest: of the one that is named,
+ * or of whichever it opens. */
 struct job_disk_key {
 	char device[256], uuid[64]; /* "" = not named that way */
 	char *secret;
@@ -84,8 +87,10 @@ struct job {
 		char psk[256]; /* "user:hex", "" = none */
 		bool allow_plain;
 		unsigned connections; /* 0 = the engine decides */
-		unsigned stall_s;     /* no byte for this long is SRC_SLOW; 0 = engine's default */
-		unsigned live_passes; /* at most so many while the source works; 0 = none */
+		unsigned stall_s;     /* no byte for this long is SRC_SLOW;
+				       * 0 = engine's default */
+		unsigned live_passes; /* at most so many while the source
+				       * works; 0 = none */
 		unsigned downtime_s;  /* 0 = engine's default */
 	} source;
 	struct job_drive drives[JOB_MAX_DRIVES];
@@ -95,7 +100,8 @@ struct job {
 	struct {
 		bool enabled;   /* false: copy only */
 		char guest[256]; /* "auto" or a root device */
-		bool remove_tools, dry_run, rehearse, undo, nvram, cloud_init_anew, relabel;
+		bool remove_tools, dry_run, rehearse, undo, nvram, cloud_init_anew,
+			relabel;
 		enum guest_console console;
 		enum job_agent guest_agent;
 		unsigned tool_timeout_s; /* 0 = guest/'s default */
@@ -106,9 +112,11 @@ struct job {
 		struct job_disk_key keys[JOB_MAX_KEYS];
 		int n_keys;
 		bool has_virtio_win;
-		struct job_target virtio_win; /* disk with virtio-win's drivers; never size_exact */
+		struct job_target virtio_win; /* disk with virtio-win's
+					       * drivers; never size_exact */
 		bool has_packages;
-		struct job_target packages; /* disk with packages for the guest; likewise */
+		struct job_target packages; /* disk with packages for the
+					     * guest; likewise */
 	} prepare;
 	struct job_extension extensions[JOB_MAX_EXTENSIONS];
 	int n_extensions;
@@ -118,17 +126,19 @@ struct job {
 	char *provenance_json; /* {"key": "channel"} */
 };
 
-/* Parses and checks a whole document. Errors name the key: CFG_INVALID "drives[1].target: ...". */
+/* Parses and checks a whole document. Errors name the key:
+ * CFG_INVALID "drives[1].target: ...". */
 int job_parse(const char *text, size_t len, struct job **ret, struct err *err);
-/* What a refused document tells about whom to report that to: migration, mode, controller, network
- * and report_deadline_s, with defaults for all else. NULL when the first or the controller is
- * wrong itself. */
+/* What a refused document tells about whom to report that to: migration, mode,
+ * controller, network and report_deadline_s, with defaults for all else. NULL when the
+ * first or the controller is wrong itself. */
 struct job *job_parse_contact(const char *text, size_t len);
 void job_free(struct job *j); /* wipes secrets */
 
 /* What happened, as handed to the port, the console and the machine channel. */
 struct job_event {
-	const char *type;      /* "state", "step.started", "step.finished", "disk.progress", ... */
+	const char *type;      /* "state", "step.started", "step.finished",
+				* "disk.progress", ... */
 	enum job_state state;
 	const char *step;      /* may be NULL */
 	const char *text;      /* one sentence for a person; may be NULL */
@@ -150,13 +160,14 @@ struct job_command {
 	uint64_t bandwidth; /* THROTTLE */
 };
 
-/* The way to the controller. All members may be NULL (no controller). Calls come from the job's
- * threads and must not block longer than said. */
+/* The way to the controller. All members may be NULL (no controller). Calls come from the
+ * job's threads and must not block longer than said. */
 struct job_port {
 	void *ctx;
-	/* Registers with the facts as JSON; blocks until accepted or hopeless, at most window_s. May
-	 * be called again after CTL_UNREACHABLE. */
-	int (*announce)(void *ctx, const char *facts_json, unsigned window_s, struct err *err);
+	/* Registers with the facts as JSON; blocks until accepted or hopeless, at most
+	 * window_s. May be called again after CTL_UNREACHABLE. */
+	int (*announce)(void *ctx, const char *facts_json, unsigned window_s,
+		struct err *err);
 	/* Queues an event; never blocks, never loses state changes and errors. */
 	void (*event)(void *ctx, const struct job_event *e);
 	/* The next command, JOB_CMD_NONE if there is none; never blocks. */
@@ -164,8 +175,8 @@ struct job_port {
 	void (*command_done)(void *ctx, const char *id, const struct err *err_or_null);
 	/* Keeps the journal of a drive's copy, until the next one; never blocks. */
 	void (*journal_put)(void *ctx, int drive, const void *buf, size_t len);
-	/* The journal that an earlier worker of this migration left there, at most max bytes (malloc);
-	 * *ret_len 0 = none. Blocks as long as one request may take. */
+	/* The journal that an earlier worker of this migration left there, at most max
+	 * bytes (malloc); *ret_len 0 = none. Blocks as long as one request may take. */
 	int (*journal_get)(void *ctx, int drive, size_t max, char **ret, size_t *ret_len,
 		struct err *err);
 	/* Delivers the result until acknowledged or deadline_s passed; *ret_then gets the
@@ -177,27 +188,34 @@ struct job_port {
 
 /* What a run may use; NULL members have the stated default. */
 struct job_env {
-	bool image;              /* in the image: channels, TWCONFIG, init; no device targets */
+	bool image;              /* in the image: channels, TWCONFIG, init;
+				  * no device targets */
 	bool network;            /* bring links up as the job says */
-	const char *job_file;    /* the job; NULL = look through the channels (image only) */
-	const char *result_file; /* where result.json goes; NULL = TWCONFIG in the image */
+	const char *job_file;    /* the job; NULL = look through the
+				  * channels (image only) */
+	const char *result_file; /* where result.json goes; NULL = TWCONFIG
+				  * in the image */
 	int init_fd;             /* socket to init, -1 = none */
-	const char *last_crash;  /* why init starts this worker again; NULL = first start */
-	const char *last_reset;  /* what had reset the machine before this boot; NULL = not known */
+	const char *last_crash;  /* why init starts this worker again; NULL
+				  * = first start */
+	const char *last_reset;  /* what had reset the machine before this
+				  * boot; NULL = not known */
 	const _Atomic bool *stop; /* set by a signal: end in order, keep data */
 	void *ctx;
 	/* Opens the port of a job that has a controller; NULL = run without one. */
-	int (*open_port)(void *ctx, const struct job *j, struct job_port *ret, struct err *err);
-	/* GETs a document (tw.job=) from a server whose key is pinned. NULL = not possible. */
+	int (*open_port)(void *ctx, const struct job *j, struct job_port *ret,
+		struct err *err);
+	/* GETs a document (tw.job=) from a server whose key is pinned.
+	 * NULL = not possible. */
 	int (*fetch)(void *ctx, const char *url, const char (*pins)[64], int n_pins,
 		struct strbuf *ret, struct err *err);
 };
 
-/* Does a whole job, from CONFIG to OFF. Failures are reported as the job says; returns the exit
- * status of the process and, for init, leaves the final verb there. */
+/* Does a whole job, from CONFIG to OFF. Failures are reported as the job says; returns
+ * the exit status of the process and, for init, leaves the final verb there. */
 int job_run(const struct job_env *env);
-/* Reports for runs that crashed: WORKER_CRASH, WORKER_STALL when they hung, NOMEM. NOMEM is the only
- * failure; what cannot be told is a line of the log. */
+/* Reports for runs that crashed: WORKER_CRASH, WORKER_STALL when they hung, NOMEM. NOMEM
+ * is the only failure; what cannot be told is a line of the log. */
 int job_report_crash(const struct job_env *env, const char *cause, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which disk a job means. Whatever is not certain is refused: the disk will be overwritten. */
+/* Which disk a job means. Whatever is not certain is refused:
+ * the disk will be overwritten. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,8 +38,9 @@ static bool wwn_matches(const char *wanted, const struct job_disk *d)
 	return *d->b.wwn && !strcasecmp(bare_wwn(wanted), bare_wwn(d->b.wwn));
 }
 
-/* "pci-0000:00:05.0[-...]" as udev writes it, with or without /dev/disk/by-path/ in front; or
- * the path below /sys/devices up to the device or any of its parents' components. */
+/* "pci-0000:00:05.0[-...]" as udev writes it, with or without /dev/disk/by-path/ in
+ * front; or the path below /sys/devices up to the device or any of its parents'
+ * components. */
 static bool path_matches(const char *wanted, const struct job_disk *d)
 {
 	static const char by_path[] = "/dev/disk/by-path/", sys[] = "/sys/devices/";
@@ -55,7 +57,8 @@ static bool path_matches(const char *wanted, const struct job_disk *d)
 	n = strlen(wanted);
 	while (n && wanted[n - 1] == '/')
 		n--;
-	return n && !strncmp(wanted, d->b.sys_path, n) && (d->b.sys_path[n] == '/' || !d->b.sys_path[n]);
+	return n && !strncmp(wanted, d->b.sys_path, n) &&
+		(d->b.sys_path[n] == '/' || !d->b.sys_path[n]);
 }
 
 static bool matches(const struct job_target *t, uint64_t size, const struct job_disk *d)
@@ -81,36 +84,37 @@ static void describe(const struct job_target *t, uint64_t size, char ret[300])
 		snprintf(ret, 300, "exactly %" PRIu64 " bytes", size);
 }
 
-static int check(const struct job_disk *d, uint64_t size, const struct job_disk *const *taken,
-	int n_taken, struct err *err)
+static int check(const struct job_disk *d, uint64_t size,
+	const struct job_disk *const *taken, int n_taken, struct err *err)
 {
 	int i;
 
 	if (d->boot_medium)
-		return err_set(err, ERR_DISK_BUSY, "%s is the volume this worker booted from",
-			d->b.node);
+		return err_set(err, ERR_DISK_BUSY,
+			"%s is the volume this worker booted from", d->b.node);
 	if (d->config_volume)
 		return err_set(err, ERR_DISK_BUSY, "%s is a config volume", d->b.node);
 	if (!strncmp(d->b.name, "sr", 2))
 		return err_set(err, ERR_DISK_RO, "%s is a CD drive", d->b.node);
 	for (i = 0; i < n_taken; i++)
 		if (taken[i] == d)
-			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d] too",
-				d->b.node, i);
+			return err_set(err, ERR_DISK_BUSY,
+				"%s is the target of drives[%d] too", d->b.node, i);
 	if (d->b.read_only)
 		return err_set(err, ERR_DISK_RO, "%s is write protected", d->b.node);
 	if (d->b.mounted || d->b.has_holders)
 		return err_set(err, ERR_DISK_BUSY, "%s is %s", d->b.node,
-			d->b.mounted ? "mounted" : "in use by a volume group, RAID or mapping");
+			d->b.mounted ? "mounted" :
+			"in use by a volume group, RAID or mapping");
 	if (d->b.size < size)
 		return err_set(err, ERR_DISK_SMALL,
-			"%s has %" PRIu64 " bytes, the source drive %" PRIu64, d->b.node, d->b.size,
-			size);
+			"%s has %" PRIu64 " bytes, the source drive %" PRIu64, d->b.node,
+			d->b.size, size);
 	return 0;
 }
 
-int job_map_find(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
-	const struct job_disk **ret, struct err *err)
+int job_map_find(const struct job_target *t, uint64_t size, const struct job_disk *disks,
+	int n, const struct job_disk **ret, struct err *err)
 {
 	const struct job_disk *found = NULL;
 	char what[300];
@@ -121,20 +125,21 @@ int job_map_find(const struct job_target *t, uint64_t size, const struct job_dis
 		if (!matches(t, size, &disks[i]))
 			continue;
 		if (found)
-			return err_set(err, ERR_DISK_AMBIGUOUS, "%s: both %s and %s match", what,
-				found->b.node, disks[i].b.node);
+			return err_set(err, ERR_DISK_AMBIGUOUS,
+				"%s: both %s and %s match", what, found->b.node,
+				disks[i].b.node);
 		found = &disks[i];
 	}
 	if (!found)
-		return err_set(err, ERR_DISK_NOT_FOUND, "no disk with %s (%d disks looked at)",
-			what, n);
+		return err_set(err, ERR_DISK_NOT_FOUND,
+			"no disk with %s (%d disks looked at)", what, n);
 	*ret = found;
 	return 0;
 }
 
-int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks, int n,
-	const struct job_disk *const *taken, int n_taken, const struct job_disk **ret,
-	struct err *err)
+int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks,
+	int n, const struct job_disk *const *taken, int n_taken,
+	const struct job_disk **ret, struct err *err)
 {
 	const struct job_disk *found = NULL;
 	char what[300];

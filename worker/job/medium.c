@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The volume that the machine booted from, recognised by what make-iso puts there, and small
- * volumes labelled TWCONFIG. Offsets in the image:
+ * The volume that the machine booted from, recognised by what make-iso puts there, and
+ * small volumes labelled TWCONFIG. Offsets in the image:
  *
- *     446     MBR partition table: 4 entries of 16 bytes; +4 type, +8 first sector, +12 sectors
+ *     446     MBR partition table: 4 entries of 16 bytes; +4 type, +8 first sector,
+ *             +12 sectors
  *     32768   ISO 9660 primary volume descriptor (ECMA-119, 8.4): +1 "CD001", +40 volume
  *             identifier of 32 bytes, blank-filled
- * and in a FAT file system (Microsoft FAT specification, section 3): +43 (FAT12/16) or +71
- * (FAT32) the volume label of 11 bytes, +510 the signature 55 aa.
+ * and in a FAT file system (Microsoft FAT specification, section 3): +43 (FAT12/16) or
+ * +71 (FAT32) the volume label of 11 bytes, +510 the signature 55 aa.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,8 @@ static bool is_config_fat(int fd, uint64_t off)
 	static const char label[] = "TWCONFIG   ";
 	unsigned char s[SECTOR];
 
-	return fdio_pread(fd, s, sizeof(s), off) == 0 && s[510] == 0x55 && s[511] == 0xaa &&
+	return fdio_pread(fd, s, sizeof(s), off) == 0 && s[510] == 0x55 &&
+		s[511] == 0xaa &&
 		(!memcmp(s + 43, label, 11) || !memcmp(s + 71, label, 11));
 }
 
@@ -83,11 +85,13 @@ bool job_volume_probe(int fd, uint64_t size)
 	return is_config_fat(fd, 0) || (size >= PVD + 2048 && is_iso(fd, "TWCONFIG"));
 }
 
-/* A loop device over exactly the file system: works alike for disks, CDs and volumes larger than
- * the image, whatever the kernel makes of their partition tables. It goes away when unmounted. */
+/* A loop device over exactly the file system: works alike for disks, CDs and volumes
+ * larger than the image, whatever the kernel makes of their partition tables. It goes
+ * away when unmounted. */
 static int attach(const struct job_medium *m, bool write, char node[32], struct err *err)
 {
-	CLEANUP_CLOSE int backing = open(m->node, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	CLEANUP_CLOSE int backing =
+		open(m->node, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	CLEANUP_CLOSE int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	struct loop_config c = { .block_size = SECTOR };
 	int tries, n, loop;
@@ -119,7 +123,8 @@ static int attach(const struct job_medium *m, bool write, char node[32], struct 
 
 static int mount_medium(const struct job_medium *m, bool write, struct err *err)
 {
-	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (write ? MS_SYNCHRONOUS : MS_RDONLY);
+	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC |
+		(write ? MS_SYNCHRONOUS : MS_RDONLY);
 	CLEANUP_CLOSE int loop = -1;
 	char node[32];
 
@@ -151,8 +156,8 @@ static void unmount_after_failure(const struct job_medium *m)
 		log_warn("%s", err.text);
 }
 
-int job_medium_read(const struct job_medium *m, const char *name, char **ret, size_t *ret_len,
-	struct err *err)
+int job_medium_read(const struct job_medium *m, const char *name, char **ret,
+	size_t *ret_len, struct err *err)
 {
 	char path[128];
 	char *text = NULL;
@@ -187,7 +192,8 @@ static int write_file(const struct job_file *f, struct err *err)
 	if (fd < 0)
 		return err_sys(err, ERR_DISK_IO, "create %s on TWCONFIG", f->name);
 	if (fdio_write(fd, f->data, f->len) < 0 || fsync(fd) < 0)
-		return err_sys(err, err_disk_code(errno), "write %s to TWCONFIG", f->name);
+		return err_sys(err, err_disk_code(errno), "write %s to TWCONFIG",
+			f->name);
 	if (rename(fresh, path) < 0)
 		return err_sys(err, ERR_DISK_IO, "rename %s on TWCONFIG", f->name);
 	return 0;
@@ -199,7 +205,8 @@ int job_medium_write(const struct job_medium *m, const struct job_file *files, i
 	int i, fd;
 
 	if (m->read_only)
-		return err_set(err, ERR_DISK_RO, "%s: the boot medium cannot be written", m->node);
+		return err_set(err, ERR_DISK_RO, "%s: the boot medium cannot be written",
+			m->node);
 	if (mount_medium(m, true, err) < 0)
 		return -1;
 	for (i = 0; i < n; i++) {

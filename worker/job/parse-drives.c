@@ -26,7 +26,8 @@ static const struct job_key target_keys[] = {
 	{ .name = NULL },
 };
 
-int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job_target *t = field;
 
@@ -44,7 +45,8 @@ int job_read_target(struct job_reader *r, yyjson_val *v, const struct job_key *k
 static const struct job_key drive_keys[] = {
 	{ "source", job_read_string, JOB_FIELD(job_drive, source), .min = 1 },
 	{ "target", job_read_target, JOB_FIELD(job_drive, target), .required = true },
-	{ "target_state", job_read_enum, JOB_FIELD(job_drive, target_state), .names = states },
+	{ "target_state", job_read_enum, JOB_FIELD(job_drive, target_state),
+		.names = states },
 	{ "target_zero", job_read_bool, JOB_FIELD(job_drive, target_zero) },
 	{ "since", job_read_string, JOB_FIELD(job_drive, since), .min = 1 },
 	{ "bitmap", job_read_string, JOB_FIELD(job_drive, bitmap), .min = 1 },
@@ -69,18 +71,22 @@ static int read_drive(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
 	if (job_read_object(r, v, drive_keys, d) < 0)
 		return -1;
 	if (d->target_zero && d->target_state != JOB_PRISTINE)
-		return job_read_fail_key(r, "target_zero", "needs target_state \"pristine\"");
+		return job_read_fail_key(r, "target_zero",
+			"needs target_state \"pristine\"");
 	for (n = 0; n < i; n++) {
 		if (same_target(&j->drives[n].target, &d->target))
-			return job_read_fail_key(r, "target", "is that of drives[%zu] too", n);
+			return job_read_fail_key(r, "target",
+				"is that of drives[%zu] too", n);
 		if (*d->source && !strcmp(j->drives[n].source, d->source))
-			return job_read_fail_key(r, "source", "is that of drives[%zu] too", n);
+			return job_read_fail_key(r, "source",
+				"is that of drives[%zu] too", n);
 	}
 	j->n_drives = (int)i + 1;
 	return 0;
 }
 
-int job_read_drives(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_drives(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
 

@@ -10,18 +10,21 @@
 /* As the source calls an adapter, where it is no MAC address. */
 static bool is_name(const char *s)
 {
-	return *s && strlen(s) < sizeof(((struct guest_nic *)0)->name) && !strpbrk(s, " \t\r\n/:");
+	return *s && strlen(s) < sizeof(((struct guest_nic *)0)->name) &&
+		!strpbrk(s, " \t\r\n/:");
 }
 
 /* {"MAC or name at the source": "MAC of the target VM"} */
-static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
 	yyjson_val *old, *fresh;
 	size_t i, n, mark, m;
 
 	if (!yyjson_is_obj(v))
-		return job_read_fail(r, "must be an object {\"source MAC or name\": \"target MAC\"}");
+		return job_read_fail(r,
+			"must be an object {\"source MAC or name\": \"target MAC\"}");
 	if (yyjson_obj_size(v) > JOB_MAX_NETS)
 		return job_read_fail(r, "has more than %d entries", JOB_MAX_NETS);
 	yyjson_obj_foreach(v, i, n, old, fresh)
@@ -36,9 +39,13 @@ static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_ke
 		if (job_read_mac(r, fresh, k, nic->mac) < 0)
 			return -1;
 		for (m = 0; m < i; m++)
-			if ((*nic->old_mac && !strcmp(j->prepare.nics[m].old_mac, nic->old_mac)) ||
-				(*nic->name && !strcmp(j->prepare.nics[m].name, nic->name)) || !strcmp(j->prepare.nics[m].mac, nic->mac))
-				return job_read_fail(r, "one of the two is already mapped");
+			if ((*nic->old_mac &&
+				!strcmp(j->prepare.nics[m].old_mac, nic->old_mac)) ||
+				(*nic->name &&
+					!strcmp(j->prepare.nics[m].name, nic->name)) ||
+					!strcmp(j->prepare.nics[m].mac, nic->mac))
+				return job_read_fail(r,
+					"one of the two is already mapped");
 		job_read_pop(r, mark);
 		j->prepare.n_nics = (int)i + 1;
 	}
@@ -46,7 +53,8 @@ static int read_nic_map(struct job_reader *r, yyjson_val *v, const struct job_ke
 }
 
 /* {"adapter": "dhcp" or "ADDRESS/PREFIX[,GATEWAY[,DNS...]]"} */
-static int read_addresses(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_addresses(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
 	yyjson_val *who, *how;
@@ -72,21 +80,24 @@ static int read_addresses(struct job_reader *r, yyjson_val *v, const struct job_
 	return 0;
 }
 
-static int read_secret(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_secret(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job_disk_key *d = (struct job_disk_key *)((char *)field - k->offset);
 
 	(void)k;
 	if (d->secret)
 		return job_read_fail(r, "only one of key and key_base64 is allowed");
-	if (job_read_text(r, v, &(struct job_key){ .min = 1, .max = MAX_SECRET }, &d->secret) < 0)
+	if (job_read_text(r, v, &(struct job_key){ .min = 1, .max = MAX_SECRET },
+		&d->secret) < 0)
 		return -1;
 	d->len = strlen(d->secret);
 	return 0;
 }
 
 /* A key file of any bytes. Decoded it is shorter: it fits in the place of its text. */
-static int read_base64(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_base64(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job_disk_key *d = (struct job_disk_key *)((char *)field - k->offset);
 	char raw[MAX_SECRET + 4];
@@ -137,7 +148,8 @@ static int read_disk_keys(struct job_reader *r, yyjson_val *v, const struct job_
 }
 
 /* virtio_win, packages: a disk or folder with something for the guest. */
-static int read_supply(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_supply(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
 	struct job_target *t = field;
@@ -147,7 +159,8 @@ static int read_supply(struct job_reader *r, yyjson_val *v, const struct job_key
 	if (job_read_target(r, v, k, t) < 0)
 		return -1;
 	if (t->size_exact)
-		return job_read_fail_key(r, "size_exact", "says nothing about a disk of %s",
+		return job_read_fail_key(r, "size_exact",
+			"says nothing about a disk of %s",
 			t == &j->prepare.packages ? "packages" : "drivers");
 	*has = true;
 	return 0;
@@ -166,20 +179,23 @@ static const struct job_key prepare_keys[] = {
 	{ "rehearse", job_read_bool, JOB_FIELD(job, prepare.rehearse) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
 	{ "cloud_init_anew", job_read_bool, JOB_FIELD(job, prepare.cloud_init_anew) },
-	{ "guest_agent", job_read_enum, JOB_FIELD(job, prepare.guest_agent), .names = agents },
+	{ "guest_agent", job_read_enum, JOB_FIELD(job, prepare.guest_agent),
+		.names = agents },
 	{ "relabel", job_read_bool, JOB_FIELD(job, prepare.relabel) },
 	{ "console", job_read_enum, JOB_FIELD(job, prepare.console), .names = consoles },
 	{ "nvram", job_read_bool, JOB_FIELD(job, prepare.nvram) },
 	{ "virtio_win", read_supply, JOB_FIELD(job, prepare.virtio_win) },
 	{ "packages", read_supply, JOB_FIELD(job, prepare.packages) },
 	{ "keys", read_disk_keys, JOB_FIELD(job, prepare.keys) },
-	{ "tool_timeout_s", job_read_unsigned, JOB_FIELD(job, prepare.tool_timeout_s), .min = 10,
+	{ "tool_timeout_s", job_read_unsigned, JOB_FIELD(job, prepare.tool_timeout_s),
+		.min = 10,
 		.max = 86400 },
 	{ .name = NULL },
 };
 
 /* An object, or false for "copy only". */
-int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
 
@@ -202,9 +218,11 @@ int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *
 
 /* extensions */
 
-static const char *const whens[] = { "pre-mount", "mounted", "first-boot", "mounted-worker", NULL };
+static const char *const whens[] = { "pre-mount", "mounted", "first-boot",
+	"mounted-worker", NULL };
 
-static int read_when(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_when(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job_key as_enum = *k;
 	int i;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The job document. Its keys stand in tables; what a table cannot say (which keys go together)
- * is checked at the end of each object. worker.8 describes every key.
+ * The job document. Its keys stand in tables; what a table cannot say (which keys go
+ * together) is checked at the end of each object. worker.8 describes every key.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,8 @@ static const char *const modes[] = { "full", "delta", "prepare", NULL };
 static const char *const finishes[] = { "poweroff", "reboot", "hold", NULL };
 static const char *const verifies[] = { "none", "sample", "full", NULL };
 
-static int read_version(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_version(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	(void)k;
 	(void)field;
@@ -28,27 +29,34 @@ static int read_pin(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
 	struct job *j = ctx;
 	char s[128];
 
-	if (job_read_string(r, v, &(struct job_key){ .size = sizeof(s), .min = 1 }, s) < 0)
+	if (job_read_string(r, v, &(struct job_key){ .size = sizeof(s), .min = 1 },
+		s) < 0)
 		return -1;
 	if (job_pin_parse(s, j->controller.pins[i]) < 0)
-		return job_read_fail(r, "is not a pin: sha256//, then 32 bytes in base64");
+		return job_read_fail(r,
+			"is not a pin: sha256//, then 32 bytes in base64");
 	j->controller.n_pins = (int)i + 1;
 	return 0;
 }
 
-static int read_pins(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_pins(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
-	struct job *j = (struct job *)((char *)field - offsetof(struct job, controller.pins));
+	struct job *j =
+		(struct job *)((char *)field - offsetof(struct job, controller.pins));
 
 	(void)k;
 	return job_read_array(r, v, JOB_MAX_PINS, read_pin, j);
 }
 
 static const struct job_key controller_keys[] = {
-	{ "url", job_read_string, JOB_FIELD(job, controller.url), .min = 1, .required = true },
-	{ "token", job_read_string, JOB_FIELD(job, controller.token), .min = 1, .required = true },
+	{ "url", job_read_string, JOB_FIELD(job, controller.url), .min = 1,
+		.required = true },
+	{ "token", job_read_string, JOB_FIELD(job, controller.token), .min = 1,
+		.required = true },
 	{ "pins", read_pins, JOB_FIELD(job, controller.pins), .required = true },
-	{ "register_window_s", job_read_unsigned, JOB_FIELD(job, controller.register_window_s),
+	{ "register_window_s", job_read_unsigned,
+		JOB_FIELD(job, controller.register_window_s),
 		.min = 1, .max = 86400 },
 	{ .name = NULL },
 };
@@ -63,7 +71,8 @@ static int read_controller(struct job_reader *r, yyjson_val *v, const struct job
 	if (job_url_check(j->controller.url, "https") < 0)
 		return job_read_fail_key(r, "url", "must be https://host[:port][/path]");
 	if (strpbrk(j->controller.token, " \"\\"))
-		return job_read_fail_key(r, "token", "holds a blank, a quote or a backslash");
+		return job_read_fail_key(r, "token",
+			"holds a blank, a quote or a backslash");
 	if (!j->controller.n_pins)
 		return job_read_fail_key(r, "pins", "needs at least one pin");
 	j->controller.present = true;
@@ -76,7 +85,8 @@ static int read_dns(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
 {
 	struct net_config *c = ctx;
 
-	return job_read_addr(r, v, &(struct job_key){ .size = sizeof(c->dns[0]) }, c->dns[i]);
+	return job_read_addr(r, v, &(struct job_key){ .size = sizeof(c->dns[0]) },
+		c->dns[i]);
 }
 
 static int read_dns_list(struct job_reader *r, yyjson_val *v, const struct job_key *k,
@@ -96,8 +106,10 @@ static const struct job_key network_keys[] = {
 	{ "address6", job_read_net6, JOB_FIELD(net_config, address6) },
 	{ "gateway6", job_read_addr6, JOB_FIELD(net_config, gateway6) },
 	{ "dns", read_dns_list, JOB_FIELD(net_config, dns) },
-	{ "mtu", job_read_unsigned, JOB_FIELD(net_config, mtu), .min = 576, .max = 65535 },
-	{ "timeout_s", job_read_unsigned, JOB_FIELD(net_config, timeout_s), .min = 1, .max = 600 },
+	{ "mtu", job_read_unsigned, JOB_FIELD(net_config, mtu), .min = 576,
+		.max = 65535 },
+	{ "timeout_s", job_read_unsigned, JOB_FIELD(net_config, timeout_s), .min = 1,
+		.max = 600 },
 	{ .name = NULL },
 };
 
@@ -119,12 +131,14 @@ static int read_net(struct job_reader *r, yyjson_val *v, size_t i, void *ctx)
 		return job_read_fail_key(r, "gateway6", "needs address6 beside it");
 	for (n = 0; n < i; n++)
 		if (!strcmp(j->nets[n].mac, c->mac))
-			return job_read_fail_key(r, "mac", "is that of network[%zu] too", n);
+			return job_read_fail_key(r, "mac", "is that of network[%zu] too",
+				n);
 	j->n_nets = (int)i + 1;
 	return 0;
 }
 
-static int read_nets(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_nets(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	return job_read_array(r, v, JOB_MAX_NETS, read_net, (char *)field - k->offset);
 }
@@ -132,25 +146,31 @@ static int read_nets(struct job_reader *r, yyjson_val *v, const struct job_key *
 /* source */
 
 static const struct job_key source_keys[] = {
-	{ "url", job_read_string, JOB_FIELD(job, source.url), .min = 1, .required = true },
+	{ "url", job_read_string, JOB_FIELD(job, source.url), .min = 1,
+		.required = true },
 	{ "psk", job_read_psk, JOB_FIELD(job, source.psk) },
 	{ "allow_plain", job_read_bool, JOB_FIELD(job, source.allow_plain) },
-	{ "connections", job_read_unsigned, JOB_FIELD(job, source.connections), .min = 1, .max = 16 },
-	{ "stall_s", job_read_unsigned, JOB_FIELD(job, source.stall_s), .min = 5, .max = 86400 },
-	{ "live_passes", job_read_unsigned, JOB_FIELD(job, source.live_passes), .max = 100 },
+	{ "connections", job_read_unsigned, JOB_FIELD(job, source.connections), .min = 1,
+		.max = 16 },
+	{ "stall_s", job_read_unsigned, JOB_FIELD(job, source.stall_s), .min = 5,
+		.max = 86400 },
+	{ "live_passes", job_read_unsigned, JOB_FIELD(job, source.live_passes),
+		.max = 100 },
 	{ "downtime_s", job_read_unsigned, JOB_FIELD(job, source.downtime_s), .min = 1,
 		.max = 86400 },
 	{ .name = NULL },
 };
 
-static int read_source(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+static int read_source(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	struct job *j = (struct job *)((char *)field - k->offset);
 
 	if (job_read_object(r, v, source_keys, j) < 0)
 		return -1;
 	if (!strncmp(j->source.url, "tw://", 5) && !j->source.allow_plain)
-		return job_read_fail_key(r, "url", "is not encrypted; that needs allow_plain");
+		return job_read_fail_key(r, "url",
+			"is not encrypted; that needs allow_plain");
 	if (!job_source_url_known(j->source.url))
 		return job_read_fail_key(r, "url",
 			"must start with tws://, tw://, nbd://, nbds://, nbd+unix:// or file:");
@@ -165,7 +185,8 @@ static int read_source(struct job_reader *r, yyjson_val *v, const struct job_key
 
 static const struct job_key job_keys[] = {
 	{ "version", read_version, .required = true },
-	{ "migration", job_read_name, JOB_FIELD(job, migration), .min = 1, .required = true },
+	{ "migration", job_read_name, JOB_FIELD(job, migration), .min = 1,
+		.required = true },
 	{ "mode", job_read_enum, JOB_FIELD(job, mode), .names = modes, .required = true },
 	{ "controller", read_controller, JOB_FIELD(job, controller) },
 	{ "network", read_nets, JOB_FIELD(job, nets) },
@@ -177,12 +198,15 @@ static const struct job_key job_keys[] = {
 	{ "extensions", job_read_extensions, JOB_FIELD(job, extensions) },
 	{ "finish", job_read_enum, JOB_FIELD(job, finish), .names = finishes },
 	{ "on_error", job_read_enum, JOB_FIELD(job, on_error), .names = finishes },
-	{ "report_deadline_s", job_read_unsigned, JOB_FIELD(job, report_deadline_s), .max = 86400 },
+	{ "report_deadline_s", job_read_unsigned, JOB_FIELD(job, report_deadline_s),
+		.max = 86400 },
 	{ .name = NULL },
 };
 
-/* A word about what changed narrows a comparison with a target that is as the last copy left it. */
-static int check_tracker(struct job_reader *r, const struct job *j, const struct job_drive *d)
+/* A word about what changed narrows a comparison with a target
+ * that is as the last copy left it. */
+static int check_tracker(struct job_reader *r, const struct job *j,
+	const struct job_drive *d)
 {
 	const char *key = *d->since ? "since" : "bitmap";
 
@@ -191,14 +215,17 @@ static int check_tracker(struct job_reader *r, const struct job *j, const struct
 	if (j->mode != JOB_DELTA)
 		return job_read_fail_key(r, key, "needs mode \"delta\"");
 	if (d->target_state != JOB_PRISTINE)
-		return job_read_fail_key(r, key, "needs target_state \"pristine\": nobody has written "
+		return job_read_fail_key(r, key,
+			"needs target_state \"pristine\": nobody has written "
 			"to the target since");
 	if (*d->since && strncmp(j->source.url, "tw", 2))
-		return job_read_fail_key(r, "since", "needs a source with tws:// or tw://");
+		return job_read_fail_key(r, "since",
+			"needs a source with tws:// or tw://");
 	if (*d->bitmap && strncmp(j->source.url, "nbd", 3))
 		return job_read_fail_key(r, "bitmap", "needs an NBD source");
 	if (j->source.live_passes)
-		return job_read_fail_key(r, key, "and source.live_passes exclude each other");
+		return job_read_fail_key(r, key,
+			"and source.live_passes exclude each other");
 	return 0;
 }
 
@@ -216,21 +243,24 @@ static int check_together(struct job_reader *r, const struct job *j)
 		return job_read_fail_key(r, "source", "missing");
 	if (j->mode != JOB_PREPARE && (j->prepare.dry_run || j->prepare.undo ||
 		j->prepare.rehearse))
-		return job_read_fail_key(r, "prepare", "dry_run, rehearse and undo need mode prepare");
+		return job_read_fail_key(r, "prepare",
+			"dry_run, rehearse and undo need mode prepare");
 	for (i = 0; i < j->n_drives; i++) {
 		const struct job_drive *d = &j->drives[i];
 		size_t list = job_read_push_key(r, "drives");
 
 		job_read_push_index(r, (size_t)i);
 		if (j->mode == JOB_PREPARE && *d->source)
-			return job_read_fail_key(r, "source", "has no use in mode prepare");
+			return job_read_fail_key(r, "source",
+				"has no use in mode prepare");
 		if (j->mode == JOB_PREPARE && d->target.size_exact)
 			return job_read_fail_key(r, "target",
 				"size_exact needs a source to compare with");
 		if (j->mode != JOB_PREPARE && !*d->source)
 			return job_read_fail_key(r, "source", "missing");
 		if (j->mode != JOB_PREPARE && job_drive_uri(j, d, uri) < 0)
-			return job_read_fail_key(r, "source", "makes source.url too long");
+			return job_read_fail_key(r, "source",
+				"makes source.url too long");
 		if (check_tracker(r, j, d) < 0)
 			return -1;
 		job_read_pop(r, list);
@@ -249,7 +279,8 @@ static void set_defaults(struct job *j)
 	j->controller.register_window_s = 600;
 }
 
-static int fail_syntax(const char *text, size_t len, const yyjson_read_err *e, struct err *err)
+static int fail_syntax(const char *text, size_t len, const yyjson_read_err *e,
+	struct err *err)
 {
 	size_t line = 0, col = 0, chr = 0;
 
@@ -257,8 +288,8 @@ static int fail_syntax(const char *text, size_t len, const yyjson_read_err *e, s
 		return err_set(err, ERR_NOMEM, "job: no memory for the document");
 	if (!yyjson_locate_pos(text, len, e->pos, &line, &col, &chr))
 		return err_set(err, ERR_CFG_INVALID, "job: not JSON: %s", e->msg);
-	return err_set(err, ERR_CFG_INVALID, "job: not JSON: line %zu, column %zu: %s", line, col,
-		e->msg);
+	return err_set(err, ERR_CFG_INVALID, "job: not JSON: line %zu, column %zu: %s",
+		line, col, e->msg);
 }
 
 int job_parse(const char *text, size_t len, struct job **ret, struct err *err)
@@ -270,8 +301,8 @@ int job_parse(const char *text, size_t len, struct job **ret, struct err *err)
 	int rc;
 
 	if (len > JOB_MAX_BYTES)
-		return err_set(err, ERR_CFG_INVALID, "job: %zu bytes, at most %u are allowed", len,
-			JOB_MAX_BYTES);
+		return err_set(err, ERR_CFG_INVALID,
+			"job: %zu bytes, at most %u are allowed", len, JOB_MAX_BYTES);
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return err_set(err, ERR_NOMEM, "job: no memory");
@@ -318,7 +349,8 @@ struct job *job_parse_contact(const char *text, size_t len)
 		return NULL;
 	set_defaults(j);
 	/* As in job_parse, the text is only read. */
-	doc = yyjson_read_opts((char *)(uintptr_t)text, len, 0, &job_read_wiping_alc, NULL);
+	doc = yyjson_read_opts((char *)(uintptr_t)text, len, 0, &job_read_wiping_alc,
+		NULL);
 	root = yyjson_doc_get_root(doc);
 	if (!read_one(root, "migration", j) || !read_one(root, "controller", j)) {
 		yyjson_doc_free(doc);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * READY: all sources are opened and measured, all targets mapped and checked, before the first
- * byte is written anywhere. Whatever is wrong with the last drive leaves the first one untouched.
+ * READY: all sources are opened and measured, all targets mapped and checked, before the
+ * first byte is written anywhere. Whatever is wrong with the last drive leaves the first
+ * one untouched.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@
 #include "job/job-internal.h"
 #include "source/source.h"
 
-#define MEM_MIN_KB (20u << 10) /* what a copy with its buffers needs beside the running worker */
+/* what a copy with its buffers needs beside the running worker */
+#define MEM_MIN_KB (20u << 10)
 
 static int check_memory(struct err *err)
 {
@@ -31,8 +33,8 @@ static int check_memory(struct err *err)
 	if (!p || sscanf(p, "MemAvailable: %lu kB", &kb) != 1)
 		return 0;
 	if (kb < MEM_MIN_KB)
-		return err_set(err, ERR_MEM_LOW, "%lu KiB of memory are free, a copy needs %u", kb,
-			MEM_MIN_KB);
+		return err_set(err, ERR_MEM_LOW,
+			"%lu KiB of memory are free, a copy needs %u", kb, MEM_MIN_KB);
 	return 0;
 }
 
@@ -83,7 +85,8 @@ static int map_device(struct job_runner *r, int i, uint64_t size, struct err *er
 				"%s has %llu bytes, the source drive %llu", path,
 				(unsigned long long)dev.size, (unsigned long long)size);
 	} else if (!S_ISREG(st.st_mode)) {
-		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a disk nor a file", path);
+		return err_set(err, ERR_DISK_NOT_FOUND, "%s is neither a disk nor a file",
+			path);
 	} else if (access(path, W_OK) < 0) {
 		return err_sys(err, ERR_DISK_RO, "%s", path);
 	}
@@ -102,9 +105,10 @@ static int identify(struct job_runner *r, int i, struct err *err)
 	if (stat(d->target, &st) == 0) {
 		bool disk = S_ISBLK(st.st_mode);
 
-		snprintf(d->identity, sizeof(d->identity), "%c:%llu:%llu", disk ? 'b' : 'f',
-			(unsigned long long)(disk ? st.st_rdev : st.st_dev),
-			disk ? 0ull : (unsigned long long)st.st_ino);
+		snprintf(d->identity, sizeof(d->identity), "%c:%llu:%llu",
+			disk ? 'b' :
+			'f', (unsigned long long)(disk ? st.st_rdev : st.st_dev),
+				disk ? 0ull : (unsigned long long)st.st_ino);
 	} else {
 		/* A file that will be made: its folder and name. */
 		char *slash, *folder;
@@ -115,7 +119,8 @@ static int identify(struct job_runner *r, int i, struct err *err)
 		folder = realpath(*copy ? copy : "/", NULL);
 		if (!folder)
 			return err_sys(err, ERR_DISK_NOT_FOUND, "%s", *copy ? copy : "/");
-		snprintf(d->identity, sizeof(d->identity), "n:%.200s/%.80s", folder, slash + 1);
+		snprintf(d->identity, sizeof(d->identity), "n:%.200s/%.80s", folder,
+			slash + 1);
 		free(folder);
 		if (lstat(d->target, &st) == 0)
 			return err_set(err, ERR_DISK_NOT_FOUND, "%s is a link to nothing",
@@ -123,8 +128,8 @@ static int identify(struct job_runner *r, int i, struct err *err)
 	}
 	for (k = 0; k < i; k++)
 		if (!strcmp(r->drives[k].identity, d->identity))
-			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d] too",
-				d->target, k);
+			return err_set(err, ERR_DISK_BUSY,
+				"%s is the target of drives[%d] too", d->target, k);
 	return 0;
 }
 
@@ -146,7 +151,8 @@ static int map_drive(struct job_runner *r, int i, struct err *err)
 	return 0;
 }
 
-/* Disks of a started VM appear within moments; one that is late is waited for a little. */
+/* Disks of a started VM appear within moments;
+ * one that is late is waited for a little. */
 static int map_all(struct job_runner *r, struct err *err)
 {
 	int i, tries;
@@ -168,9 +174,10 @@ static int map_all(struct job_runner *r, struct err *err)
 	}
 }
 
-/* What is only read: a CD drive or a write-protected disk will do; outside the image, a file too. */
-static int map_medium(struct job_runner *r, const struct job_target *t, const char *what, char *ret,
-	size_t size, struct err *err)
+/* What is only read: a CD drive or a write-protected disk will do;
+ * outside the image, a file too. */
+static int map_medium(struct job_runner *r, const struct job_target *t, const char *what,
+	char *ret, size_t size, struct err *err)
 {
 	const struct job_disk *disk;
 	int i;
@@ -184,7 +191,8 @@ static int map_medium(struct job_runner *r, const struct job_target *t, const ch
 	snprintf(ret, size, "%s", *t->device ? t->device : disk->b.node);
 	for (i = 0; i < r->job->n_drives; i++)
 		if (!strcmp(r->drives[i].target, ret))
-			return err_set(err, ERR_DISK_BUSY, "%s is the target of drives[%d]", ret, i);
+			return err_set(err, ERR_DISK_BUSY,
+				"%s is the target of drives[%d]", ret, i);
 	log_info("READY %s %s", what, ret);
 	return 0;
 }
@@ -194,11 +202,13 @@ static int map_media(struct job_runner *r, struct err *err)
 	const struct job *j = r->job;
 
 	*r->virtio_win = *r->packages = '\0';
-	if (j->prepare.has_virtio_win && map_medium(r, &j->prepare.virtio_win, "virtio-win",
-		r->virtio_win, sizeof(r->virtio_win), err) < 0)
+	if (j->prepare.has_virtio_win &&
+		map_medium(r, &j->prepare.virtio_win, "virtio-win", r->virtio_win,
+			sizeof(r->virtio_win), err) < 0)
 		return err_wrap(err, "prepare.virtio_win");
-	if (j->prepare.has_packages && map_medium(r, &j->prepare.packages, "packages", r->packages,
-		sizeof(r->packages), err) < 0)
+	if (j->prepare.has_packages &&
+		map_medium(r, &j->prepare.packages, "packages", r->packages,
+			sizeof(r->packages), err) < 0)
 		return err_wrap(err, "prepare.packages");
 	return 0;
 }
@@ -226,7 +236,8 @@ int job_preflight(struct job_runner *r, struct err *err)
 		if (job_cancelled(r, err) < 0)
 			return -1;
 		if (open_source(r, i, err) < 0)
-			return err_wrap(err, "drives[%d].source %s", i, r->job->drives[i].source);
+			return err_wrap(err, "drives[%d].source %s", i,
+				r->job->drives[i].source);
 		job_tick(r);
 	}
 	if (map_all(r, err) < 0 || map_media(r, err) < 0)
@@ -234,8 +245,9 @@ int job_preflight(struct job_runner *r, struct err *err)
 	for (i = 0; i < r->job->n_drives; i++) {
 		choose_method(r, i);
 		log_info("READY drives[%d] %s -> %s%s", i,
-			r->drives[i].source ? source_name(r->drives[i].source) : "prepare",
-			r->drives[i].target, r->drives[i].delta ? " (compare first)" : "");
+			r->drives[i].source ? source_name(r->drives[i].source) :
+			"prepare", r->drives[i].target,
+				r->drives[i].delta ? " (compare first)" : "");
 	}
 	return 0;
 }

@@ -62,7 +62,8 @@ static int vfail(struct job_reader *r, const char *fmt, va_list ap)
 	char text[200];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	return err_set(r->err, ERR_CFG_INVALID, "%s: %s", r->path_len ? r->path : "job", text);
+	return err_set(r->err, ERR_CFG_INVALID, "%s: %s",
+		r->path_len ? r->path : "job", text);
 }
 
 int job_read_fail(struct job_reader *r, const char *fmt, ...)
@@ -106,7 +107,8 @@ static const struct job_key *find_key(const struct job_key *keys, yyjson_val *na
 	return NULL;
 }
 
-int job_read_object(struct job_reader *r, yyjson_val *v, const struct job_key *keys, void *dst)
+int job_read_object(struct job_reader *r, yyjson_val *v, const struct job_key *keys,
+	void *dst)
 {
 	uint64_t seen = 0;
 	yyjson_obj_iter it;
@@ -127,7 +129,8 @@ int job_read_object(struct job_reader *r, yyjson_val *v, const struct job_key *k
 			return job_read_fail_key(r, k->name, "given twice");
 		seen |= 1ull << (k - keys);
 		mark = job_read_push_key(r, k->name);
-		rc = k->read(r, yyjson_obj_iter_get_val(name), k, (char *)dst + k->offset);
+		rc = k->read(r, yyjson_obj_iter_get_val(name), k,
+			(char *)dst + k->offset);
 		if (rc < 0)
 			return -1;
 		job_read_pop(r, mark);
@@ -160,7 +163,8 @@ int job_read_array(struct job_reader *r, yyjson_val *v, size_t max,
 	return 0;
 }
 
-static int check_text(struct job_reader *r, yyjson_val *v, uint64_t min, size_t max, bool lines)
+static int check_text(struct job_reader *r, yyjson_val *v, uint64_t min, size_t max,
+	bool lines)
 {
 	const char *s;
 	size_t i, n;
@@ -172,7 +176,8 @@ static int check_text(struct job_reader *r, yyjson_val *v, uint64_t min, size_t 
 	if (n < min)
 		return job_read_fail(r, "must not be empty");
 	if (n > max)
-		return job_read_fail(r, "is %zu bytes long, at most %zu are allowed", n, max);
+		return job_read_fail(r, "is %zu bytes long, at most %zu are allowed",
+			n, max);
 	for (i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 
@@ -182,7 +187,8 @@ static int check_text(struct job_reader *r, yyjson_val *v, uint64_t min, size_t 
 	return 0;
 }
 
-int job_read_string(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_string(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	if (check_text(r, v, k->min, k->size - 1, false) < 0)
 		return -1;
@@ -190,7 +196,8 @@ int job_read_string(struct job_reader *r, yyjson_val *v, const struct job_key *k
 	return 0;
 }
 
-int job_read_text(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_text(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	char *copy;
 
@@ -203,7 +210,8 @@ int job_read_text(struct job_reader *r, yyjson_val *v, const struct job_key *k, 
 	return 0;
 }
 
-int job_read_bool(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_bool(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	(void)k;
 	if (!yyjson_is_bool(v))
@@ -212,7 +220,8 @@ int job_read_bool(struct job_reader *r, yyjson_val *v, const struct job_key *k, 
 	return 0;
 }
 
-int job_read_unsigned(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_unsigned(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	if (!yyjson_is_uint(v)) {
 		if (yyjson_is_num(v))
@@ -221,13 +230,14 @@ int job_read_unsigned(struct job_reader *r, yyjson_val *v, const struct job_key 
 	}
 	if (yyjson_get_uint(v) < k->min || yyjson_get_uint(v) > k->max)
 		return job_read_fail(r, "is %llu, must be from %llu to %llu",
-			(unsigned long long)yyjson_get_uint(v), (unsigned long long)k->min,
-			(unsigned long long)k->max);
+			(unsigned long long)yyjson_get_uint(v),
+			(unsigned long long)k->min, (unsigned long long)k->max);
 	*(unsigned *)field = (unsigned)yyjson_get_uint(v);
 	return 0;
 }
 
-int job_read_enum(struct job_reader *r, yyjson_val *v, const struct job_key *k, void *field)
+int job_read_enum(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
 {
 	char known[120] = "", text[64];
 	int i;
@@ -242,7 +252,8 @@ int job_read_enum(struct job_reader *r, yyjson_val *v, const struct job_key *k, 
 		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
 			i ? ", " : "", k->names[i]);
 	}
-	return job_read_fail(r, "\"%s\" is not one of: %s", printable(yyjson_get_str(v), text), known);
+	return job_read_fail(r, "\"%s\" is not one of: %s",
+		printable(yyjson_get_str(v), text), known);
 }
 
 /* The size in front of each block lets it be wiped when it is given back. */

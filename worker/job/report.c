@@ -25,7 +25,8 @@ int job_open_port(struct job_runner *r, struct err *err)
 	r->has_port = true;
 	pthread_mutex_unlock(&r->lock);
 	if (lost)
-		job_warn(r, "%u events of the start were not kept for the controller", lost);
+		job_warn(r, "%u events of the start were not kept for the controller",
+			lost);
 	return 0;
 }
 
@@ -56,13 +57,14 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 	uint64_t now = clock_now_ms(), end = now + deadline_s * 1000ull;
 
 	if (!atomic_load(&r->registered)) {
-		/* A refused document has not come to its network, nor has a job that is done, nor
-		 * this process after others that crashed. */
+		/* A refused document has not come to its network, nor has a job that is
+		 * done, nor this process after others that crashed. */
 		if (!r->linked && (r->found.contact || r->done || r->crashed) &&
 			job_stage_net(r, err) < 0)
 			return -1;
 		if (!r->linked)
-			return err_set(err, ERR_CTL_UNREACHABLE, "no network adapter is up");
+			return err_set(err, ERR_CTL_UNREACHABLE,
+				"no network adapter is up");
 		if (!deadline_s)
 			return err_set(err, ERR_CTL_UNREACHABLE, "not registered");
 		if (job_announce(r, deadline_s, err) < 0)
@@ -73,8 +75,9 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 	return r->port.report(r->port.ctx, text, deadline_s, ret_then, err);
 }
 
-/* What the volume says stays: the migration is a success. A controller that had not taken that yet
- * is told now. The machine goes off, so that it cannot start the same volume for ever. */
+/* What the volume says stays: the migration is a success. A controller that had not taken
+ * that yet is told now. The machine goes off, so that it cannot start the same volume for
+ * ever. */
 static enum job_finish report_done(struct job_runner *r)
 {
 	struct err err = ERR_INIT;
@@ -114,7 +117,8 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 		err_clear(&err);
 		done = offer(r, text, deadline, &then, &err) == 0;
 		if (!done)
-			job_warn(r, "the controller has not taken the result: %s", err.text);
+			job_warn(r, "the controller has not taken the result: %s",
+				err.text);
 		free(text);
 		text = job_result(r, end, &done);
 		err_clear(&err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * result.json: the second witness beside the controller. It is written when the first target is
- * about to be written to (verdict "running": a reset will leave it so), when the job ends, and
- * once more when the controller has acknowledged it. worker.8 describes its members.
+ * result.json: the second witness beside the controller. It is written when the first
+ * target is about to be written to (verdict "running": a reset will leave it so), when
+ * the job ends, and once more when the controller has acknowledged it. worker.8 describes
+ * its members.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 #include "job/job-internal.h"
 
 #define LOG_KEEP (64u << 10)    /* as much as base/log keeps */
-#define REPORT_MAX (512u << 10) /* of guest/'s report; TWCONFIG and the controller take 1 MiB */
+/* of guest/'s report; TWCONFIG and the controller take 1 MiB */
+#define REPORT_MAX (512u << 10)
 
 static const char *verdict_of(enum job_state state)
 {
@@ -40,7 +42,8 @@ static void add_err(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct err 
 	yyjson_mut_obj_add_strcpy(doc, o, "site", site);
 }
 
-static void add_left(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
+static void add_left(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct job_runner *r)
 {
 	yyjson_mut_val *all;
 	int i;
@@ -57,7 +60,8 @@ static void add_left(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job
 	}
 }
 
-static void add_drives(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
+static void add_drives(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct job_runner *r)
 {
 	yyjson_mut_val *all = yyjson_mut_obj_add_arr(doc, root, "drives");
 	int i;
@@ -69,7 +73,8 @@ static void add_drives(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct j
 
 		yyjson_mut_obj_add_str(doc, o, "source", r->job->drives[i].source);
 		yyjson_mut_obj_add_str(doc, o, "target", d->target);
-		yyjson_mut_obj_add_str(doc, o, "serial", d->disk ? d->disk->b.serial : "");
+		yyjson_mut_obj_add_str(doc, o, "serial",
+			d->disk ? d->disk->b.serial : "");
 		yyjson_mut_obj_add_bool(doc, o, "copied", d->copied);
 		yyjson_mut_obj_add_bool(doc, o, "committed", d->committed);
 		if (!d->copied)
@@ -81,7 +86,8 @@ static void add_drives(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct j
 	}
 }
 
-static void add_prepare(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
+static void add_prepare(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct job_runner *r)
 {
 	if (!r->prepare.len || r->prepare.failed)
 		return;
@@ -92,7 +98,8 @@ static void add_prepare(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 			yyjson_mut_rawn(doc, r->prepare.s, r->prepare.len));
 }
 
-static void add_times(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct job_runner *r)
+static void add_times(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct job_runner *r)
 {
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "times");
 	char now[32];
@@ -120,7 +127,8 @@ char *job_result(struct job_runner *r, enum job_state state, const bool *acknowl
 	yyjson_mut_obj_add_int(doc, root, "version", 1);
 	yyjson_mut_obj_add_str(doc, root, "worker", TW_VERSION);
 	yyjson_mut_obj_add_str(doc, root, "migration", r->job ? r->job->migration : "");
-	yyjson_mut_obj_add_str(doc, root, "mode", r->job ? job_mode_name(r->job->mode) : "");
+	yyjson_mut_obj_add_str(doc, root, "mode",
+		r->job ? job_mode_name(r->job->mode) : "");
 	yyjson_mut_obj_add_str(doc, root, "verdict", verdict_of(state));
 	yyjson_mut_obj_add_str(doc, root, "state", job_state_name(state));
 	yyjson_mut_obj_add_str(doc, root, "failed_in",
@@ -133,7 +141,8 @@ char *job_result(struct job_runner *r, enum job_state state, const bool *acknowl
 	add_prepare(doc, root, r);
 	add_times(doc, root, r);
 	yyjson_mut_obj_add_str(doc, root, "firmware", job_firmware());
-	yyjson_mut_obj_add_str(doc, root, "job_channel", job_channel_name(r->found.channel));
+	yyjson_mut_obj_add_str(doc, root, "job_channel",
+		job_channel_name(r->found.channel));
 	if (r->job && r->job->provenance_json)
 		yyjson_mut_obj_add_val(doc, root, "provenance",
 			yyjson_mut_raw(doc, r->job->provenance_json));
@@ -159,11 +168,13 @@ static int keep_on_medium(const struct job_medium *m, const char *text, struct e
 int job_result_keep(struct job_runner *r, const char *text, struct err *err)
 {
 	if (r->env->result_file)
-		return fdio_replace_file(r->env->result_file, text, strlen(text), 0600, err);
+		return fdio_replace_file(r->env->result_file, text, strlen(text),
+			0600, err);
 	if (r->found.has_medium)
 		return keep_on_medium(&r->found.medium, text, err);
 	if (r->env->image)
-		return err_set(err, ERR_CFG_MISSING, "no TWCONFIG partition to leave result.json on");
+		return err_set(err, ERR_CFG_MISSING,
+			"no TWCONFIG partition to leave result.json on");
 	return 0;
 }
 
@@ -180,11 +191,13 @@ bool job_result_resumes(const char *text, size_t len, const char *migration)
 	return resumes;
 }
 
-bool job_result_done(const char *text, size_t len, const char *migration, char ret_when[32])
+bool job_result_done(const char *text, size_t len, const char *migration,
+	char ret_when[32])
 {
 	yyjson_doc *doc = yyjson_read(text, len, 0);
 	yyjson_val *root = yyjson_doc_get_root(doc);
-	const char *when = yyjson_get_str(yyjson_obj_get(yyjson_obj_get(root, "times"), "written"));
+	const char *when =
+		yyjson_get_str(yyjson_obj_get(yyjson_obj_get(root, "times"), "written"));
 	bool done = yyjson_equals_str(yyjson_obj_get(root, "migration"), migration) &&
 		yyjson_equals_str(yyjson_obj_get(root, "verdict"), "success") &&
 		yyjson_equals_str(yyjson_obj_get(root, "mode"), job_mode_name(JOB_FULL));
@@ -197,7 +210,8 @@ bool job_result_done(const char *text, size_t len, const char *migration, char r
 bool job_result_acknowledged(const char *text, size_t len)
 {
 	yyjson_doc *doc = yyjson_read(text, len, 0);
-	bool is = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "acknowledged"));
+	bool is =
+		yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "acknowledged"));
 
 	yyjson_doc_free(doc);
 	return is;

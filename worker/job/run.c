@@ -18,9 +18,10 @@ static enum job_state state_of(const struct job_runner *r)
 	return (enum job_state)atomic_load(&r->state);
 }
 
-/* An interrupted run left its result: then targets hold data of this migration already. Only a
- * result that is not there, or that of another migration, tells the contrary. A machine that was
- * only started again with the volume still in it has no order to copy over a clone that works. */
+/* An interrupted run left its result: then targets hold data of this migration already.
+ * Only a result that is not there, or that of another migration, tells the contrary. A
+ * machine that was only started again with the volume still in it has no order to copy
+ * over a clone that works. */
 static int look_for_earlier_run(struct job_runner *r, struct err *ret)
 {
 	char when[32];
@@ -32,11 +33,13 @@ static int look_for_earlier_run(struct job_runner *r, struct err *ret)
 	if (r->env->last_crash)
 		r->resume = true;
 	if (r->env->result_file)
-		rc = fdio_read_file(r->env->result_file, JOB_MAX_BYTES, &text, &len, &err);
+		rc = fdio_read_file(r->env->result_file, JOB_MAX_BYTES, &text, &len,
+			&err);
 	else if (r->found.has_medium)
 		rc = job_medium_read(&r->found.medium, "result.json", &text, &len, &err);
 	if (rc < 0 && err.sys != ENOENT) {
-		log_warn("CONFIG the result of an earlier run cannot be read: %s", err.text);
+		log_warn("CONFIG the result of an earlier run cannot be read: %s",
+			err.text);
 		r->resume = true;
 	} else if (text && r->env->image && r->job->mode == JOB_FULL &&
 		job_result_done(text, len, r->job->migration, when)) {
@@ -52,7 +55,8 @@ static int look_for_earlier_run(struct job_runner *r, struct err *ret)
 	return 0;
 }
 
-static int stage_config(struct job_runner *r, struct job_cmdline *cmdline, struct err *err)
+static int stage_config(struct job_runner *r, struct job_cmdline *cmdline,
+	struct err *err)
 {
 	job_set_state(r, JOB_CONFIG, NULL);
 	job_quiet(r, 120);
@@ -100,7 +104,8 @@ static int begin(struct job_runner *r, struct err *err)
 static int go_online(struct job_runner *r, struct err *err)
 {
 	/* Preparing disks in place needs nobody else. */
-	bool needed = r->job->mode != JOB_PREPARE || r->job->controller.present || r->job->n_nets;
+	bool needed = r->job->mode != JOB_PREPARE || r->job->controller.present ||
+		r->job->n_nets;
 
 	if (r->online)
 		return 0;
@@ -115,9 +120,9 @@ static int go_online(struct job_runner *r, struct err *err)
 	return 0;
 }
 
-/* Says on the worker's volume that targets are about to be written. Where that cannot be said, an
- * earlier run may have written without a trace: then nobody's word is taken that a target reads
- * as zeroes. */
+/* Says on the worker's volume that targets are about to be written. Where that cannot be
+ * said, an earlier run may have written without a trace: then nobody's word is taken that
+ * a target reads as zeroes. */
 static void keep_running(struct job_runner *r)
 {
 	struct err err = ERR_INIT;
@@ -181,7 +186,8 @@ static int attempt(struct job_runner *r, struct err *err)
 
 static void fail(struct job_runner *r, const struct err *err)
 {
-	struct job_event e = { .type = "error", .err = err, .drive = -1, .attempt = r->attempt };
+	struct job_event e = { .type = "error", .err = err, .drive = -1,
+		.attempt = r->attempt };
 	enum job_state end = err->code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 
 	r->failed_in = state_of(r);
@@ -238,10 +244,12 @@ static enum job_finish live(struct job_runner *r)
 			rc = attempt(r, &err);
 		if (rc < 0)
 			fail(r, &err);
-		/* A refused document is still reported to the controller that it names. */
+		/* A refused document is still reported to the
+		 * controller that it names. */
 		if (!r->job && r->found.contact)
 			take_contact(r);
-		end = rc == 0 ? JOB_OFF : err.code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+		end = rc == 0 ? JOB_OFF : err.code == ERR_CANCELLED ? JOB_CANCELLED :
+			JOB_FAILED;
 		then = job_report(r, end);
 		if (then != JOB_HOLD || !atomic_load(&r->registered) || !r->found.job)
 			break;

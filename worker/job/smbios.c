@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OEM strings of SMBIOS (DMTF DSP0134, section 7.12). A structure is type u8, length u8 (of the
- * formatted part, at least 4), handle u16; then its strings, each ended by NUL, the last one
- * followed by another NUL; without strings just two NULs. Type 127 ends the table.
+ * OEM strings of SMBIOS (DMTF DSP0134, section 7.12). A structure is type u8, length u8
+ * (of the formatted part, at least 4), handle u16; then its strings, each ended by NUL,
+ * the last one followed by another NUL; without strings just two NULs. Type 127 ends the
+ * table.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,8 @@ static void take_string(const char *s, size_t len, struct strbuf *joined,
 		ret->announce_volume = true;
 }
 
-/* Walks the strings from p; returns the position behind them, len when the table is cut off.
- * A string without its NUL does not count. */
+/* Walks the strings from p; returns the position behind them, len when the table is cut
+ * off. A string without its NUL does not count. */
 static size_t walk_strings(const char *t, size_t p, size_t len, bool take,
 	struct strbuf *joined, struct job_smbios *ret)
 {
@@ -51,7 +52,8 @@ static int decode(const struct strbuf *text, struct job_smbios *ret, struct err 
 	size_t skip = strspn(text->s, " \t\r\n");
 
 	if (text->len > JOB_MAX_BYTES)
-		return err_set(err, ERR_CFG_INVALID, "SMBIOS: the job has %zu bytes", text->len);
+		return err_set(err, ERR_CFG_INVALID, "SMBIOS: the job has %zu bytes",
+			text->len);
 	ret->job = malloc(text->len + 4);
 	if (!ret->job)
 		return err_set(err, ERR_NOMEM, "SMBIOS: no memory for the job");
@@ -66,7 +68,8 @@ static int decode(const struct strbuf *text, struct job_smbios *ret, struct err 
 	return 0;
 }
 
-int job_smbios_parse(const void *table, size_t len, struct job_smbios *ret, struct err *err)
+int job_smbios_parse(const void *table, size_t len, struct job_smbios *ret,
+	struct err *err)
 {
 	const char *t = table;
 	struct strbuf joined = STRBUF_INIT;
@@ -79,7 +82,8 @@ int job_smbios_parse(const void *table, size_t len, struct job_smbios *ret, stru
 
 		if (type == TYPE_END || formatted < 4 || formatted > len - p)
 			break;
-		p = walk_strings(t, p + formatted, len, type == TYPE_OEM_STRINGS, &joined, ret);
+		p = walk_strings(t, p + formatted, len, type == TYPE_OEM_STRINGS,
+			&joined, ret);
 	}
 	if (joined.failed)
 		rc = err_set(err, ERR_NOMEM, "SMBIOS: no memory for the job");

@@ -31,7 +31,8 @@ static int bring_up(struct job_runner *r, const struct net_config *c, struct err
 	r->linked = true;
 	log_info("NET %s %s (%s): %s%s%s", l.name, l.mac, l.driver, l.ipv4,
 		*l.ipv4 && *l.ipv6 ? ", " : "", l.ipv6);
-	job_init_send(r->env->init_fd, "status NET: %s %s", l.name, *l.ipv4 ? l.ipv4 : l.ipv6);
+	job_init_send(r->env->init_fd, "status NET: %s %s", l.name,
+		*l.ipv4 ? l.ipv4 : l.ipv6);
 	return 0;
 }
 
@@ -81,8 +82,8 @@ static void on_progress(void *ctx, const struct copy_progress *p)
 }
 
 /* The controller keeps the journal of a source that has none. */
-
-static int load_journal(void *ctx, size_t max, char **ret, size_t *ret_len, struct err *err)
+static int load_journal(void *ctx, size_t max, char **ret, size_t *ret_len,
+	struct err *err)
 {
 	struct drive_ctx *c = ctx;
 
@@ -125,7 +126,7 @@ static void add_passes(struct copy_result *to, const struct copy_result *live)
 	to->cpu_seconds += live->cpu_seconds;
 }
 
-/* live: only the passes over a drive in use; then the one that counts follows without them. */
+/* live: only the passes over a drive in use; then the last one follows without them. */
 enum copy_part { COPY_WHOLE, COPY_LIVE, COPY_LAST };
 
 static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct err *err)
@@ -176,10 +177,12 @@ static int copy_drives(struct job_runner *r, enum copy_part part, struct err *er
 		if (atomic_load(&r->state) == JOB_VERIFY)
 			job_set_state(r, JOB_COPY, "next drive");
 		snprintf(text, sizeof(text), "%s to %s%s", r->job->drives[i].source,
-			r->drives[i].target, part == COPY_LIVE ? ", the source in use" : "");
+			r->drives[i].target, part == COPY_LIVE ? ", the source in use" :
+			"");
 		job_step(r, "copy", false, text);
 		if (copy_drive(r, i, part, err) < 0)
-			return err_wrap(err, "drives[%d] %s", i, r->job->drives[i].source);
+			return err_wrap(err, "drives[%d] %s", i,
+				r->job->drives[i].source);
 		job_step(r, "copy", true, text);
 	}
 	return 0;
@@ -242,7 +245,8 @@ static enum guest_when when_of(const char *name)
 static int run_guest(struct job_runner *r, struct err *err)
 {
 	const struct job *j = r->job;
-	const char *disks[JOB_MAX_DRIVES + 1] = { NULL }, *sources[JOB_MAX_DRIVES] = { NULL };
+	const char *disks[JOB_MAX_DRIVES + 1] = { NULL },
+		*sources[JOB_MAX_DRIVES] = { NULL };
 	struct guest_key keys[JOB_MAX_KEYS];
 	struct guest_extension extensions[JOB_MAX_EXTENSIONS];
 	char work_dir[64];
@@ -287,7 +291,8 @@ static int run_guest(struct job_runner *r, struct err *err)
 		sources[i] = j->drives[i].source;
 	}
 	for (i = 0; i < j->prepare.n_keys; i++)
-		keys[i] = (struct guest_key){ j->prepare.keys[i].device, j->prepare.keys[i].uuid,
+		keys[i] = (struct guest_key){ j->prepare.keys[i].device,
+			j->prepare.keys[i].uuid,
 			j->prepare.keys[i].secret, j->prepare.keys[i].len };
 	for (i = 0; i < j->n_extensions; i++)
 		extensions[i] = (struct guest_extension){
@@ -306,15 +311,17 @@ static int run_guest(struct job_runner *r, struct err *err)
 	return rc;
 }
 
-/* From here on the targets are no longer what the source's journals say of them. A journal that
- * stays could hide half a preparation from the next run: that it cannot be emptied is a failure. */
+/* From here on the targets are no longer what the source's journals say of them. A
+ * journal that stays could hide half a preparation from the next run: that it cannot be
+ * emptied is a failure. */
 static int empty_journals(struct job_runner *r, struct err *err)
 {
 	int i;
 
 	for (i = 0; i < r->job->n_drives; i++) {
 		struct source *s = r->drives[i].source;
-		uint64_t units = (source_get_info(s)->size + JOURNAL_UNIT - 1) / JOURNAL_UNIT;
+		uint64_t units =
+			(source_get_info(s)->size + JOURNAL_UNIT - 1) / JOURNAL_UNIT;
 		CLEANUP_FREE uint8_t *none = calloc(1, units / 8 + 1);
 		struct source_chan *chan;
 		int rc;
@@ -331,8 +338,8 @@ static int empty_journals(struct job_runner *r, struct err *err)
 	return 0;
 }
 
-/* The source may go on with its work. That it cannot be told is no failure of the copy: it lets
- * go by itself when nobody is connected any more. */
+/* The source may go on with its work. That it cannot be told is no failure of the copy:
+ * it lets go by itself when nobody is connected any more. */
 static void let_sources_go(struct job_runner *r)
 {
 	struct err err = ERR_INIT;
@@ -360,15 +367,16 @@ int job_stage_prepare(struct job_runner *r, struct err *err)
 	}
 	if (!r->job->prepare.enabled)
 		return 0;
-	for (i = 0; i < r->job->n_drives && !r->job->prepare.dry_run && !r->job->prepare.rehearse; i++)
+	for (i = 0; i < r->job->n_drives && !r->job->prepare.dry_run &&
+	    !r->job->prepare.rehearse; i++)
 		note_written(r, i);
 	return run_guest(r, err);
 }
 
 /* commit */
 
-/* The boot disk comes first in a job and is committed last: until then the machine cannot start
- * from half of its disks. */
+/* The boot disk comes first in a job and is committed last: until then the machine cannot
+ * start from half of its disks. */
 int job_stage_commit(struct job_runner *r, struct err *err)
 {
 	struct sink *sink;
@@ -383,7 +391,8 @@ int job_stage_commit(struct job_runner *r, struct err *err)
 			rc = sink_flush(sink, err);
 		sink_close(sink);
 		if (rc < 0)
-			return err_wrap(err, "commit drives[%d] %s", i, r->drives[i].target);
+			return err_wrap(err, "commit drives[%d] %s", i,
+				r->drives[i].target);
 		r->drives[i].committed = true;
 		job_tick(r);
 	}

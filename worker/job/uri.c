@@ -75,8 +75,8 @@ static int add_escaped(char *ret, size_t *n, const char *name, const char *plain
 	return 0;
 }
 
-/* The name is a path segment (below a file: URL: a path) before any '?'; behind pattern: it is
- * whatever that transport understands. */
+/* The name is a path segment (below a file: URL: a path) before any '?'; behind pattern:
+ * it is whatever that transport understands. */
 int job_drive_uri(const struct job *j, const struct job_drive *d, char ret[JOB_URI_MAX])
 {
 	const char *url = j->source.url, *query = url + strcspn(url, "?");

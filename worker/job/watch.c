@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watcher: while the job's thread is inside a stage, this one takes commands from the port and
- * the stop signal, and tells init about waits that are meant (a pause is not a hang).
+ * The watcher: while the job's thread is inside a stage, this one takes commands from the
+ * port and the stop signal, and tells init about waits that are meant (a pause is not a
+ * hang).
  */
 #include <signal.h>
 #include <string.h>
@@ -28,7 +29,8 @@ static bool is_over(enum job_state s)
 
 static int too_late(const struct job_runner *r, struct err *err)
 {
-	return err_set(err, ERR_USAGE, "too late in state %s", job_state_name(state_of(r)));
+	return err_set(err, ERR_USAGE, "too late in state %s",
+		job_state_name(state_of(r)));
 }
 
 static void pause_copy(struct job_runner *r, bool on)
@@ -60,7 +62,8 @@ static int carry_out(struct job_runner *r, const struct job_command *c, struct e
 	case JOB_CMD_POWEROFF:
 		atomic_store(&r->ending, JOB_POWEROFF);
 		atomic_store(&r->released, true);
-		/* When it is too late for that, the job ends by itself, and so as asked. */
+		/* When it is too late for that, the job ends by itself,
+		 * and so as asked. */
 		job_enter_cancelling(r, "power-off by command");
 		return 0;
 	case JOB_CMD_HOLD:
@@ -145,7 +148,8 @@ int job_watch_start(struct job_runner *r, pthread_t *ret, struct err *err)
 	e = pthread_create(ret, NULL, watch, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (e)
-		return err_set_at(err, ERR_NOMEM, e, __FILE__, __LINE__, "start a thread");
+		return err_set_at(err, ERR_NOMEM, e, __FILE__, __LINE__,
+			"start a thread");
 	return 0;
 }
 

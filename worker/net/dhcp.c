@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IPv4 leases by BusyBox' udhcpc. Its script sets address, routes and name servers; it stays in
- * the background to renew the lease, for a copy may take longer than one.
+ * IPv4 leases by BusyBox' udhcpc. Its script sets address, routes and name servers; it
+ * stays in the background to renew the lease, for a copy may take longer than one.
  */
 #include <errno.h>
 #include <signal.h>
@@ -45,7 +45,8 @@ static void end_old_client(const char *pid_file)
 int net_dhcp_start(const char *name, unsigned timeout_s, struct err *err)
 {
 	char pid_file[64], tries[16];
-	const char *argv[] = { BUSYBOX, "udhcpc", "-i", name, "-s", SCRIPT, "-p", pid_file, "-n",
+	const char *argv[] = { BUSYBOX, "udhcpc", "-i", name, "-s", SCRIPT, "-p",
+		pid_file, "-n",
 		"-t", tries, "-T", "3", "-A", "3", NULL };
 	struct spawn_result result;
 	struct spawn sp = { .argv = argv, .timeout_s = timeout_s + 10 };

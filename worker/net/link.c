@@ -20,8 +20,8 @@
 #define SYS_NET "/sys/class/net"
 #define POLL_US 100000
 
-/* One line of an attribute, without its newline. -1 when it cannot be read (a link that is down
- * answers EINVAL for carrier). */
+/* One line of an attribute, without its newline. -1 when it cannot be read (a link that
+ * is down answers EINVAL for carrier). */
 static int read_attribute(const char *name, const char *attribute, char *ret, size_t size)
 {
 	char path[128];
@@ -35,19 +35,21 @@ static int read_attribute(const char *name, const char *attribute, char *ret, si
 	return 0;
 }
 
-/* An adapter of this machine, or the inner end of a veth pair when the machine is a container;
- * not the dummies, bonds and bridges that a kernel may make by itself. */
+/* An adapter of this machine, or the inner end of a veth pair when the machine is a
+ * container; not the dummies, bonds and bridges that a kernel may make by itself. */
 static bool is_physical(const char *name)
 {
 	char path[128], type[16], index[16], peer[16];
 
-	if (read_attribute(name, "type", type, sizeof(type)) < 0 || atoi(type) != ARPHRD_ETHER)
+	if (read_attribute(name, "type", type, sizeof(type)) < 0 ||
+	    atoi(type) != ARPHRD_ETHER)
 		return false;
 	snprintf(path, sizeof(path), SYS_NET "/%.15s/device", name);
 	if (access(path, F_OK) == 0)
 		return true;
 	return read_attribute(name, "ifindex", index, sizeof(index)) == 0 &&
-		read_attribute(name, "iflink", peer, sizeof(peer)) == 0 && strcmp(index, peer);
+		read_attribute(name, "iflink", peer, sizeof(peer)) == 0 &&
+		strcmp(index, peer);
 }
 
 static bool has_carrier(const char *name)
@@ -72,7 +74,8 @@ static void fill(struct net_link *l, const char *name)
 	if (n > 0) {
 		target[n] = '\0';
 		driver = strrchr(target, '/');
-		snprintf(l->driver, sizeof(l->driver), "%.31s", driver ? driver + 1 : target);
+		snprintf(l->driver, sizeof(l->driver), "%.31s",
+			driver ? driver + 1 : target);
 	}
 	l->carrier = has_carrier(name);
 }
@@ -99,14 +102,16 @@ static void fill_address(struct net_link *l, const struct ifaddrs *a)
 	if (a->ifa_addr->sa_family == AF_INET && !*l->ipv4) {
 		inet_ntop(AF_INET, &((struct sockaddr_in *)a->ifa_addr)->sin_addr, text,
 			sizeof(text));
-		snprintf(l->ipv4, sizeof(l->ipv4), "%.15s/%u", text, prefix_of(a->ifa_netmask));
+		snprintf(l->ipv4, sizeof(l->ipv4), "%.15s/%u", text,
+			prefix_of(a->ifa_netmask));
 	} else if (a->ifa_addr->sa_family == AF_INET6 && !*l->ipv6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)a->ifa_addr;
 
 		if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
 			return;
 		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
-		snprintf(l->ipv6, sizeof(l->ipv6), "%s/%u", text, prefix_of(a->ifa_netmask));
+		snprintf(l->ipv6, sizeof(l->ipv6), "%s/%u", text,
+			prefix_of(a->ifa_netmask));
 	}
 }
 
@@ -146,9 +151,10 @@ int net_links(struct net_link *ret, int max, struct err *err)
 
 #define MAX_LINKS 32
 
-/* The link that c means, or NULL while it is not there. Without a MAC: the only one, or the
- * first with a carrier. */
-static const struct net_link *choose(const struct net_link *l, int n, const struct net_config *c)
+/* The link that c means, or NULL while it is not there. Without a MAC: the only one, or
+ * the first with a carrier. */
+static const struct net_link *choose(const struct net_link *l, int n,
+	const struct net_config *c)
 {
 	int i;
 
@@ -197,17 +203,20 @@ static int find_link(const struct net_config *c, uint64_t deadline, struct net_l
 		usleep(POLL_US);
 	}
 	if (l)
-		return err_set(err, ERR_NET_NO_LINK, "%s (%s): no carrier", l->name, l->mac);
+		return err_set(err, ERR_NET_NO_LINK, "%s (%s): no carrier", l->name,
+			l->mac);
 	if (*c->mac)
-		return err_set(err, ERR_NET_NO_LINK, "no network adapter with MAC %s (%d there)",
-			c->mac, total);
+		return err_set(err, ERR_NET_NO_LINK,
+			"no network adapter with MAC %s (%d there)", c->mac, total);
 	return err_set(err, ERR_NET_NO_LINK, total ? "no network adapter has a carrier"
 						   : "this machine has no network adapter");
 }
 
-/* Whether there is a global IPv6 address past duplicate address detection: before that the kernel
- * takes a link-local one as source, which no router brings an answer back to. Lines of the file:
- * address, index, prefix, scope, flags (IFA_F_*), name; all but the name in hexadecimal. */
+/* Whether there is a global IPv6 address past duplicate address detection: before that
+ * the kernel takes a link-local one as source, which no router brings an answer back to.
+ * Lines of the file:
+ * address, index, prefix, scope, flags (IFA_F_*), name; all but the name in
+ * hexadecimal. */
 static bool has_global6(const char *name)
 {
 	CLEANUP_FCLOSE FILE *f = fopen("/proc/net/if_inet6", "re");
@@ -216,7 +225,8 @@ static bool has_global6(const char *name)
 
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "%*32s %*x %*x %x %x %15s", &scope, &flags, of) == 3 &&
-			!strcmp(of, name) && !scope && !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+			!strcmp(of, name) && !scope &&
+			!(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
 			return true;
 	return false;
 }
@@ -226,7 +236,8 @@ static int wait_slaac(const char *name, uint64_t deadline, struct err *err)
 {
 	while (!has_global6(name)) {
 		if (clock_now_ms() >= deadline)
-			return err_set(err, ERR_NET_DHCP, "%s: no IPv6 router advertisement, or its "
+			return err_set(err, ERR_NET_DHCP,
+				"%s: no IPv6 router advertisement, or its "
 				"address is taken", name);
 		usleep(POLL_US);
 	}
@@ -259,11 +270,13 @@ static int configure(const struct net_config *c, const char *name, uint64_t dead
 int net_bring_up(const struct net_config *c, unsigned timeout_s, struct net_link *ret,
 	struct err *err)
 {
-	uint64_t deadline = clock_now_ms() + (c->timeout_s ? c->timeout_s : timeout_s) * 1000ull;
+	uint64_t deadline = clock_now_ms() +
+		(c->timeout_s ? c->timeout_s : timeout_s) * 1000ull;
 	struct net_link links[MAX_LINKS], l;
 	int i, n;
 
-	if (find_link(c, deadline, &l, err) < 0 || configure(c, l.name, deadline, err) < 0)
+	if (find_link(c, deadline, &l, err) < 0 ||
+	    configure(c, l.name, deadline, err) < 0)
 		return -1;
 	n = net_links(links, MAX_LINKS, err);
 	if (n < 0)

@@ -26,9 +26,11 @@ static int bind_first(const struct addrinfo *list)
 	int on = 1, sys = 0;
 
 	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-		int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			0);
 
-		if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
+		if (fd >= 0 &&
+			!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
 			!bind(fd, ai->ai_addr, ai->ai_addrlen) && !listen(fd, 64))
 			return fd;
 		sys = errno;
@@ -52,7 +54,8 @@ static uint16_t port_of(int fd)
 
 int net_listen(const char *host, uint16_t port, struct listener **ret, struct err *err)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE },
+		*list;
 	struct listener *l;
 	char service[8];
 	int n;
@@ -70,8 +73,8 @@ int net_listen(const char *host, uint16_t port, struct listener **ret, struct er
 	freeaddrinfo(list);
 	l->stop = l->fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->stop < 0) {
-		err_sys(err, ERR_NET_IO, "listen on %s port %u", host && host[0] ? host : "*",
-			port);
+		err_sys(err, ERR_NET_IO, "listen on %s port %u",
+			host && host[0] ? host : "*", port);
 		if (l->fd >= 0)
 			close(l->fd);
 		free(l);
@@ -87,7 +90,8 @@ uint16_t net_listen_port(const struct listener *l)
 	return l->port;
 }
 
-static void peer_name(const struct sockaddr_storage *sa, socklen_t len, char *ret, size_t size)
+static void peer_name(const struct sockaddr_storage *sa, socklen_t len, char *ret,
+	size_t size)
 {
 	char host[64], service[8];
 
@@ -95,7 +99,8 @@ static void peer_name(const struct sockaddr_storage *sa, socklen_t len, char *re
 		    sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV))
 		snprintf(ret, size, "client");
 	else
-		snprintf(ret, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, service);
+		snprintf(ret, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
+			service);
 }
 
 int net_accept(struct listener *l, struct stream **ret, struct err *err)
@@ -116,7 +121,8 @@ int net_accept(struct listener *l, struct stream **ret, struct err *err)
 		fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC);
 		if (fd >= 0)
 			break;
-		/* The peer may be gone again; running out of descriptors is the caller's. */
+		/* The peer may be gone again; running out of
+		 * descriptors is the caller's. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			return err_sys(err, ERR_NET_IO, "accept a connection");
 	}

@@ -5,11 +5,13 @@
 
 #include "net/net.h"
 
-/* net-link-rtnl.c: rtnetlink requests (rtnetlink(7)). What is already as asked is success. */
+/* net-link-rtnl.c: rtnetlink requests (rtnetlink(7)).
+ * What is already as asked is success. */
 int net_rtnl_up(const char *name, unsigned mtu, struct err *err); /* mtu 0 = leave */
 /* address: "10.0.2.15/24" or "2001:db8::5/64". */
 int net_rtnl_add_address(const char *name, const char *address, struct err *err);
-/* A default route; its metric is the index of the link, so that the first one is preferred. */
+/* A default route; its metric is the index of the link,
+ * so that the first one is preferred. */
 int net_rtnl_add_default(const char *name, const char *gateway, struct err *err);
 
 /* dhcp.c */

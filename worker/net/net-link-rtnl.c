@@ -57,7 +57,8 @@ static int talk(const struct request *r)
 
 	if (fd < 0)
 		return errno;
-	if (sendto(fd, r, r->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+	if (sendto(fd, r, r->h.nlmsg_len, 0, (struct sockaddr *)&kernel,
+		sizeof(kernel)) < 0)
 		return errno;
 	do
 		n = recv(fd, &answer, sizeof(answer), 0);
@@ -79,7 +80,8 @@ static int link_index(const char *name, struct err *err)
 	return (int)i;
 }
 
-/* "ADDRESS[/PREFIX]" in binary; returns the family. Without a prefix *bits is the full length. */
+/* "ADDRESS[/PREFIX]" in binary; returns the family.
+ * Without a prefix *bits is the full length. */
 static int parse(const char *text, unsigned char raw[16], unsigned *bits)
 {
 	char s[64];
@@ -108,7 +110,8 @@ int net_rtnl_up(const char *name, unsigned mtu, struct err *err)
 		add_attr(&r, IFLA_MTU, &mtu, sizeof(mtu));
 	e = talk(&r);
 	if (e)
-		return err_set_at(err, ERR_NET_STATIC, e, __FILE__, __LINE__, "%s: bring up", name);
+		return err_set_at(err, ERR_NET_STATIC, e, __FILE__, __LINE__,
+			"%s: bring up", name);
 	return 0;
 }
 
@@ -123,7 +126,8 @@ int net_rtnl_add_address(const char *name, const char *address, struct err *err)
 	if (index < 0)
 		return -1;
 	if (family < 0)
-		return err_set(err, ERR_NET_STATIC, "%s: \"%s\" is not an address", name, address);
+		return err_set(err, ERR_NET_STATIC, "%s: \"%s\" is not an address", name,
+			address);
 	begin(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(r.u.addr));
 	r.u.addr.ifa_family = (uint8_t)family;
 	r.u.addr.ifa_prefixlen = (uint8_t)bits;
@@ -141,8 +145,8 @@ int net_rtnl_add_address(const char *name, const char *address, struct err *err)
 	}
 	e = talk(&r);
 	if (e && e != EEXIST)
-		return err_set_at(err, ERR_NET_STATIC, e, __FILE__, __LINE__, "%s: add address %s",
-			name, address);
+		return err_set_at(err, ERR_NET_STATIC, e, __FILE__, __LINE__,
+			"%s: add address %s", name, address);
 	return 0;
 }
 
@@ -157,7 +161,8 @@ int net_rtnl_add_default(const char *name, const char *gateway, struct err *err)
 	if (index < 0)
 		return -1;
 	if (family < 0)
-		return err_set(err, ERR_NET_STATIC, "%s: \"%s\" is not an address", name, gateway);
+		return err_set(err, ERR_NET_STATIC, "%s: \"%s\" is not an address", name,
+			gateway);
 	begin(&r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(r.u.route));
 	r.u.route.rtm_family = (uint8_t)family;
 	r.u.route.rtm_table = RT_TABLE_MAIN;

@@ -6,8 +6,8 @@
 
 struct net_tls; /* tls.c */
 
-/* A protocol reads its headers in a few small steps: what comes behind them is kept, so that
- * one system call does. Larger reads go past it, into the caller's memory. */
+/* A protocol reads its headers in a few small steps: what comes behind them is kept, so
+ * that one system call does. Larger reads go past it, into the caller's memory. */
 #define NET_RX 2048
 
 struct stream {
@@ -20,8 +20,8 @@ struct stream {
 };
 
 /* stream.c */
-/* TCP_NODELAY, and a dead peer is noticed within 30 s. Options that only help are not checked: a
- * Unix socket has none of them. */
+/* TCP_NODELAY, and a dead peer is noticed within 30 s. Options that only help are not
+ * checked: a Unix socket has none of them. */
 void net_stream_tune(int fd);
 /* Waits for POLLIN or POLLOUT within the stream's timeout; -1 with NET_IO. */
 int net_stream_wait(struct stream *s, short events, struct err *err);
@@ -29,9 +29,10 @@ int net_stream_wait(struct stream *s, short events, struct err *err);
 /* suites.c: ends with 0, fastest first on this machine */
 const int *net_tls_suites(bool psk);
 
-/* tls.c: as net_read_some and net_write_some of the layer below. What is written waits for
- * net_tls_flush, or until there is enough of it. */
-int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err);
+/* tls.c: as net_read_some and net_write_some of the layer below. What is written waits
+ * for net_tls_flush, or until there is enough of it. */
+int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len,
+	struct err *err);
 int net_tls_write(struct stream *s, const void *buf, size_t len, struct err *err);
 int net_tls_flush(struct stream *s, struct err *err);
 bool net_tls_pending(const struct net_tls *t);

@@ -8,8 +8,8 @@
 
 #include "net/net.h"
 
-/* mbedTLS asks for 5 bytes and then for a record of 16 KiB, and sends each record by itself: with
- * these one system call does for several. */
+/* mbedTLS asks for 5 bytes and then for a record of 16 KiB, and sends each record by
+ * itself: with these one system call does for several. */
 #define RX_SIZE (128u << 10)
 #define TX_SIZE (64u << 10)
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte streams (TCP, Unix, plain or TLS 1.2/1.3) and the links below them. A stream belongs to
- * one thread at a time; only net_shutdown may be called from another, to wake a blocked call.
+ * Byte streams (TCP, Unix, plain or TLS 1.2/1.3) and the links below them. A stream
+ * belongs to one thread at a time; only net_shutdown may be called from another, to wake
+ * a blocked call.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -16,8 +17,9 @@
 /* stream.c */
 struct stream;
 
-/* host: name, IPv4 or IPv6 address without brackets. Tries every address it resolves to. Sets
- * TCP_NODELAY, keepalive and TCP_USER_TIMEOUT 30 s. Errors: NET_DNS, NET_ROUTE, SRC_CONNECT. */
+/* host: name, IPv4 or IPv6 address without brackets. Tries every address it resolves to.
+ * Sets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT 30 s. Errors: NET_DNS, NET_ROUTE,
+ * SRC_CONNECT. */
 int net_connect(const char *host, uint16_t port, unsigned timeout_ms, struct stream **ret,
 	struct err *err);
 int net_connect_unix(const char *path, struct stream **ret, struct err *err);
@@ -26,7 +28,8 @@ int net_stream_of_fd(int fd, const char *name, struct stream **ret, struct err *
 void net_close(struct stream *s); /* NULL is allowed */
 void net_shutdown(struct stream *s); /* from any thread; pending and later calls fail */
 
-/* Limit for each single blocking wait below; 0 = none. Passing it is NET_IO "timed out". */
+/* Limit for each single blocking wait below; 0 = none.
+ * Passing it is NET_IO "timed out". */
 void net_set_timeout(struct stream *s, unsigned ms);
 const char *net_name(const struct stream *s); /* "10.0.2.2:5994" */
 int net_fd(const struct stream *s); /* for poll; see net_pending */
@@ -34,7 +37,8 @@ int net_fd(const struct stream *s); /* for poll; see net_pending */
 /* All bytes or -1. End of stream is NET_IO with sys ENODATA. */
 int net_read(struct stream *s, void *buf, size_t len, struct err *err);
 /* At least one byte, at most len; 0 at the orderly end of the stream. */
-int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err);
+int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len,
+	struct err *err);
 int net_write(struct stream *s, const void *buf, size_t len, struct err *err);
 int net_writev(struct stream *s, const struct iovec *iov, int n, struct err *err);
 /* Bytes are already decrypted or buffered here, so poll on net_fd would not show them. */
@@ -58,19 +62,25 @@ struct net_psk {
 	uint8_t key[NET_PSK_MAX];
 	size_t key_len;
 };
-/* "user:hex" as in GnuTLS key files; key of 16 to NET_PSK_MAX bytes. CFG_INVALID otherwise. */
+/* "user:hex" as in GnuTLS key files; key of 16 to NET_PSK_MAX bytes.
+ * CFG_INVALID otherwise. */
 int net_psk_parse(const char *text, struct net_psk *ret, struct err *err);
 /* The line of a key file whose identity is `identity`, or its first when NULL. */
-int net_psk_load(const char *path, const char *identity, struct net_psk *ret, struct err *err);
+int net_psk_load(const char *path, const char *identity, struct net_psk *ret,
+	struct err *err);
 void net_psk_wipe(struct net_psk *psk);
 
 struct net_tls_config {
 	const struct net_psk *psk;       /* PSK with (EC)DHE only */
-	const struct net_psk *const *psks; /* server: further accepted keys, NULL-terminated */
-	const char *ca_file;             /* X.509 client: chain and host_name are checked */
+	const struct net_psk *const *psks; /* server: further accepted keys,
+					    * NULL-terminated */
+	const char *ca_file;             /* X.509 client: chain and host_name
+					  * are checked */
 	const char *cert_file, *key_file; /* own certificate */
-	const char *host_name;           /* the name the operator gave, or an address (IP SAN) */
-	bool tls13_only;                 /* the drive protocol; NBD servers may speak 1.2 */
+	const char *host_name;           /* the name the operator gave, or an
+					  * address (IP SAN) */
+	bool tls13_only;                 /* the drive protocol; NBD servers
+					  * may speak 1.2 */
 };
 #define NET_TLS_MEMORY (256u << 10) /* bytes that a stream with TLS takes, about */
 /* The handshake on a fresh stream, in place. A failure closes nothing: call net_close. */
@@ -82,7 +92,8 @@ const char *net_tls_describe(const struct stream *s);
 int net_tls_export(struct stream *s, const char *label, void *out, size_t len,
 	struct err *err);
 
-/* link.c, dhcp.c: used by job/ in the image, which runs as root without any other manager. */
+/* link.c, dhcp.c: used by job/ in the image,
+ * which runs as root without any other manager. */
 struct net_link {
 	char name[16];     /* "eth0" */
 	char mac[18];      /* "52:54:00:12:34:56", lower case */

@@ -21,7 +21,8 @@ static int hex_digit(char c)
 	return -1;
 }
 
-/* One "user:hex" of len characters. NULL, or what is wrong with it; never the text itself. */
+/* One "user:hex" of len characters. NULL, or what is wrong with it;
+ * never the text itself. */
 static const char *parse(const char *text, size_t len, struct net_psk *ret)
 {
 	const char *colon = memchr(text, ':', len);
@@ -62,7 +63,8 @@ int net_psk_parse(const char *text, struct net_psk *ret, struct err *err)
 	return 0;
 }
 
-int net_psk_load(const char *path, const char *identity, struct net_psk *ret, struct err *err)
+int net_psk_load(const char *path, const char *identity, struct net_psk *ret,
+	struct err *err)
 {
 	char *text;
 	size_t len;

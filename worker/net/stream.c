@@ -50,12 +50,14 @@ void net_stream_tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof(user_timeout));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout,
+		sizeof(user_timeout));
 }
 
 static enum err_code connect_code(int sys)
 {
-	return sys == ENETUNREACH || sys == EHOSTUNREACH ? ERR_NET_ROUTE : ERR_SRC_CONNECT;
+	return sys == ENETUNREACH || sys == EHOSTUNREACH ? ERR_NET_ROUTE :
+		ERR_SRC_CONNECT;
 }
 
 /* Connects within timeout_ms; the descriptor or -1 with errno. */
@@ -202,7 +204,8 @@ int net_wait_readable(struct stream *s, unsigned timeout_ms, struct err *err)
 }
 
 /* At least one byte from the socket; 0 at the end of the stream. */
-static int receive(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
+static int receive(struct stream *s, void *buf, size_t len, size_t *ret_len,
+	struct err *err)
 {
 	ssize_t n;
 
@@ -218,7 +221,8 @@ static int receive(struct stream *s, void *buf, size_t len, size_t *ret_len, str
 	return 0;
 }
 
-int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
+int net_read_some(struct stream *s, void *buf, size_t len, size_t *ret_len,
+	struct err *err)
 {
 	size_t n;
 

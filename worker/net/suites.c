@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which ciphers a connection is offered, fastest first: a server of mbedTLS or GnuTLS takes the first
- * of the client's that it knows. With AES-NI and CLMUL, AES-GCM does several GB/s on a core
- * (ipsec-mb), here and in every common library; without them, and under QEMU's
- * emulation, ChaCha20-Poly1305 does more. An external key is bound to SHA-256 (RFC 8446, 4.2.11), so
- * that AES-256-GCM, whose hash is SHA-384, is only for certificates.
+ * Which ciphers a connection is offered, fastest first: a server of mbedTLS or GnuTLS
+ * takes the first of the client's that it knows. With AES-NI and CLMUL, AES-GCM does
+ * several GB/s on a core (ipsec-mb), here and in every common library; without them, and
+ * under QEMU's emulation, ChaCha20-Poly1305 does more. An external key is bound to
+ * SHA-256 (RFC 8446, 4.2.11), so that AES-256-GCM, whose hash is SHA-384, is only for
+ * certificates.
  */
 #include <cpuid.h>
 

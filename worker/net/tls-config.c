@@ -22,7 +22,8 @@ const char *net_tls_text(int code, char *buf, size_t size)
 }
 
 /* Server: finds the key of the identity that the client sent. */
-static int find_psk(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id, size_t len)
+static int find_psk(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id,
+	size_t len)
 {
 	const struct net_tls_config *c = ctx;
 	const struct net_psk *const *more = c->psks;
@@ -34,7 +35,8 @@ static int find_psk(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id
 	return MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
 }
 
-static int load_certificates(struct net_tls *t, const struct net_tls_config *c, struct err *err)
+static int load_certificates(struct net_tls *t, const struct net_tls_config *c,
+	struct err *err)
 {
 	char text[160];
 	const char *file = c->ca_file;
@@ -50,16 +52,18 @@ static int load_certificates(struct net_tls *t, const struct net_tls_config *c, 
 	}
 	if (!r && c->cert_file && c->key_file) {
 		file = c->key_file;
-		r = mbedtls_pk_parse_keyfile(&t->key, c->key_file, NULL, mbedtls_psa_get_random,
-			MBEDTLS_PSA_RANDOM_STATE);
+		r = mbedtls_pk_parse_keyfile(&t->key, c->key_file, NULL,
+			mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
 		if (!r)
 			r = mbedtls_ssl_conf_own_cert(&t->conf, &t->cert, &t->key);
 	}
 	if (!r)
 		return 0;
 	if (r > 0) /* so many certificates of the file were not understood */
-		return err_set(err, ERR_CFG_INVALID, "%s: %d certificates not understood", file, r);
-	return err_set(err, ERR_CFG_INVALID, "%s: %s", file, net_tls_text(r, text, sizeof(text)));
+		return err_set(err, ERR_CFG_INVALID, "%s: %d certificates not understood",
+			file, r);
+	return err_set(err, ERR_CFG_INVALID, "%s: %s", file,
+		net_tls_text(r, text, sizeof(text)));
 }
 
 int net_tls_configure(struct net_tls *t, const struct net_tls_config *c, bool server,
@@ -71,7 +75,8 @@ int net_tls_configure(struct net_tls *t, const struct net_tls_config *c, bool se
 		MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
 
 	if (r)
-		return err_set(err, ERR_INTERNAL, "TLS set-up failed (%#x)", (unsigned)-r);
+		return err_set(err, ERR_INTERNAL, "TLS set-up failed (%#x)",
+			(unsigned)-r);
 	mbedtls_ssl_conf_rng(&t->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
 	mbedtls_ssl_conf_min_tls_version(&t->conf,
 		c->tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
@@ -85,8 +90,10 @@ int net_tls_configure(struct net_tls *t, const struct net_tls_config *c, bool se
 		mbedtls_ssl_conf_psk_cb(&t->conf, find_psk, (void *)(uintptr_t)c);
 	else if (psk)
 		r = mbedtls_ssl_conf_psk(&t->conf, c->psk->key, c->psk->key_len,
-			(const unsigned char *)c->psk->identity, strlen(c->psk->identity));
+			(const unsigned char *)c->psk->identity,
+			strlen(c->psk->identity));
 	if (r)
-		return err_set(err, ERR_INTERNAL, "TLS key set-up failed (%#x)", (unsigned)-r);
+		return err_set(err, ERR_INTERNAL, "TLS key set-up failed (%#x)",
+			(unsigned)-r);
 	return load_certificates(t, c, err);
 }

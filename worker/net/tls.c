@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS through mbedTLS. Keys are only ever exchanged with (EC)DHE, so that a key that leaks later
- * does not open what was recorded before. */
+/* TLS through mbedTLS. Keys are only ever exchanged with (EC)DHE, so that a key that
+ * leaks later does not open what was recorded before. */
 #include "net/net.h"
 
 #include <errno.h>
@@ -23,16 +23,19 @@ static void note_first(struct net_tls *t, const uint8_t *buf, size_t len)
 		t->first[t->n_first++] = *buf++;
 }
 
-/* What waits to be sent. 0, or an error of mbedTLS; WANT_WRITE when the socket takes no more. */
+/* What waits to be sent. 0, or an error of mbedTLS;
+ * WANT_WRITE when the socket takes no more. */
 static int flush(struct stream *s)
 {
 	struct net_tls *t = s->tls;
 
 	while (t->tx_at < t->tx_end) {
-		ssize_t n = send(s->fd, t->tx + t->tx_at, t->tx_end - t->tx_at, MSG_NOSIGNAL);
+		ssize_t n = send(s->fd, t->tx + t->tx_at, t->tx_end - t->tx_at,
+			MSG_NOSIGNAL);
 
 		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
+			return errno == EAGAIN ||
+				errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
 								  : -errno - 0x10000;
 		t->tx_at += (size_t)n;
 	}
@@ -94,7 +97,8 @@ static int bio_recv(void *ctx, unsigned char *buf, size_t len)
 /* After WANT_READ or WANT_WRITE: waits. 0 go on, -1 failed. */
 static int want(struct stream *s, int code, struct err *err)
 {
-	return net_stream_wait(s, code == MBEDTLS_ERR_SSL_WANT_WRITE ? POLLOUT : POLLIN, err);
+	return net_stream_wait(s,
+		code == MBEDTLS_ERR_SSL_WANT_WRITE ? POLLOUT : POLLIN, err);
 }
 
 static bool wants(int code)
@@ -113,7 +117,8 @@ static int io_error(struct stream *s, const char *what, int code, struct err *er
 	return -1;
 }
 
-int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struct err *err)
+int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len,
+	struct err *err)
 {
 	int n;
 
@@ -124,9 +129,11 @@ int net_tls_read(struct stream *s, void *buf, size_t len, size_t *ret_len, struc
 			return 0;
 		}
 		if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
-			continue; /* GnuTLS and OpenSSL servers send them; nothing is resumed */
+			continue; /* GnuTLS and OpenSSL servers send them;
+				   * nothing is resumed */
 		if (!wants(n))
-			return io_error(s, "receive", n ? n : MBEDTLS_ERR_SSL_CONN_EOF, err);
+			return io_error(s, "receive",
+				n ? n : MBEDTLS_ERR_SSL_CONN_EOF, err);
 		if (want(s, n, err) < 0)
 			return -1;
 	}
@@ -213,18 +220,23 @@ static int diagnose(struct stream *s, bool server, bool psk, int code, struct er
 	if (n > 0)
 		note_first(t, more, (size_t)n);
 	if (t->n_first == 8 && !memcmp(t->first, "NBDMAGIC", 8))
-		return err_set(err, ERR_SRC_IS_NBD, "%s: an NBD server answered, in clear", s->name);
+		return err_set(err, ERR_SRC_IS_NBD,
+			"%s: an NBD server answered, in clear", s->name);
 	/* Servers that take a TLS hello for HTTP/0.9 answer with the page alone. */
-	if (t->n_first >= 5 && (!memcmp(t->first, "HTTP/", 5) || !memcmp(t->first, "<!DOC", 5) ||
-				       !memcmp(t->first, "<html", 5)))
-		return err_set(err, ERR_SRC_IS_HTTP, "%s: an HTTP server answered", s->name);
+	if (t->n_first >= 5 &&
+				       (!memcmp(t->first, "HTTP/", 5) ||
+					       !memcmp(t->first, "<!DOC", 5) ||
+					       !memcmp(t->first, "<html", 5)))
+		return err_set(err, ERR_SRC_IS_HTTP, "%s: an HTTP server answered",
+			s->name);
 	if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
 		return wrong_certificate(s, err);
 	net_tls_text(code, text, sizeof(text));
 	if (psk && (server ? code == MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY ||
 				code == MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE
 			   : code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE))
-		return err_set(err, ERR_SRC_AUTH, "%s: the pre-shared key was refused", s->name);
+		return err_set(err, ERR_SRC_AUTH, "%s: the pre-shared key was refused",
+			s->name);
 	if (code <= -0x10000 || (code == MBEDTLS_ERR_SSL_CONN_EOF && !t->n_first)) {
 		err_set(err, ERR_SRC_TLS, "%s: no TLS answer: %s", s->name, text);
 		err->sys = code <= -0x10000 ? -(code + 0x10000) : ENODATA;
@@ -258,19 +270,21 @@ static int handshake(struct stream *s, const struct net_tls_config *c, bool serv
 	}
 	if (net_tls_flush(s, err) < 0)
 		return err_wrap(err, "TLS handshake");
-	snprintf(t->describe, sizeof(t->describe), "%s %s", mbedtls_ssl_get_version(&t->ssl),
-		mbedtls_ssl_get_ciphersuite(&t->ssl));
+	snprintf(t->describe, sizeof(t->describe), "%s %s",
+		mbedtls_ssl_get_version(&t->ssl), mbedtls_ssl_get_ciphersuite(&t->ssl));
 	t->established = true;
 	return 0;
 }
 
-static int start(struct stream *s, const struct net_tls_config *c, bool server, struct err *err)
+static int start(struct stream *s, const struct net_tls_config *c, bool server,
+	struct err *err)
 {
 	struct net_tls *t;
 
 	/* Bytes in front of the handshake are not what TLS protects. */
 	if (s->rx_at < s->rx_end)
-		return err_set(err, ERR_SRC_TLS, "%s: data in front of the TLS handshake", s->name);
+		return err_set(err, ERR_SRC_TLS, "%s: data in front of the TLS handshake",
+			s->name);
 	if (psa_crypto_init() != PSA_SUCCESS)
 		return err_set(err, ERR_INTERNAL, "no random numbers for TLS");
 	t = calloc(1, sizeof(*t));
@@ -282,7 +296,8 @@ static int start(struct stream *s, const struct net_tls_config *c, bool server, 
 	mbedtls_x509_crt_init(&t->cert);
 	mbedtls_pk_init(&t->key);
 	s->tls = t;
-	if (net_tls_configure(t, c, server, err) < 0 || handshake(s, c, server, err) < 0) {
+	if (net_tls_configure(t, c, server, err) < 0 ||
+	    handshake(s, c, server, err) < 0) {
 		net_tls_free(s, false);
 		return -1;
 	}

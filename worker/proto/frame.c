@@ -46,7 +46,8 @@ int proto_check_start(const uint8_t in[PROTO_START], struct err *err)
 	return err_set(err, ERR_SRC_PROTO, "frame without the protocol's mark");
 }
 
-int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret, struct err *err)
+int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret,
+	struct err *err)
 {
 	struct proto_frame f = {
 		.type = in[4],
@@ -63,13 +64,14 @@ int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret, st
 	if (bytes_le32(in + 28) != proto_crc32c(in, 28))
 		return err_set(err, ERR_SRC_PROTO, "frame header damaged (CRC-32C)");
 	if (f.len > PROTO_MAX_PAYLOAD)
-		return err_set(err, ERR_SRC_PROTO, "frame of type %u with %u bytes of payload",
-			f.type, f.len);
+		return err_set(err, ERR_SRC_PROTO,
+			"frame of type %u with %u bytes of payload", f.type, f.len);
 	*ret = f;
 	return 0;
 }
 
-size_t proto_put_extents(uint8_t *out, size_t size, const struct proto_extent *e, size_t n)
+size_t proto_put_extents(uint8_t *out, size_t size, const struct proto_extent *e,
+	size_t n)
 {
 	if (n > size / 16)
 		return 0;
@@ -81,8 +83,8 @@ size_t proto_put_extents(uint8_t *out, size_t size, const struct proto_extent *e
 	return n * 16;
 }
 
-int proto_get_extents(const uint8_t *in, size_t len, uint64_t limit, struct proto_extent *ret,
-	size_t max, size_t *ret_n, struct err *err)
+int proto_get_extents(const uint8_t *in, size_t len, uint64_t limit,
+	struct proto_extent *ret, size_t max, size_t *ret_n, struct err *err)
 {
 	uint64_t sum = 0;
 	size_t n = len / 16;
@@ -102,8 +104,8 @@ int proto_get_extents(const uint8_t *in, size_t len, uint64_t limit, struct prot
 	return 0;
 }
 
-int proto_get_data(const struct proto_frame *f, const uint8_t *payload, uint32_t request_len,
-	struct proto_data *ret, struct err *err)
+int proto_get_data(const struct proto_frame *f, const uint8_t *payload,
+	uint32_t request_len, struct proto_data *ret, struct err *err)
 {
 	unsigned leaves = proto_leaves(request_len);
 	uint32_t all = leaves >= 32 ? ~0u : (1u << leaves) - 1;
@@ -122,12 +124,14 @@ int proto_get_data(const struct proto_frame *f, const uint8_t *payload, uint32_t
 		d.raw += proto_leaf_len(request_len, i);
 	}
 	if (f->raw != d.raw || f->len < PROTO_DATA_PREFIX(d.n_hashes))
-		return err_set(err, ERR_SRC_PROTO, "data frame with %u of %u bytes", f->raw, d.raw);
+		return err_set(err, ERR_SRC_PROTO, "data frame with %u of %u bytes",
+			f->raw, d.raw);
 	d.hashes = payload + 8;
 	d.bytes = payload + PROTO_DATA_PREFIX(d.n_hashes);
 	d.len = f->len - PROTO_DATA_PREFIX(d.n_hashes);
 	if (f->flags & PROTO_LZ4 ? !d.len || d.len >= d.raw : d.len != d.raw)
-		return err_set(err, ERR_SRC_PROTO, "data frame: %u bytes for %u", d.len, d.raw);
+		return err_set(err, ERR_SRC_PROTO, "data frame: %u bytes for %u", d.len,
+			d.raw);
 	*ret = d;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The drive protocol, version 1: frames, negotiation, lists. Memory only; both ends share it.
- * PROTOCOL.md beside this file is the specification.
+ * The drive protocol, version 1: frames, negotiation, lists. Memory only; both ends share
+ * it. PROTOCOL.md beside this file is the specification.
  */
 #ifndef PROTO_PROTO_H
 #define PROTO_PROTO_H
@@ -22,16 +22,18 @@
 #define PROTO_MAX_EXTENTS 4096
 #define PROTO_MAX_HASH (64u << 20)            /* bytes of one HASH */
 #define PROTO_UNIT (64u << 20)                /* bytes of one bit in COMMIT */
-#define PROTO_CREDIT (8u << 20)               /* default bytes in flight on a connection */
+/* default bytes in flight on a connection */
+#define PROTO_CREDIT (8u << 20)
 #define PROTO_HASH_LEN 16
 
-/* Numbers are never used again. From 0x80 on a type may be skipped by who does not know it. */
+/* Numbers are never used again. From 0x80 on a type may be skipped
+ * by who does not know it. */
 enum proto_type {
 	PROTO_HELLO = 1,      /* c: versions, limits, session */
 	PROTO_WELCOME = 2,
-	PROTO_DISKS = 3,      /* c: raw = 1: the client is going to read, hold still first */
+	PROTO_DISKS = 3,      /* c: raw = 1: the client will read, hold still first */
 	PROTO_DISK_LIST = 4,
-	PROTO_EXTENTS = 5,    /* c: off, raw = length in units of 4 KiB (0 = to the end) */
+	PROTO_EXTENTS = 5,    /* c: off, raw = length in 4 KiB (0 = to the end) */
 	PROTO_EXTENT_LIST = 6,
 	PROTO_READ = 7,       /* c: off, raw = length */
 	PROTO_READ_IF_DIFF = 8, /* c: off, raw = length, payload = hashes */
@@ -39,7 +41,7 @@ enum proto_type {
 	PROTO_ERROR = 10,     /* raw = errno of the server, payload = text */
 	PROTO_HASH = 11,      /* c: off, raw = length */
 	PROTO_HASH_LIST = 12,
-	PROTO_CHANGED = 13,   /* c: off; payload = a state of earlier. Reply: EXTENT_LIST */
+	PROTO_CHANGED = 13,   /* c: off; payload = an earlier state. EXTENT_LIST */
 	PROTO_COMMIT = 14,    /* c: payload = bitmap of units */
 	PROTO_RESUME = 15,    /* c */
 	PROTO_JOURNAL = 16,   /* payload = bitmap, empty = none */
@@ -76,18 +78,21 @@ struct proto_frame {
 };
 
 void proto_put_header(uint8_t out[PROTO_HEADER], const struct proto_frame *f);
-/* The first 8 bytes ever received: names what else may answer (SRC_IS_NBD, SRC_IS_HTTP). */
+/* The first 8 bytes ever received: names what else may answer (SRC_IS_NBD,
+ * SRC_IS_HTTP). */
 #define PROTO_START 8
 int proto_check_start(const uint8_t in[PROTO_START], struct err *err);
 /* Magic, checksum and length are checked. */
-int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret, struct err *err);
+int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret,
+	struct err *err);
 uint32_t proto_crc32c(const void *data, size_t len);
 
 enum proto_feature { PROTO_FEATURE_LZ4 = 1, PROTO_FEATURE_XXH3 = 2 };
 
 struct proto_hello {
 	uint16_t min_version, max_version;
-	uint8_t session[16]; /* random, the client's; connections with the same belong together */
+	uint8_t session[16]; /* random, the client's; connections with the
+			      * same belong together */
 	uint64_t seed;       /* of the leaf hash, the client's */
 	uint32_t features;   /* wanted */
 	uint32_t credit;     /* bytes the client takes in flight on this connection */
@@ -115,20 +120,24 @@ struct proto_extent {
 };
 
 /* Encoders return the bytes written, 0 when size is too small. Decoders: SRC_PROTO or
- * SRC_VERSION; unknown optional fields are skipped, unknown required ones are SRC_VERSION. */
+ * SRC_VERSION; unknown optional fields are skipped, unknown required ones are
+ * SRC_VERSION. */
 size_t proto_put_hello(uint8_t *out, size_t size, const struct proto_hello *h);
-int proto_get_hello(const uint8_t *in, size_t len, struct proto_hello *ret, struct err *err);
+int proto_get_hello(const uint8_t *in, size_t len, struct proto_hello *ret,
+	struct err *err);
 size_t proto_put_welcome(uint8_t *out, size_t size, const struct proto_welcome *w);
 int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret,
 	struct err *err);
 size_t proto_put_disk(uint8_t *out, size_t size, const struct proto_disk *d);
 /* Takes one disk from *in; 1 got one, 0 at the end, -1 error. */
-int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret, struct err *err);
+int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret,
+	struct err *err);
 
-size_t proto_put_extents(uint8_t *out, size_t size, const struct proto_extent *e, size_t n);
+size_t proto_put_extents(uint8_t *out, size_t size, const struct proto_extent *e,
+	size_t n);
 /* At most max; each at least one byte, the sum without overflow and at most limit. */
-int proto_get_extents(const uint8_t *in, size_t len, uint64_t limit, struct proto_extent *ret,
-	size_t max, size_t *ret_n, struct err *err);
+int proto_get_extents(const uint8_t *in, size_t len, uint64_t limit,
+	struct proto_extent *ret, size_t max, size_t *ret_n, struct err *err);
 
 /* The payload of DATA: two bitmaps, the hashes of the leaves that follow, their bytes. */
 struct proto_data {
@@ -141,8 +150,8 @@ struct proto_data {
 };
 #define PROTO_DATA_PREFIX(leaves) (8u + (leaves) * PROTO_HASH_LEN)
 /* request_len: what was asked for. Checks that the parts fit together exactly. */
-int proto_get_data(const struct proto_frame *f, const uint8_t *payload, uint32_t request_len,
-	struct proto_data *ret, struct err *err);
+int proto_get_data(const struct proto_frame *f, const uint8_t *payload,
+	uint32_t request_len, struct proto_data *ret, struct err *err);
 /* Bytes of leaf i of a request of len bytes. */
 static inline uint32_t proto_leaf_len(uint32_t len, unsigned i)
 {

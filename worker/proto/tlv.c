@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fields of HELLO, WELCOME and DISK_LIST: u16 number (bit 15: must be understood), u16 length,
- * value. Numbers are never used again. */
+/* Fields of HELLO, WELCOME and DISK_LIST: u16 number (bit 15: must be understood), u16
+ * length, value. Numbers are never used again. */
 #include "proto/proto.h"
 
 #include <string.h>
@@ -10,10 +10,11 @@
 #define MUST 0x8000u
 
 enum {
-	F_VERSIONS = 1, F_SESSION = 2, F_SEED = 3, F_FEATURES = 4, F_CREDIT = 5, F_JOB = 6,
-	F_BUILD = 7, F_VERSION = 8, F_MAX_READ = 9, F_MAX_CONNECTIONS = 10,
-	F_DISK = 32, F_ID = 33, F_SIZE = 34, F_SECTORS = 35, F_DISK_FLAGS = 36, F_NAME = 37,
-	F_SERIAL = 38, F_MODEL = 39, F_GENERATION = 40, F_CONSISTENCY = 41, F_STATE = 42,
+	F_VERSIONS = 1, F_SESSION = 2, F_SEED = 3, F_FEATURES = 4, F_CREDIT = 5,
+	F_JOB = 6, F_BUILD = 7, F_VERSION = 8, F_MAX_READ = 9, F_MAX_CONNECTIONS = 10,
+	F_DISK = 32, F_ID = 33, F_SIZE = 34, F_SECTORS = 35, F_DISK_FLAGS = 36,
+	F_NAME = 37, F_SERIAL = 38, F_MODEL = 39, F_GENERATION = 40, F_CONSISTENCY = 41,
+	F_STATE = 42,
 };
 enum { DISK_ROTATIONAL = 1, DISK_EXTENTS = 2 };
 
@@ -94,15 +95,16 @@ static int unknown(const struct field *f, struct err *err)
 {
 	if (!f->must)
 		return 0;
-	return err_set(err, ERR_SRC_VERSION, "the other end needs feature %u, unknown here",
-		f->number);
+	return err_set(err, ERR_SRC_VERSION,
+		"the other end needs feature %u, unknown here", f->number);
 }
 
 static int want_len(const struct field *f, size_t len, struct err *err)
 {
 	if (f->len == len)
 		return 0;
-	return err_set(err, ERR_SRC_PROTO, "negotiation: field %u of %zu bytes", f->number, f->len);
+	return err_set(err, ERR_SRC_PROTO, "negotiation: field %u of %zu bytes",
+		f->number, f->len);
 }
 
 /* Text of a peer: cut to fit, control characters replaced. */
@@ -111,7 +113,8 @@ static int get_str(const struct field *f, char *ret, size_t size)
 	size_t n = f->len < size - 1 ? f->len : size - 1;
 
 	for (size_t i = 0; i < n; i++)
-		ret[i] = f->value[i] < 0x20 || f->value[i] > 0x7e ? '?' : (char)f->value[i];
+		ret[i] = f->value[i] < 0x20 || f->value[i] > 0x7e ? '?' :
+			(char)f->value[i];
 	ret[n] = '\0';
 	return 0;
 }
@@ -156,7 +159,8 @@ static int hello_field(const struct field *f, struct proto_hello *h, struct err 
 	case F_CREDIT:
 		if (want_len(f, 4, err) < 0)
 			return -1;
-		*(f->number == F_CREDIT ? &h->credit : &h->features) = bytes_le32(f->value);
+		*(f->number == F_CREDIT ? &h->credit : &h->features) =
+			bytes_le32(f->value);
 		return 0;
 	case F_JOB:
 		return get_str(f, h->job, sizeof(h->job));
@@ -167,7 +171,8 @@ static int hello_field(const struct field *f, struct proto_hello *h, struct err 
 	}
 }
 
-int proto_get_hello(const uint8_t *in, size_t len, struct proto_hello *ret, struct err *err)
+int proto_get_hello(const uint8_t *in, size_t len, struct proto_hello *ret,
+	struct err *err)
 {
 	struct proto_hello h = { .credit = PROTO_CREDIT };
 	struct field f;
@@ -223,7 +228,8 @@ static int welcome_field(const struct field *f, struct proto_welcome *v, struct 
 	}
 }
 
-int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret, struct err *err)
+int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret,
+	struct err *err)
 {
 	struct proto_welcome v = { .credit = PROTO_CREDIT, .max_read = PROTO_MAX_READ,
 		.max_connections = 1 };
@@ -236,12 +242,13 @@ int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret, 
 	if (r < 0)
 		return -1;
 	if (v.version != PROTO_VERSION)
-		return err_set(err, ERR_SRC_VERSION, "the source chose protocol version %u",
-			v.version);
+		return err_set(err, ERR_SRC_VERSION,
+			"the source chose protocol version %u", v.version);
 	if (!(v.features & PROTO_FEATURE_XXH3))
-		return err_set(err, ERR_SRC_VERSION, "the source does not offer XXH3 leaf hashes");
-	if (v.credit < PROTO_LEAF || v.max_read < PROTO_LEAF || v.max_read > PROTO_MAX_READ ||
-		!v.max_connections)
+		return err_set(err, ERR_SRC_VERSION,
+			"the source does not offer XXH3 leaf hashes");
+	if (v.credit < PROTO_LEAF || v.max_read < PROTO_LEAF ||
+		v.max_read > PROTO_MAX_READ || !v.max_connections)
 		return err_set(err, ERR_SRC_PROTO, "the source offers impossible limits");
 	*ret = v;
 	return 0;
@@ -249,7 +256,8 @@ int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret, 
 
 size_t proto_put_disk(uint8_t *out, size_t size, const struct proto_disk *d)
 {
-	struct writer w = { .p = out + 4, .left = size < 4 ? 0 : size - 4, .full = size < 4 };
+	struct writer w =
+		{ .p = out + 4, .left = size < 4 ? 0 : size - 4, .full = size < 4 };
 	uint8_t sectors[8];
 
 	put_u16(&w, F_ID | MUST, d->id);
@@ -258,7 +266,8 @@ size_t proto_put_disk(uint8_t *out, size_t size, const struct proto_disk *d)
 	bytes_put_le32(sectors + 4, d->physical);
 	put(&w, F_SECTORS, sectors, 8);
 	put_u32(&w, F_DISK_FLAGS,
-		(d->rotational ? DISK_ROTATIONAL : 0u) | (d->extents ? DISK_EXTENTS : 0u));
+		(d->rotational ? DISK_ROTATIONAL : 0u) |
+		(d->extents ? DISK_EXTENTS : 0u));
 	put_str(&w, F_NAME | MUST, d->name);
 	put_str(&w, F_SERIAL, d->serial);
 	put_str(&w, F_MODEL, d->model);
@@ -314,10 +323,12 @@ static int disk_field(const struct field *f, struct proto_disk *d, struct err *e
 	}
 }
 
-int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret, struct err *err)
+int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret,
+	struct err *err)
 {
 	struct proto_disk d = { .sector = 512, .physical = 512 };
-	const uint64_t needed = 1ull << F_ID | 1ull << F_SIZE | 1ull << F_NAME | 1ull << F_STATE;
+	const uint64_t needed = 1ull << F_ID | 1ull << F_SIZE | 1ull << F_NAME |
+		1ull << F_STATE;
 	uint64_t seen = 0;
 	struct field outer, f;
 	int r = next(in, len, &outer, err);
@@ -325,7 +336,8 @@ int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret, str
 	if (r <= 0)
 		return r;
 	if (outer.number != F_DISK)
-		return err_set(err, ERR_SRC_PROTO, "list of drives: field %u", outer.number);
+		return err_set(err, ERR_SRC_PROTO, "list of drives: field %u",
+			outer.number);
 	while ((r = next(&outer.value, &outer.len, &f, err)) > 0) {
 		if (disk_field(&f, &d, err) < 0)
 			return -1;
@@ -334,7 +346,8 @@ int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret, str
 	if (r < 0)
 		return -1;
 	if ((seen & needed) != needed)
-		return err_set(err, ERR_SRC_PROTO, "drive \"%s\" without number, size, name or "
+		return err_set(err, ERR_SRC_PROTO,
+			"drive \"%s\" without number, size, name or "
 			"state", d.name);
 	if (d.size > INT64_MAX || !d.name[0])
 		return err_set(err, ERR_SRC_SIZE, "drive \"%s\" of %llu bytes", d.name,

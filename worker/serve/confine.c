@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server's rights, once all it needs is open: everything else it hears comes from the network. */
+/* The server's rights, once all it needs is open:
+ * everything else it hears comes from the network. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
@@ -31,7 +32,8 @@ static int drop_capabilities(struct serve *s, struct err *err)
 	for (unsigned i = 0; i < 2; i++) {
 		uint32_t left = i ? 0 : caps[0].permitted & keep;
 
-		caps[i] = (struct __user_cap_data_struct){ .effective = left, .permitted = left };
+		caps[i] = (struct __user_cap_data_struct){ .effective = left,
+			.permitted = left };
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, ERR_INTERNAL, "give up new privileges");
@@ -39,7 +41,8 @@ static int drop_capabilities(struct serve *s, struct err *err)
 		return -1;
 	if (syscall(SYS_capset, &head, caps) < 0)
 		return err_sys(err, ERR_INTERNAL, "drop capabilities");
-	log_debug("goes on without capabilities%s", s->writes ? " but those for --state-dir" : "");
+	log_debug("goes on without capabilities%s",
+		s->writes ? " but those for --state-dir" : "");
 	return 0;
 }
 

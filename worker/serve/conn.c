@@ -18,17 +18,19 @@ int serve_conn_send(struct serve_conn *c, struct proto_frame *f, const void *pay
 	struct err *err)
 {
 	uint8_t head[PROTO_HEADER];
-	struct iovec iov[2] = { { head, sizeof(head) }, { (void *)(uintptr_t)payload, f->len } };
+	struct iovec iov[2] =
+		{ { head, sizeof(head) }, { (void *)(uintptr_t)payload, f->len } };
 
 	proto_put_header(head, f);
 	c->sent += sizeof(head) + f->len;
 	return net_writev(c->stream, iov, f->len ? 2 : 1, err);
 }
 
-int serve_conn_reply(struct serve_conn *c, const struct proto_frame *request, enum proto_type type,
-	const void *payload, size_t len, struct err *err)
+int serve_conn_reply(struct serve_conn *c, const struct proto_frame *request,
+	enum proto_type type, const void *payload, size_t len, struct err *err)
 {
-	struct proto_frame f = { .type = (uint8_t)type, .disk = request->disk, .id = request->id,
+	struct proto_frame f = { .type = (uint8_t)type, .disk = request->disk,
+		.id = request->id,
 		.off = request->off, .len = (uint32_t)len };
 
 	return serve_conn_send(c, &f, payload, err);
@@ -37,16 +39,20 @@ int serve_conn_reply(struct serve_conn *c, const struct proto_frame *request, en
 int serve_conn_error(struct serve_conn *c, const struct proto_frame *request, int sys,
 	const char *text, struct err *err)
 {
-	struct proto_frame f = { .type = PROTO_ERROR, .disk = request->disk, .id = request->id,
-		.off = request->off, .raw = (uint32_t)sys, .len = (uint32_t)strlen(text) };
+	struct proto_frame f = { .type = PROTO_ERROR, .disk = request->disk,
+		.id = request->id,
+		.off = request->off, .raw = (uint32_t)sys,
+		.len = (uint32_t)strlen(text) };
 
 	log_warn("%s: %s", net_name(c->stream), text);
 	return serve_conn_send(c, &f, text, err);
 }
 
-static int say_bye(struct serve_conn *c, enum proto_bye why, const char *text, struct err *err)
+static int say_bye(struct serve_conn *c, enum proto_bye why, const char *text,
+	struct err *err)
 {
-	struct proto_frame f = { .type = PROTO_BYE, .raw = why, .len = (uint32_t)strlen(text) };
+	struct proto_frame f = { .type = PROTO_BYE, .raw = why,
+		.len = (uint32_t)strlen(text) };
 
 	return serve_conn_send(c, &f, text, err);
 }
@@ -56,7 +62,8 @@ static int receive(struct serve_conn *c, struct proto_frame *f, struct err *err)
 {
 	uint8_t head[PROTO_HEADER];
 
-	if (net_read(c->stream, head, sizeof(head), err) < 0 || proto_get_header(head, f, err) < 0)
+	if (net_read(c->stream, head, sizeof(head), err) < 0 ||
+	    proto_get_header(head, f, err) < 0)
 		return -1;
 	return f->len ? net_read(c->stream, c->in, f->len, err) : 0;
 }
@@ -134,7 +141,8 @@ int serve_conn_drain(struct serve_conn *c, struct err *err)
 	return 0;
 }
 
-/* The client has everything: it waits for the answer to know that nothing is held any more. */
+/* The client has everything: it waits for the answer to know that
+ * nothing is held any more. */
 static int complete(struct serve_conn *c, struct err *err)
 {
 	struct proto_frame f = { .type = PROTO_DONE, .id = c->bye_id };
@@ -190,7 +198,8 @@ static int greet(struct serve_conn *c, struct err *err)
 	if (receive(c, &f, err) < 0)
 		return -1;
 	if (f.type != PROTO_HELLO)
-		return err_set(err, ERR_SRC_PROTO, "frame of type %u before the greeting", f.type);
+		return err_set(err, ERR_SRC_PROTO, "frame of type %u before the greeting",
+			f.type);
 	if (proto_get_hello(c->in, f.len, &h, err) < 0) {
 		if (err->code != ERR_SRC_VERSION)
 			return -1;
@@ -198,21 +207,25 @@ static int greet(struct serve_conn *c, struct err *err)
 	}
 	if (h.min_version > PROTO_VERSION || h.max_version < PROTO_VERSION ||
 		!(h.features & PROTO_FEATURE_XXH3))
-		return say_bye(c, PROTO_BYE_VERSION, "this source-server speaks version 1 with "
+		return say_bye(c, PROTO_BYE_VERSION,
+			"this source-server speaks version 1 with "
 			"XXH3 hashes", err) < 0 ? -1 : 1;
 	c->session = serve_session_join(c->serve, &h);
 	if (!c->session)
-		return say_bye(c, PROTO_BYE_BUSY, "too many connections", err) < 0 ? -1 : 1;
+		return say_bye(c, PROTO_BYE_BUSY, "too many connections", err) < 0 ? -1 :
+			1;
 	c->seed = h.seed;
 	c->features = h.features & (PROTO_FEATURE_LZ4 | PROTO_FEATURE_XXH3);
 	w.features = c->features;
-	w.credit = h.credit < PROTO_LEAF ? PROTO_LEAF : h.credit > PROTO_CREDIT ? PROTO_CREDIT
-										: h.credit;
+	w.credit = h.credit < PROTO_LEAF ? PROTO_LEAF :
+		h.credit > PROTO_CREDIT ? PROTO_CREDIT : h.credit;
 	snprintf(w.build, sizeof(w.build), "source-server %s", TW_VERSION);
 	log_info("%s: job \"%s\", %s, version %u%s, %s", net_name(c->stream), h.job,
-		net_tls_describe(c->stream) ? net_tls_describe(c->stream) : "not encrypted",
-		w.version, c->features & PROTO_FEATURE_LZ4 ? ", LZ4" : "", h.build);
-	return serve_conn_reply(c, &f, PROTO_WELCOME, c->out, proto_put_welcome(c->out, 512, &w), err);
+		net_tls_describe(c->stream) ? net_tls_describe(c->stream) :
+		"not encrypted", w.version, c->features & PROTO_FEATURE_LZ4 ? ", LZ4" :
+			"", h.build);
+	return serve_conn_reply(c, &f, PROTO_WELCOME, c->out,
+		proto_put_welcome(c->out, 512, &w), err);
 }
 
 /* TLS or not, as the first byte says and as it is allowed. 0, 1, -1 as greet. */
@@ -229,11 +242,13 @@ static int secure(struct serve_conn *c, struct err *err)
 	if (first == TLS_RECORD && s->psks)
 		return net_tls_server(c->stream, &s->tls, err);
 	if (first == TLS_RECORD)
-		return err_set(err, ERR_SRC_TLS, "it wants TLS, but there is no --psk-file");
+		return err_set(err, ERR_SRC_TLS,
+			"it wants TLS, but there is no --psk-file");
 	if (s->allow_plain)
 		return 0;
 	log_warn("%s: refused, it does not use TLS", net_name(c->stream));
-	return say_bye(c, PROTO_BYE_TLS, "this source needs TLS: use tws://", err) < 0 ? -1 : 1;
+	return say_bye(c, PROTO_BYE_TLS, "this source needs TLS: use tws://",
+		err) < 0 ? -1 : 1;
 }
 
 void serve_conn_run(struct serve_conn *c)

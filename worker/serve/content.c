@@ -17,7 +17,8 @@
 #define SKIP_CHUNKS 32  /* ... so many are sent as they are */
 #define PROBE (16u << 10)
 
-static void hash_leaf(const struct serve_conn *c, const uint8_t *leaf, uint32_t len, uint8_t *ret)
+static void hash_leaf(const struct serve_conn *c, const uint8_t *leaf, uint32_t len,
+	uint8_t *ret)
 {
 	XXH128_canonical_t h;
 
@@ -40,20 +41,22 @@ static int read_piece(struct serve_conn *c, const struct serve_request *q, uint6
 	char text[160];
 	int sys = 0;
 
-	if ((skip ? serve_unused_read : serve_drive_read)(d, c->buf, off, len, ret_data) < 0)
+	if ((skip ? serve_unused_read : serve_drive_read)(d, c->buf, off, len,
+		ret_data) < 0)
 		sys = errno;
 	if (serve_caught_intact(c, q->f.disk, sys, &failed) < 0) {
 		*status = serve_conn_error(c, &q->f, failed.sys, failed.text, err);
 		return -1;
 	}
 	if (sys) {
-		snprintf(text, sizeof(text), "drive %s: read %u bytes at %llu: %s", d->name, len,
-			(unsigned long long)off, strerror(sys));
+		snprintf(text, sizeof(text), "drive %s: read %u bytes at %llu: %s",
+			d->name, len, (unsigned long long)off, strerror(sys));
 		*status = serve_conn_error(c, &q->f, sys, text, err);
 		return -1;
 	}
 	if (!serve_session_intact(c->serve, c->session)) {
-		*status = serve_conn_error(c, &q->f, ESTALE, "the source's file systems had to be "
+		*status = serve_conn_error(c, &q->f, ESTALE,
+			"the source's file systems had to be "
 			"thawed; use a longer --freeze, or serve a snapshot", err);
 		return -1;
 	}
@@ -61,7 +64,8 @@ static int read_piece(struct serve_conn *c, const struct serve_request *q, uint6
 }
 
 /* Tries to shrink raw bytes into out; the length, or 0 to send them as they are. */
-static uint32_t compress(struct serve_conn *c, const uint8_t *from, uint32_t raw, uint8_t *out)
+static uint32_t compress(struct serve_conn *c, const uint8_t *from, uint32_t raw,
+	uint8_t *out)
 {
 	char probe[LZ4_COMPRESSBOUND(PROBE)];
 	int n = 1, limit = (int)(raw - raw / 16);
@@ -74,9 +78,11 @@ static uint32_t compress(struct serve_conn *c, const uint8_t *from, uint32_t raw
 	}
 	/* What looks random at its beginning mostly stays so. */
 	if (c->poor && raw > 4 * PROBE)
-		n = LZ4_compress_default((const char *)from, probe, PROBE, PROBE - PROBE / 16);
+		n = LZ4_compress_default((const char *)from, probe, PROBE,
+			PROBE - PROBE / 16);
 	if (n > 0)
-		n = LZ4_compress_default((const char *)from, (char *)out, (int)raw, limit);
+		n = LZ4_compress_default((const char *)from, (char *)out, (int)raw,
+			limit);
 	if (n > 0) {
 		c->poor = 0;
 		return (uint32_t)n;
@@ -96,9 +102,11 @@ static int throttle(struct serve_conn *c, uint64_t bytes, struct err *err)
 	uint64_t all = serve_limit_take(&c->serve->limit, bytes);
 	uint64_t own = serve_limit_take(mine, bytes), start = clock_now_ns(), past;
 
-	while ((past = clock_now_ns() - start) < (all > own ? all : own) && !c->serve->stop) {
+	while ((past = clock_now_ns() - start) < (all > own ? all : own) &&
+	    !c->serve->stop) {
 		uint64_t left = (all > own ? all : own) - past;
-		struct timespec ts = { .tv_nsec = left < 100000000u ? (long)left : 100000000 };
+		struct timespec ts =
+			{ .tv_nsec = left < 100000000u ? (long)left : 100000000 };
 
 		if (mine->changes != changes) {
 			own = 0;
@@ -112,7 +120,8 @@ static int throttle(struct serve_conn *c, uint64_t bytes, struct err *err)
 	return 0;
 }
 
-int serve_content_read(struct serve_conn *c, const struct serve_request *q, struct err *err)
+int serve_content_read(struct serve_conn *c, const struct serve_request *q,
+	struct err *err)
 {
 	struct proto_frame f = { .type = PROTO_DATA, .disk = q->f.disk, .id = q->f.id,
 		.off = q->f.off };
@@ -164,10 +173,11 @@ int serve_content_read(struct serve_conn *c, const struct serve_request *q, stru
 	return net_writev(c->stream, iov, packed || !raw ? 1 : 2, err);
 }
 
-static int tell_progress(struct serve_conn *c, const struct proto_frame *request, uint64_t done,
-	struct err *err)
+static int tell_progress(struct serve_conn *c, const struct proto_frame *request,
+	uint64_t done, struct err *err)
 {
-	struct proto_frame f = { .type = PROTO_PROGRESS, .disk = request->disk, .id = request->id,
+	struct proto_frame f = { .type = PROTO_PROGRESS, .disk = request->disk,
+		.id = request->id,
 		.off = done };
 
 	if (clock_now_ms() - c->told_ms < PROGRESS_MS)
@@ -178,9 +188,11 @@ static int tell_progress(struct serve_conn *c, const struct proto_frame *request
 	return serve_conn_send(c, &f, NULL, err);
 }
 
-int serve_content_hash(struct serve_conn *c, const struct serve_request *q, struct err *err)
+int serve_content_hash(struct serve_conn *c, const struct serve_request *q,
+	struct err *err)
 {
-	struct proto_frame f = { .type = PROTO_HASH_LIST, .disk = q->f.disk, .id = q->f.id,
+	struct proto_frame f = { .type = PROTO_HASH_LIST, .disk = q->f.disk,
+		.id = q->f.id,
 		.off = q->f.off, .raw = q->f.raw };
 	uint8_t *to = c->out + PROTO_HEADER, *data;
 	uint32_t done = 0;
@@ -188,14 +200,16 @@ int serve_content_hash(struct serve_conn *c, const struct serve_request *q, stru
 
 	c->told_ms = clock_now_ms();
 	while (done < q->f.raw) {
-		uint32_t len = q->f.raw - done < PROTO_MAX_READ ? q->f.raw - done : PROTO_MAX_READ;
+		uint32_t len = q->f.raw - done < PROTO_MAX_READ ? q->f.raw - done :
+			PROTO_MAX_READ;
 
 		if (q->cancelled)
 			return serve_conn_error(c, &q->f, ECANCELED, "cancelled", err);
 		if (read_piece(c, q, q->f.off + done, len, &data, &status, err) < 0)
 			return status;
 		for (unsigned i = 0; i < proto_leaves(len); i++, to += PROTO_HASH_LEN)
-			hash_leaf(c, data + (size_t)i * PROTO_LEAF, proto_leaf_len(len, i), to);
+			hash_leaf(c, data + (size_t)i * PROTO_LEAF,
+				proto_leaf_len(len, i), to);
 		done += len;
 		if (tell_progress(c, &q->f, done, err) < 0)
 			return -1;

@@ -21,7 +21,8 @@ static void attribute(dev_t dev, const char *name, char *ret, size_t size)
 	FILE *f;
 	size_t n = 0;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), name);
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev),
+		name);
 	f = fopen(path, "re");
 	if (f) {
 		n = fread(ret, 1, size - 1, f);
@@ -40,15 +41,15 @@ int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *re
 	char text[8];
 
 	if (!spec->name[0] || strlen(spec->name) >= sizeof(d.name))
-		return err_set(err, ERR_USAGE, "drive name \"%s\": 1 to 63 characters expected",
-			spec->name);
+		return err_set(err, ERR_USAGE,
+			"drive name \"%s\": 1 to 63 characters expected", spec->name);
 	strcpy(d.name, spec->name);
 	if (block_open(spec->path, BLOCK_DIRECT, &d.dev, err) < 0)
 		return err_wrap(err, "drive %s", d.name);
 	if (!d.dev.size || d.dev.size > INT64_MAX || fstat(d.dev.fd, &st) < 0) {
 		block_close(&d.dev);
-		return err_set(err, ERR_SRC_SIZE, "drive %s: %s has %" PRIu64 " bytes", d.name,
-			spec->path, d.dev.size);
+		return err_set(err, ERR_SRC_SIZE, "drive %s: %s has %" PRIu64 " bytes",
+			d.name, spec->path, d.dev.size);
 	}
 	d.no_direct = !d.dev.direct;
 	d.device = d.dev.device ? st.st_rdev : st.st_dev;
@@ -118,7 +119,8 @@ int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t le
 		if (fcntl(d->dev.fd, F_SETFL, fcntl(d->dev.fd, F_GETFL) & ~O_DIRECT) < 0)
 			return -1;
 		d->no_direct = true;
-		log_info("drive %s: no direct reads here, the page cache is used", d->name);
+		log_info("drive %s: no direct reads here, the page cache is used",
+			d->name);
 	}
 	return read_at(d->dev.fd, buf, lead + len, lead + len, off - lead);
 }
@@ -153,7 +155,8 @@ int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 		if (data < 0 || (uint64_t)data >= end)
 			data = (off_t)end;
 		if ((uint64_t)data > off) {
-			ret[n++] = (struct proto_extent){ .len = (uint64_t)data - off, .kind = 1 };
+			ret[n++] = (struct proto_extent){ .len = (uint64_t)data - off,
+				.kind = 1 };
 			off = (uint64_t)data;
 			continue;
 		}
@@ -162,7 +165,8 @@ int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 			return -1;
 		if ((uint64_t)stop > end)
 			stop = (off_t)end;
-		ret[n++] = (struct proto_extent){ .len = (uint64_t)stop - off, .kind = 0 };
+		ret[n++] = (struct proto_extent){ .len = (uint64_t)stop - off,
+			.kind = 0 };
 		off = (uint64_t)stop;
 	}
 	*ret_n = n;
@@ -179,7 +183,8 @@ static uint64_t mix(uint64_t h, const char *text)
 /* What a device is: its number and its counters may be those of another one before. */
 static size_t identity(dev_t dev, char *ret, size_t size)
 {
-	/* Of disks and of partitions; a snapshot that is made anew has another dm/uuid. */
+	/* Of disks and of partitions; a snapshot that is made anew
+	 * has another dm/uuid. */
 	static const char *const names[] = { "diskseq", "../diskseq", "dm/uuid",
 		"loop/backing_file", "../loop/backing_file" };
 	char text[160], boot[64] = "";
@@ -199,8 +204,8 @@ static size_t identity(dev_t dev, char *ret, size_t size)
 	return n < size ? n : size - 1;
 }
 
-/* A file changes its times. A device counts the sectors written to it since the machine started,
- * which is where boot_id comes in. */
+/* A file changes its times. A device counts the sectors written to it since the machine
+ * started, which is where boot_id comes in. */
 void serve_drive_generation(const struct serve_drive *d, char ret[40])
 {
 	char text[1024] = "", counters[256];
@@ -212,11 +217,12 @@ void serve_drive_generation(const struct serve_drive *d, char ret[40])
 
 		attribute(d->device, "stat", counters, sizeof(counters));
 		sscanf(counters, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
-			"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7], &v[8],
-			&v[9], &v[10], &v[11], &v[12], &v[13]);
-		/* Fields 5 and 7 of stat: writes and sectors written; 12 and 14: discards. */
-		snprintf(text + n, sizeof(text) - n, " %llu %llu %llu %llu", v[4], v[6], v[11],
-			v[13]);
+			"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7],
+			&v[8], &v[9], &v[10], &v[11], &v[12], &v[13]);
+		/* Fields 5 and 7 of stat: writes and sectors written;
+		 * 12 and 14: discards. */
+		snprintf(text + n, sizeof(text) - n, " %llu %llu %llu %llu", v[4], v[6],
+			v[11], v[13]);
 	} else if (!fstat(d->dev.fd, &st)) {
 		snprintf(text, sizeof(text), "%ju %ju %ju %jd.%09ld %jd.%09ld",
 			(uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_size,

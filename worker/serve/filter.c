@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System calls that the server needs once it serves. All others fail with EPERM: what somebody who
- * got hold of the process would want (running programs, new sockets, writing files) is not there.
- * Forked helpers have none of this: they hear nothing from the network.
+ * System calls that the server needs once it serves. All others fail with EPERM: what
+ * somebody who got hold of the process would want (running programs, new sockets, writing
+ * files) is not there. Forked helpers have none of this: they hear nothing from the
+ * network.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,8 @@
 #define CHANGES (O_ACCMODE | O_CREAT | O_TRUNC)
 #define MAX_CODE 1024
 
-/* Allowed where the low half of an argument, under the mask, has the value; mask 0: always. */
+/* Allowed where the low half of an argument, under the mask, has the value;
+ * mask 0: always. */
 struct rule {
 	unsigned nr;
 	uint8_t arg;
@@ -41,55 +43,74 @@ struct rule {
 
 static const struct rule always[] = {
 	/* connections and the log */
-	{ .nr = SYS_accept4 }, { .nr = SYS_accept }, { .nr = SYS_read }, { .nr = SYS_readv },
-	{ .nr = SYS_write }, { .nr = SYS_writev }, { .nr = SYS_recvfrom }, { .nr = SYS_recvmsg },
-	{ .nr = SYS_sendto }, { .nr = SYS_sendmsg }, { .nr = SYS_shutdown }, { .nr = SYS_poll },
+	{ .nr = SYS_accept4 }, { .nr = SYS_accept }, { .nr = SYS_read },
+	{ .nr = SYS_readv },
+	{ .nr = SYS_write }, { .nr = SYS_writev }, { .nr = SYS_recvfrom },
+	{ .nr = SYS_recvmsg },
+	{ .nr = SYS_sendto }, { .nr = SYS_sendmsg }, { .nr = SYS_shutdown },
+	{ .nr = SYS_poll },
 	{ .nr = SYS_ppoll }, { .nr = SYS_setsockopt }, { .nr = SYS_getsockopt },
 	{ .nr = SYS_getpeername }, { .nr = SYS_getsockname }, { .nr = SYS_pipe2 },
 	{ .nr = SYS_pipe }, { .nr = SYS_dup }, { .nr = SYS_dup2 }, { .nr = SYS_dup3 },
 	{ .nr = SYS_fcntl }, { .nr = SYS_close }, { .nr = SYS_getrandom },
 	/* drives, and what the kernel tells of them */
-	{ .nr = SYS_pread64 }, { .nr = SYS_preadv }, { .nr = SYS_lseek }, { .nr = SYS_fstat },
-	{ .nr = SYS_newfstatat }, { .nr = SYS_stat }, { .nr = SYS_lstat }, { .nr = SYS_statx },
+	{ .nr = SYS_pread64 }, { .nr = SYS_preadv }, { .nr = SYS_lseek },
+	{ .nr = SYS_fstat },
+	{ .nr = SYS_newfstatat }, { .nr = SYS_stat }, { .nr = SYS_lstat },
+	{ .nr = SYS_statx },
 	{ .nr = SYS_access }, { .nr = SYS_readlink }, { .nr = SYS_getdents64 },
 	{ .nr = SYS_ioctl, .arg = 1, .mask = ~0u, .value = BLKGETSIZE64 },
-	{ .nr = SYS_ioctl, .arg = 1, .mask = ~0u, .value = TIOCGWINSZ }, /* stdio of musl */
+	/* stdio of musl */
+	{ .nr = SYS_ioctl, .arg = 1, .mask = ~0u, .value = TIOCGWINSZ },
 	{ .nr = SYS_ioctl, .arg = 1, .mask = ~0u, .value = TCGETS },
 	{ .nr = SYS_open, .arg = 1, .mask = CHANGES, .value = O_RDONLY },
 	{ .nr = SYS_openat, .arg = 2, .mask = CHANGES, .value = O_RDONLY },
 	/* memory, never to be run; threads, never processes */
 	{ .nr = SYS_mmap, .arg = 2, .mask = PROT_EXEC }, { .nr = SYS_mprotect, .arg = 2,
-		.mask = PROT_EXEC }, { .nr = SYS_munmap }, { .nr = SYS_mremap }, { .nr = SYS_brk },
-	{ .nr = SYS_madvise }, { .nr = SYS_futex }, { .nr = SYS_membarrier },
+		.mask = PROT_EXEC }, { .nr = SYS_munmap }, { .nr = SYS_mremap },
+	{ .nr = SYS_brk }, { .nr = SYS_madvise }, { .nr = SYS_futex },
+	{ .nr = SYS_membarrier },
 	{ .nr = SYS_clone, .arg = 0, .mask = CLONE_THREAD, .value = CLONE_THREAD },
 	{ .nr = SYS_set_robust_list }, { .nr = SYS_rseq }, { .nr = SYS_set_tid_address },
 	{ .nr = SYS_sched_yield }, { .nr = SYS_sched_getaffinity }, { .nr = SYS_gettid },
-	{ .nr = SYS_getpid }, { .nr = SYS_exit }, { .nr = SYS_exit_group }, { .nr = SYS_wait4 },
-	{ .nr = SYS_clock_gettime }, { .nr = SYS_clock_nanosleep }, { .nr = SYS_nanosleep },
-	{ .nr = SYS_gettimeofday }, { .nr = SYS_rt_sigaction }, { .nr = SYS_rt_sigprocmask },
-	{ .nr = SYS_rt_sigreturn }, { .nr = SYS_sigaltstack }, { .nr = SYS_restart_syscall },
-	{ .nr = SYS_tgkill }, { .nr = SYS_tkill }, /* abort(); only this user's processes */
+	{ .nr = SYS_getpid }, { .nr = SYS_exit }, { .nr = SYS_exit_group },
+	{ .nr = SYS_wait4 },
+	{ .nr = SYS_clock_gettime }, { .nr = SYS_clock_nanosleep },
+	{ .nr = SYS_nanosleep },
+	{ .nr = SYS_gettimeofday }, { .nr = SYS_rt_sigaction },
+	{ .nr = SYS_rt_sigprocmask },
+	{ .nr = SYS_rt_sigreturn }, { .nr = SYS_sigaltstack },
+	{ .nr = SYS_restart_syscall },
+	/* abort(); only this user's processes */
+	{ .nr = SYS_tgkill }, { .nr = SYS_tkill },
 #ifdef SANITIZED
-	/* A test build looks for leaks at its end, with a process that traces this one. */
-	{ .nr = SYS_clone }, { .nr = SYS_ptrace }, { .nr = SYS_prctl }, { .nr = SYS_arch_prctl },
+	/* A test build looks for leaks at its end,
+	 * with a process that traces this one. */
+	{ .nr = SYS_clone }, { .nr = SYS_ptrace }, { .nr = SYS_prctl },
+	{ .nr = SYS_arch_prctl },
 	{ .nr = SYS_process_vm_readv }, { .nr = SYS_kill }, { .nr = SYS_getppid },
-	{ .nr = SYS_getuid }, { .nr = SYS_geteuid }, { .nr = SYS_uname }, { .nr = SYS_getdents },
+	{ .nr = SYS_getuid }, { .nr = SYS_geteuid }, { .nr = SYS_uname },
+	{ .nr = SYS_getdents },
 #endif
 };
 
 /* Journals of copies. */
 static const struct rule with_state[] = {
-	{ .nr = SYS_open }, { .nr = SYS_openat }, { .nr = SYS_rename }, { .nr = SYS_renameat },
-	{ .nr = SYS_renameat2 }, { .nr = SYS_unlink }, { .nr = SYS_unlinkat }, { .nr = SYS_fsync },
+	{ .nr = SYS_open }, { .nr = SYS_openat }, { .nr = SYS_rename },
+	{ .nr = SYS_renameat },
+	{ .nr = SYS_renameat2 }, { .nr = SYS_unlink }, { .nr = SYS_unlinkat },
+	{ .nr = SYS_fsync },
 	{ .nr = SYS_fchmod },
 };
 
-/* File systems held still. Device-mapper's control device is opened for writing. A new watchdog is
- * forked when what is mounted has changed; it has this filter, too, and runs no program. */
+/* File systems held still. Device-mapper's control device is opened for writing. A new
+ * watchdog is forked when what is mounted has changed; it has this filter, too, and runs
+ * no program. */
 static const struct rule with_freezer[] = {
 	{ .nr = SYS_open, .arg = 1, .mask = O_CREAT | O_TRUNC },
 	{ .nr = SYS_openat, .arg = 2, .mask = O_CREAT | O_TRUNC },
-	{ .nr = SYS_ioctl }, { .nr = SYS_mount }, { .nr = SYS_mlockall }, { .nr = SYS_munlockall },
+	{ .nr = SYS_ioctl }, { .nr = SYS_mount }, { .nr = SYS_mlockall },
+	{ .nr = SYS_munlockall },
 	{ .nr = SYS_socketpair }, { .nr = SYS_fork }, { .nr = SYS_setsid },
 	{ .nr = SYS_clone, .arg = 0, .mask = CLONE_THREAD | CLONE_VM | CLONE_NEWUSER },
 	{ .nr = SYS_prctl, .arg = 0, .mask = ~0u, .value = PR_SET_NAME },

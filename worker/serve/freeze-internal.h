@@ -13,9 +13,12 @@ enum freeze_how { THAWED, FROZEN, READ_ONLY };
 
 /* Seen by both processes. */
 struct freeze_shared {
-	_Atomic bool lost;         /* thawed by the watchdog: what is read now is not consistent */
-	_Atomic bool owed;         /* the program before freezing ran, that after thawing did not */
-	_Atomic bool freezing;     /* a freeze call may be under way: thaw again and again */
+	_Atomic bool lost;         /* thawed by the watchdog: what is read
+				    * now is not consistent */
+	_Atomic bool owed;         /* the program before freezing ran, that
+				    * after thawing did not */
+	_Atomic bool freezing;     /* a freeze call may be under way: thaw
+				    * again and again */
 	_Atomic int how[FREEZE_MAX_MOUNTS];
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holds the file systems of the served drives still. Whatever happens to this process, they must
- * thaw again: watchdog.c sees to it.
- * While anything is frozen, nothing here may write to a file: see serve_freezer_begin_write and
- * the pipe behind stderr in source-server.c.
+ * Holds the file systems of the served drives still. Whatever happens to this process,
+ * they must thaw again: watchdog.c sees to it.
+ * While anything is frozen, nothing here may write to a file: see
+ * serve_freezer_begin_write and the pipe behind stderr in source-server.c.
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -21,7 +21,8 @@
 #include "base/log.h"
 #include "serve/freeze-internal.h"
 
-#define BUSY_MS 3000 /* somebody else's freeze may end by itself: so long is waited for it */
+/* somebody else's freeze may end by itself: so long is waited for it */
+#define BUSY_MS 3000
 
 static void close_mounts(struct serve_mount *m, unsigned n)
 {
@@ -29,8 +30,8 @@ static void close_mounts(struct serve_mount *m, unsigned n)
 		close(m[--n].fd);
 }
 
-int serve_freezer_new(struct serve_drive *drives, unsigned n, const struct serve_config *c,
-	struct serve_freezer **ret, struct err *err)
+int serve_freezer_new(struct serve_drive *drives, unsigned n,
+	const struct serve_config *c, struct serve_freezer **ret, struct err *err)
 {
 	struct serve_freezer *z = calloc(1, sizeof(*z));
 
@@ -50,8 +51,9 @@ int serve_freezer_new(struct serve_drive *drives, unsigned n, const struct serve
 		free(z);
 		return err_sys(err, ERR_NOMEM, "freezing");
 	}
-	if (serve_mounts(drives, n, "/proc/self/mountinfo", z->mounts, FREEZE_MAX_MOUNTS, &z->n_mounts,
-		    err) < 0 || (z->n_mounts && serve_watchdog_start(z, err) < 0)) {
+	if (serve_mounts(drives, n, "/proc/self/mountinfo", z->mounts, FREEZE_MAX_MOUNTS,
+		    &z->n_mounts, err) < 0 ||
+		    (z->n_mounts && serve_watchdog_start(z, err) < 0)) {
 		serve_freezer_free(z);
 		return -1;
 	}
@@ -86,8 +88,9 @@ void serve_freezer_free(struct serve_freezer *z)
 	free(z);
 }
 
-/* Noted before it happens: should this process die in between, it is thawed. What somebody else
- * froze (EBUSY) is theirs to thaw, at any time: no stillness to count on. */
+/* Noted before it happens: should this process die in between, it is thawed. What
+ * somebody else froze (EBUSY) is theirs to thaw, at any time: no stillness to count
+ * on. */
 static int freeze_or_wait(struct serve_freezer *z, unsigned i)
 {
 	uint64_t end = clock_now_ms() + BUSY_MS;
@@ -111,7 +114,8 @@ static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
 	if (!freeze_or_wait(z, i))
 		return 0;
 	if (errno == EBUSY)
-		return err_set(err, ERR_SRC_READ, "%s: frozen by someone else, who may thaw it while it "
+		return err_set(err, ERR_SRC_READ,
+			"%s: frozen by someone else, who may thaw it while it "
 			"is read; thaw it (fsfreeze -u) or wait for their end", m->path);
 	if (errno != EOPNOTSUPP && errno != ENOTTY)
 		return err_sys(err, ERR_SRC_READ, "freeze %s", m->path);
@@ -137,16 +141,19 @@ static void feed(void *ctx)
 	serve_watchdog_tell(ctx, WORD_FEED);
 }
 
-/* The watchdog's time runs already: should this process end or hang in here, it does the rest. */
+/* The watchdog's time runs already: should this process end or hang in here,
+ * it does the rest. */
 static int before_freeze(struct serve_freezer *z, struct err *err)
 {
 	atomic_store(&z->shared->owed, true);
 	if (!z->hooks.before_freeze)
 		return 0;
-	return capture_hook(z->hooks.before_freeze, "freeze", z->hooks.limit_s, feed, z, err);
+	return capture_hook(z->hooks.before_freeze, "freeze", z->hooks.limit_s, feed,
+		z, err);
 }
 
-/* What is mounted on the drives may have changed since; the watchdog, who thaws, must know it all. */
+/* What is mounted on the drives may have changed since; the watchdog, who thaws,
+ * must know it all. */
 static int look_again(struct serve_freezer *z, struct err *err)
 {
 	CLEANUP_FREE struct serve_mount *now = calloc(FREEZE_MAX_MOUNTS, sizeof(*now));
@@ -154,16 +161,19 @@ static int look_again(struct serve_freezer *z, struct err *err)
 
 	if (!now)
 		return err_set(err, ERR_NOMEM, "freezing: out of memory");
-	if (serve_mounts(z->drives, z->n_drives, "/proc/self/mountinfo", now, FREEZE_MAX_MOUNTS, &n, err) < 0)
+	if (serve_mounts(z->drives, z->n_drives, "/proc/self/mountinfo", now,
+		FREEZE_MAX_MOUNTS, &n, err) < 0)
 		return -1;
-	while (same < n && same < z->n_mounts && now[same].device == z->mounts[same].device &&
+	while (same < n && same < z->n_mounts &&
+		now[same].device == z->mounts[same].device &&
 		!strcmp(now[same].path, z->mounts[same].path))
 		same++;
 	if (same == n && n == z->n_mounts && z->watchdog > 0) {
 		close_mounts(now, n);
 		return 0;
 	}
-	log_info("mounted from the drives are %u file systems now, %u when this began", n, z->n_mounts);
+	log_info("mounted from the drives are %u file systems now, %u when this began", n,
+		z->n_mounts);
 	serve_watchdog_stop(z);
 	close_mounts(z->mounts, z->n_mounts);
 	memcpy(z->mounts, now, n * sizeof(*now));
@@ -184,13 +194,15 @@ static int freeze(struct serve_freezer *z, struct err *err)
 	status = before_freeze(z, err);
 	/* The last lines that may be written: the log's file could be on one of them. */
 	if (!status)
-		log_info("freezing %u file systems, for at most %u s", z->n_mounts, z->limit_s);
+		log_info("freezing %u file systems, for at most %u s", z->n_mounts,
+			z->limit_s);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
 		log_warn("memory cannot be locked: %s", strerror(errno));
 	start = clock_now_ms();
 	atomic_store(&s->freezing, true);
 	if (!status && atomic_load(&s->lost))
-		status = err_set(err, ERR_SRC_HOOK, "%s took all the time there is for freezing",
+		status = err_set(err, ERR_SRC_HOOK,
+			"%s took all the time there is for freezing",
 			z->hooks.before_freeze ? z->hooks.before_freeze : "the start");
 	for (unsigned i = 0; i < z->n_mounts && !status; i++)
 		status = freeze_one(z, i, err);
@@ -199,7 +211,8 @@ static int freeze(struct serve_freezer *z, struct err *err)
 	if (!status)
 		note_unused(z);
 	if (!status && atomic_load(&s->lost))
-		status = err_set(err, ERR_SRC_READ, "freezing took too long and was given up");
+		status = err_set(err, ERR_SRC_READ,
+			"freezing took too long and was given up");
 	if (status) {
 		thaw(z);
 		return -1;

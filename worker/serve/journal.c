@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Journals of copies: for each job, drive and state of it the units that the worker said are
- * durable. In memory, and with a folder also in one file each:
- * "TWJ1", u32 length of the key, u32 length of the bitmap, key, bitmap, XXH3-64 of all before.
+ * Journals of copies: for each job, drive and state of it the units that the worker said
+ * are durable. In memory, and with a folder also in one file each:
+ * "TWJ1", u32 length of the key, u32 length of the bitmap, key, bitmap, XXH3-64 of all
+ * before.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -76,10 +77,12 @@ void serve_journal_close(struct serve_journal *j)
 
 static void key_text(const struct serve_journal_key *k, char ret[KEY_MAX])
 {
-	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%" PRIu64, k->job, k->drive, k->state, k->size);
+	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%" PRIu64, k->job, k->drive, k->state,
+		k->size);
 }
 
-static void file_name(const struct serve_journal *j, const char *key, char *ret, size_t size)
+static void file_name(const struct serve_journal *j, const char *key, char *ret,
+	size_t size)
 {
 	snprintf(ret, size, "%s/%016llx.journal", j->dir,
 		(unsigned long long)XXH3_64bits(key, strlen(key)));
@@ -146,13 +149,15 @@ static struct slot *load(struct serve_journal *j, const char *key)
 	if (!j->dir)
 		return NULL;
 	file_name(j, key, path, sizeof(path));
-	if (fdio_read_file(path, PROTO_MAX_PAYLOAD + KEY_MAX + HEAD + 8, &file, &len, &err) < 0) {
+	if (fdio_read_file(path, PROTO_MAX_PAYLOAD + KEY_MAX + HEAD + 8, &file, &len,
+		&err) < 0) {
 		if (err.sys != ENOENT)
 			log_warn("journal: %s", err.text);
 		return NULL;
 	}
-	if (len < HEAD + 8 || bytes_le32(file) != MAGIC || bytes_le32(file + 4) != key_len ||
-		len - HEAD - 8 < key_len || memcmp(file + HEAD, key, key_len))
+	if (len < HEAD + 8 || bytes_le32(file) != MAGIC ||
+		bytes_le32(file + 4) != key_len || len - HEAD - 8 < key_len ||
+		memcmp(file + HEAD, key, key_len))
 		return NULL;
 	n = len - HEAD - 8 - key_len;
 	if (n != bytes_le32(file + 8) ||
@@ -254,8 +259,8 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 	return status;
 }
 
-size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k, void *ret,
-	size_t max)
+size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
+	void *ret, size_t max)
 {
 	char key[KEY_MAX];
 	struct slot *s;
@@ -291,7 +296,8 @@ void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write
 		if (j->n_dropped == DROPS)
 			log_warn("journal: files of job \"%s\" stay in %s", job, j->dir);
 		else
-			snprintf(j->dropped[j->n_dropped++], sizeof(j->dropped[0]), "%s", job);
+			snprintf(j->dropped[j->n_dropped++], sizeof(j->dropped[0]),
+				"%s", job);
 	}
 	if (j->dir && may_write)
 		remove_dropped(j);
@@ -306,7 +312,8 @@ void serve_journal_flush(struct serve_journal *j)
 	if (j->dir)
 		remove_dropped(j);
 	for (unsigned i = 0; j->dir && i < SLOTS; i++)
-		if (j->slots[i].used && j->slots[i].dirty && write_file(j, &j->slots[i], &err) < 0)
+		if (j->slots[i].used && j->slots[i].dirty &&
+		    write_file(j, &j->slots[i], &err) < 0)
 			log_warn("%s", err.text);
 	pthread_mutex_unlock(&j->lock);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log may end in a file or a journal on a file system that is frozen, where a write blocks
- * until it thaws. So it goes through a pipe that takes what it can hold and drops the rest, and
- * only the thread behind the pipe can be blocked.
+ * The log may end in a file or a journal on a file system that is frozen, where a write
+ * blocks until it thaws. So it goes through a pipe that takes what it can hold and drops
+ * the rest, and only the thread behind the pipe can be blocked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,8 @@ int serve_log_detach(struct serve_log *ret, struct err *err)
 	int ends[2];
 
 	ret->fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (ret->fd < 0 || pipe2(ends, O_CLOEXEC) < 0 || dup2(ends[1], STDERR_FILENO) < 0 ||
+	if (ret->fd < 0 || pipe2(ends, O_CLOEXEC) < 0 ||
+		dup2(ends[1], STDERR_FILENO) < 0 ||
 		fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(err, ERR_INTERNAL, "pipe of the log");
 	close(ends[1]);

@@ -30,7 +30,8 @@ static bool read_dev(const char *path, dev_t *ret)
 }
 
 /* Whether the block device is one of the drives, a partition of one, or stands on one. */
-static bool on_drives(const struct serve_drive *drives, unsigned n, dev_t dev, unsigned depth)
+static bool on_drives(const struct serve_drive *drives, unsigned n, dev_t dev,
+	unsigned depth)
 {
 	char path[128], sub[512];
 	struct dirent *e;
@@ -69,7 +70,8 @@ static void unescape(char *s)
 
 	for (; *s; s++) {
 		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				(s[3] - '0'));
 			s += 3;
 		} else {
 			*out++ = *s;
@@ -83,8 +85,9 @@ static unsigned long flags_of(const char *options)
 	static const struct {
 		const char *word;
 		unsigned long flag;
-	} words[] = { { "nosuid", MS_NOSUID }, { "nodev", MS_NODEV }, { "noexec", MS_NOEXEC },
-		{ "noatime", MS_NOATIME }, { "nodiratime", MS_NODIRATIME },
+	} words[] = { { "nosuid", MS_NOSUID }, { "nodev", MS_NODEV },
+		{ "noexec", MS_NOEXEC }, { "noatime", MS_NOATIME },
+		{ "nodiratime", MS_NODIRATIME },
 		{ "relatime", MS_RELATIME }, { "sync", MS_SYNCHRONOUS } };
 	unsigned long flags = 0;
 
@@ -94,8 +97,10 @@ static unsigned long flags_of(const char *options)
 	return flags;
 }
 
-/* A line of proc(5) mountinfo: "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/x rw". */
-static bool parse_line(char *line, struct serve_mount *ret, dev_t *ret_block, bool *ret_writable)
+/* A line of proc(5) mountinfo: "36 35 98:0 /mnt1 /mnt2 rw,noatime
+ * master:1 - ext3 /dev/x rw". */
+static bool parse_line(char *line, struct serve_mount *ret, dev_t *ret_block,
+	bool *ret_writable)
 {
 	char *save, *field[6], *word, *source, *super;
 	unsigned ma, mi;
@@ -107,7 +112,8 @@ static bool parse_line(char *line, struct serve_mount *ret, dev_t *ret_block, bo
 	do
 		word = strtok_r(NULL, " \n", &save);
 	while (word && strcmp(word, "-"));
-	if (!word || !strtok_r(NULL, " \n", &save) || !(source = strtok_r(NULL, " \n", &save)) ||
+	if (!word || !strtok_r(NULL, " \n", &save) ||
+		!(source = strtok_r(NULL, " \n", &save)) ||
 		!(super = strtok_r(NULL, " \n", &save)) ||
 		sscanf(field[2], "%u:%u", &ma, &mi) != 2)
 		return false;
@@ -115,7 +121,8 @@ static bool parse_line(char *line, struct serve_mount *ret, dev_t *ret_block, bo
 	unescape(source);
 	*ret = (struct serve_mount){ .device = makedev(ma, mi), .fd = -1,
 		.flags = flags_of(field[5]) };
-	if ((size_t)snprintf(ret->path, sizeof(ret->path), "%s", field[4]) >= sizeof(ret->path))
+	if ((size_t)snprintf(ret->path, sizeof(ret->path), "%s",
+		field[4]) >= sizeof(ret->path))
 		return false;
 	*ret_block = ret->device;
 	/* btrfs and others have a number of their own that is no block device. */
@@ -149,13 +156,17 @@ int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mount
 		return err_sys(err, ERR_INTERNAL, "open %s", mountinfo);
 	while (getline(&line, &size, f) > 0) {
 		if (!parse_line(line, &m, &block, &writable) || !writable ||
-			!on_drives(drives, n, block, MAX_DEPTH) || known(ret, found, m.device))
+			!on_drives(drives, n, block, MAX_DEPTH) ||
+			known(ret, found, m.device))
 			continue;
 		if (found == max)
-			return err_set(err, ERR_INTERNAL, "more than %u file systems to freeze", max);
+			return err_set(err, ERR_INTERNAL,
+				"more than %u file systems to freeze", max);
 		m.fd = open(m.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		/* Something else may be mounted over it: then another place will show it. */
-		if (m.fd >= 0 && major(m.device) && !fstat(m.fd, &st) && st.st_dev != m.device) {
+		/* Something else may be mounted over it:
+		 * then another place will show it. */
+		if (m.fd >= 0 && major(m.device) && !fstat(m.fd, &st) &&
+		    st.st_dev != m.device) {
 			close(m.fd);
 			continue;
 		}

@@ -29,23 +29,26 @@ struct serve_drive {
 int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
 	struct err *err);
 void serve_drive_close(struct serve_drive *d);
-/* Reads [off, off + len), len <= PROTO_MAX_READ, past the page cache. buf has SERVE_BUFFER bytes
- * and is aligned; *ret_data points into it. -1 with errno. */
+/* Reads [off, off + len), len <= PROTO_MAX_READ, past the page cache. buf has
+ * SERVE_BUFFER bytes and is aligned; *ret_data points into it. -1 with errno. */
 int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t len,
 	uint8_t **ret_data);
 /* Data and holes of [off, off + len); -1 with errno when the file cannot tell. */
 int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 	struct proto_extent *ret, size_t max, size_t *ret_n);
-/* A text that changes whenever the content may have changed, over restarts of this program. */
+/* A text that changes whenever the content may have changed,
+ * over restarts of this program. */
 void serve_drive_generation(const struct serve_drive *d, char ret[40]);
 
-/* unused.c: what no file system uses is served as zeroes and not read. A bit for each PROTO_LEAF of
- * a drive, counted from its start. It is true for who holds the file systems since they froze. */
+/* unused.c: what no file system uses is served as zeroes and not read. A bit for each
+ * PROTO_LEAF of a drive, counted from its start. It is true for who holds the file
+ * systems since they froze. */
 int serve_unused_new(struct serve_drive *d, struct err *err);
 struct serve_mount;
 /* Notes the free space of frozen file systems; begin forgets what was noted. */
 void serve_unused_begin(struct serve_drive *drives, unsigned n);
-void serve_unused_add(struct serve_drive *drives, unsigned n, const struct serve_mount *m);
+void serve_unused_add(struct serve_drive *drives, unsigned n,
+	const struct serve_mount *m);
 void serve_unused_report(const struct serve_drive *drives, unsigned n);
 /* As serve_drive_read and serve_drive_extents. */
 int serve_unused_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t len,
@@ -72,16 +75,17 @@ struct serve_mount {
 	int fd;               /* of the mount point, -1 = not open */
 	unsigned long flags;  /* MS_NOSUID ... as it is mounted now */
 };
-/* Writable file systems on the drives (whole disk, partition, device-mapper or md above), each
- * once, in the order they must be frozen: those mounted deepest first, the root last. */
+/* Writable file systems on the drives (whole disk, partition, device-mapper or md above),
+ * each once, in the order they must be frozen: those mounted deepest first, the root
+ * last. */
 int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mountinfo,
 	struct serve_mount *ret, unsigned max, unsigned *ret_n, struct err *err);
 
 /* freeze.c */
 struct serve_freezer;
 /* *ret is NULL when nothing is mounted from the drives. Forks the watchdog. */
-int serve_freezer_new(struct serve_drive *drives, unsigned n, const struct serve_config *c,
-	struct serve_freezer **ret, struct err *err);
+int serve_freezer_new(struct serve_drive *drives, unsigned n,
+	const struct serve_config *c, struct serve_freezer **ret, struct err *err);
 void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
 /* Freezes if nobody did yet; *ret_epoch names this time of stillness. */
 int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err);
@@ -93,8 +97,9 @@ void serve_freezer_expire(struct serve_freezer *z);
 bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch);
 /* Once a second: feeds the watchdog, thaws when nobody is left. */
 void serve_freezer_tick(struct serve_freezer *z);
-/* Around writes to files of this machine: a write that waits for a frozen file system would keep its
- * writer from feeding the watchdog. true: nothing is frozen, and nothing will be before end_write.
+/* Around writes to files of this machine: a write that waits for a frozen file system
+ * would keep its writer from feeding the watchdog. true: nothing is frozen, and nothing
+ * will be before end_write.
  * false: do not write, and do not call end_write. NULL is allowed. */
 bool serve_freezer_begin_write(struct serve_freezer *z);
 void serve_freezer_end_write(struct serve_freezer *z);
@@ -107,8 +112,8 @@ struct serve_journal_key {
 	const char *job, *drive, *state;
 	uint64_t size;
 };
-/* may_write: the folder may be touched now (serve_freezer_begin_write); else serve_journal_flush
- * does it later. */
+/* may_write: the folder may be touched now (serve_freezer_begin_write); else
+ * serve_journal_flush does it later. */
 int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k,
 	const void *bitmap, size_t len, bool may_write, struct err *err);
 /* At most max bytes; returns the length, 0 when there is none. */
@@ -119,19 +124,23 @@ void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write
 /* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 
-/* filter.c: all system calls fail from here on but those of a server that keeps journals, that holds
- * file systems still. Of this thread and those it starts. */
+/* filter.c: all system calls fail from here on but those of a server that keeps journals,
+ * that holds file systems still. Of this thread and those it starts. */
 int serve_filter(bool state, bool freezer, struct err *err);
 
 /* snapper.c: the process for snapshots */
 struct serve_snapper;
-/* *ret is NULL when no drive is an LVM volume. Removes what an earlier process left. Forks. */
-int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret, struct err *err);
+/* *ret is NULL when no drive is an LVM volume.
+ * Removes what an earlier process left. Forks. */
+int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret,
+	struct err *err);
 /* Removes all snapshots, of which nothing may be open any more. NULL is allowed. */
 void serve_snapper_free(struct serve_snapper *z);
-bool serve_snapper_knows(const struct serve_snapper *z, unsigned drive); /* NULL is allowed */
+/* NULL is allowed */
+bool serve_snapper_knows(const struct serve_snapper *z, unsigned drive);
 /* A snapshot, instead of the one before; nothing of that may be open. */
-int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd, struct err *err);
+int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd,
+	struct err *err);
 int serve_snapper_drop(struct serve_snapper *z, unsigned drive, struct err *err);
 /* Whether its snapshot is full. look: now, not every few seconds. */
 bool serve_snapper_lost(struct serve_snapper *z, unsigned drive, bool look);
@@ -144,20 +153,22 @@ struct serve_caught {
 	_Atomic unsigned number; /* of the one that there is or was last */
 	uint8_t owner[16];       /* session that it was made for */
 	char job[128];
-	uint64_t idle_ms;        /* since when no connection needs it; the watch's own. 0 = one does */
+	uint64_t idle_ms;        /* since when no connection needs it; the
+				  * watch's own. 0 = one does */
 };
 struct serve_conn;
 int serve_caught_new(struct serve *s, const struct serve_config *c, struct err *err);
 void serve_caught_free(struct serve *s); /* its drives being closed */
-/* While the drives are opened: false when there are none of this one, else what is to be opened.
- * Then serve_caught_opened. */
+/* While the drives are opened: false when there are none of this one, else what is to be
+ * opened. Then serve_caught_opened. */
 bool serve_caught_open(struct serve *s, unsigned drive, struct serve_drive_spec *spec,
 	char path[64], int *ret_fd);
 int serve_caught_opened(struct serve *s, unsigned drive, int fd, struct err *err);
 /* Before content is read: makes a snapshot where there is none for this job. */
 int serve_caught_bind(struct serve_conn *c, const struct proto_frame *f, struct err *err);
 /* After it was read: whether it was of the snapshot that this connection knows. */
-int serve_caught_intact(struct serve_conn *c, unsigned drive, bool failed, struct err *err);
+int serve_caught_intact(struct serve_conn *c, unsigned drive, bool failed,
+	struct err *err);
 /* A newer one. */
 int serve_caught_take(struct serve_conn *c, unsigned drive, struct err *err);
 /* The job has everything: drops what it read. */
@@ -171,10 +182,12 @@ struct serve_session {
 	unsigned connections; /* may be 0 for a while: the client comes back */
 	uint64_t used;        /* order of use, 0 = free */
 	bool holding;         /* counted by the freezer */
-	bool awaited;         /* its last connection ended while it held: it may come back */
+	bool awaited;         /* its last connection ended while it held:
+			       * it may come back */
 	bool released;        /* the client said that it has everything */
 	uint64_t epoch;       /* of the freezer, 0 = not held yet */
-	uint64_t base[SERVE_MAX_DRIVES]; /* generations at its beginning, without a freezer */
+	uint64_t base[SERVE_MAX_DRIVES]; /* generations at its beginning,
+					  * without a freezer */
 	uint64_t read;        /* a bit for each drive that it has read from a snapshot */
 	struct serve_limit limit; /* what the client asked for */
 	char job[128];
@@ -212,23 +225,27 @@ struct serve {
 /* Joins or makes the session of a greeting; NULL when there are too many. */
 struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h);
 void serve_session_leave(struct serve *s, struct serve_session *v);
-/* Before content is read: freezes when that is needed. -1 when it cannot be vouched for. */
+/* Before content is read: freezes when that is needed.
+ * -1 when it cannot be vouched for. */
 int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
 /* Whether the session reads the state that it holds, not what the drive is by now. */
 bool serve_session_holds(struct serve *s, struct serve_session *v);
 /* After content was read: whether it was still all the while. */
 bool serve_session_intact(struct serve *s, struct serve_session *v);
-/* The client has all it wants: what it still reads may change meanwhile. whole_job: the same for
- * all its sessions, also those that a worker left behind whose machine was reset. */
+/* The client has all it wants: what it still reads may change meanwhile. whole_job: the
+ * same for all its sessions, also those that a worker left behind whose machine was
+ * reset. */
 void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job);
-void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
+void serve_generation(struct serve *s, struct serve_session *v, unsigned drive,
+	char ret[40]);
 uint64_t serve_number_of(const char *text);
 /* Names the content that the session reads: as PROTOCOL.md, section 6 says. */
 void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
 
 /* conn.c */
 #define SERVE_QUEUE 192  /* requests waiting on a connection */
-#define SERVE_SMALL (PROTO_MAX_LEAVES * PROTO_HASH_LEN) /* bytes of payload kept in the queue */
+/* bytes of payload kept in the queue */
+#define SERVE_SMALL (PROTO_MAX_LEAVES * PROTO_HASH_LEN)
 struct serve_request {
 	struct proto_frame f;
 	bool cancelled;
@@ -247,11 +264,13 @@ struct serve_conn {
 	unsigned head, n_queued;
 	bool big;            /* a queued request's payload is in `in` */
 	uint32_t bye_id;
-	bool bye, complete;  /* the client said it will ask no more; that it has everything */
+	bool bye, complete;  /* the client said it will ask no more; that
+			      * it has everything */
 	uint8_t *in;         /* PROTO_MAX_PAYLOAD */
 	uint8_t *buf;        /* SERVE_BUFFER, aligned: what was read */
 	uint8_t *out;        /* header and payload of a reply */
-	unsigned caught[SERVE_MAX_DRIVES]; /* numbers of the snapshots that it reads, 0 = none yet */
+	unsigned caught[SERVE_MAX_DRIVES]; /* numbers of the snapshots that it
+					    * reads, 0 = none yet */
 	uint64_t told_ms;    /* last PROGRESS */
 	uint64_t sent, data; /* bytes on the wire, bytes of drives */
 };
@@ -260,18 +279,21 @@ void serve_conn_run(struct serve_conn *c);
 int serve_conn_send(struct serve_conn *c, struct proto_frame *f, const void *payload,
 	struct err *err);
 /* The answer to a request. */
-int serve_conn_reply(struct serve_conn *c, const struct proto_frame *request, enum proto_type type,
-	const void *payload, size_t len, struct err *err);
+int serve_conn_reply(struct serve_conn *c, const struct proto_frame *request,
+	enum proto_type type, const void *payload, size_t len, struct err *err);
 int serve_conn_error(struct serve_conn *c, const struct proto_frame *f, int sys,
 	const char *text, struct err *err);
-/* Takes what has arrived meanwhile, without waiting: answers PING, notes CANCEL and LIMIT. */
+/* Takes what has arrived meanwhile, without waiting: answers PING,
+ * notes CANCEL and LIMIT. */
 int serve_conn_drain(struct serve_conn *c, struct err *err);
 
 /* verbs.c: one request. -1 only when the connection is broken. */
 int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *err);
 
 /* content.c: READ, READ_IF_DIFF and HASH. -1 only when the connection is broken. */
-int serve_content_read(struct serve_conn *c, const struct serve_request *q, struct err *err);
-int serve_content_hash(struct serve_conn *c, const struct serve_request *q, struct err *err);
+int serve_content_read(struct serve_conn *c, const struct serve_request *q,
+	struct err *err);
+int serve_content_hash(struct serve_conn *c, const struct serve_request *q,
+	struct err *err);
 
 #endif

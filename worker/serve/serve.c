@@ -31,16 +31,17 @@ static int open_drive(struct serve *s, unsigned i, const struct serve_drive_spec
 	s->n_drives++;
 	snprintf(d->dev.name, sizeof(d->dev.name), "%s", given->path);
 	log_info("drive %s: %s, %llu bytes%s%s", d->name, given->path,
-		(unsigned long long)d->dev.size, d->no_direct ? ", through the page cache" : "",
-		caught ? ", from snapshots" : "");
+		(unsigned long long)d->dev.size,
+		d->no_direct ? ", through the page cache" :
+		"", caught ? ", from snapshots" : "");
 	return caught ? serve_caught_opened(s, i, fd, err) : 0;
 }
 
 static int open_drives(struct serve *s, const struct serve_config *c, struct err *err)
 {
 	if (!c->n_drives || c->n_drives > SERVE_MAX_DRIVES)
-		return err_set(err, ERR_USAGE, "1 to %d drives expected, not %u", SERVE_MAX_DRIVES,
-			c->n_drives);
+		return err_set(err, ERR_USAGE, "1 to %d drives expected, not %u",
+			SERVE_MAX_DRIVES, c->n_drives);
 	if (c->snapshots && serve_caught_new(s, c, err) < 0)
 		return -1;
 	for (unsigned i = 0; i < c->n_drives; i++) {
@@ -62,13 +63,16 @@ static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 	s->hooks = c->hooks.before_freeze || c->hooks.after_thaw;
 	s->tls = (struct net_tls_config){ .psks = c->psks, .tls13_only = true };
 	if (!c->psks && !c->allow_plain)
-		return err_set(err, ERR_USAGE, "no pre-shared key, and plain is not allowed");
-	if (open_drives(s, c, err) < 0 || serve_journal_open(c->state_dir, &s->journal, err) < 0)
+		return err_set(err, ERR_USAGE,
+			"no pre-shared key, and plain is not allowed");
+	if (open_drives(s, c, err) < 0 ||
+	    serve_journal_open(c->state_dir, &s->journal, err) < 0)
 		return -1;
 	for (unsigned i = 0; c->freeze_s && !c->all_blocks && i < s->n_drives; i++)
 		if (serve_unused_new(&s->drives[i], err) < 0)
 			return -1;
-	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c, &s->freezer, err) < 0)
+	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c, &s->freezer,
+		err) < 0)
 		return -1;
 	if (!s->freezer && (c->hooks.before_freeze || c->hooks.after_thaw))
 		log_warn("nothing of these drives is frozen: the programs around it do not run");
@@ -202,7 +206,8 @@ int serve_run(struct serve *s, struct err *err)
 			start_conn(s, stream);
 		} else if (failed.code != ERR_CANCELLED) {
 			log_warn("%s", failed.text);
-			nanosleep(&pause, NULL); /* out of descriptors: some will be free */
+			/* out of descriptors: some will be free */
+			nanosleep(&pause, NULL);
 		}
 	}
 	pthread_join(thread, NULL);

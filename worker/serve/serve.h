@@ -25,11 +25,14 @@ struct serve_config {
 	unsigned n_drives;
 	const char *host;      /* to listen on; "" = all addresses */
 	uint16_t port;         /* 0 = any free one */
-	const struct net_psk *const *psks; /* accepted keys, NULL-terminated; NULL = none */
+	const struct net_psk *const *psks; /* accepted keys, NULL-terminated;
+					    * NULL = none */
 	bool allow_plain;      /* also serve clients without TLS */
 	uint64_t bandwidth;    /* bytes/s for all connections together; 0 = no limit */
-	const char *state_dir; /* journals of copies survive a restart here; NULL = in memory */
-	unsigned freeze_s;     /* longest time the file systems are held; 0 = never freeze */
+	const char *state_dir; /* journals of copies survive a restart
+				* here; NULL = in memory */
+	unsigned freeze_s;     /* longest time the file systems are held; 0
+				* = never freeze */
 	unsigned grace_s;      /* held so long for a client that lost its connection */
 	struct capture_hooks hooks; /* around each freeze */
 	bool snapshots;        /* LVM volumes are served from snapshots */
@@ -38,11 +41,12 @@ struct serve_config {
 
 struct serve;
 
-/* Opens the drives, listens, starts the thaw watchdog. Before any thread of the process. */
+/* Opens the drives, listens, starts the thaw watchdog.
+ * Before any thread of the process. */
 int serve_start(const struct serve_config *c, struct serve **ret, struct err *err);
-/* Gives up for good what serving needs no more: all capabilities, and gaining any, unless there are
- * file systems to freeze; all system calls but those it needs, unless there are programs to run around
- * that. Before any thread of the process. */
+/* Gives up for good what serving needs no more: all capabilities, and gaining any, unless
+ * there are file systems to freeze; all system calls but those it needs, unless there are
+ * programs to run around that. Before any thread of the process. */
 int serve_confine(struct serve *s, struct err *err);
 uint16_t serve_port(const struct serve *s);
 /* Serves until serve_stop; thaws and ends all connections before it returns. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: the connections of one worker, what they hold still, and the names of what they read. */
+/* Sessions: the connections of one worker, what they hold still,
+ * and the names of what they read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,8 +34,8 @@ uint64_t serve_number_of(const char *text)
 	return h;
 }
 
-/* A session without stillness is served the drives as they are; what it says they are must not
- * move, or no copy of a drive in use would ever end. */
+/* A session without stillness is served the drives as they are; what it says they are
+ * must not move, or no copy of a drive in use would ever end. */
 static void note_base(struct serve *s, struct serve_session *v)
 {
 	char text[40];
@@ -96,7 +97,8 @@ int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err
 		return -1;
 	pthread_mutex_lock(&s->lock);
 	if (v->epoch && v->epoch != epoch)
-		status = err_set(err, ERR_SRC_READ, "the file systems were let go before everything "
+		status = err_set(err, ERR_SRC_READ,
+			"the file systems were let go before everything "
 			"was read; begin the copy again, or give more time with --freeze");
 	if (!status && !v->holding && !v->released) {
 		v->holding = true;
@@ -144,7 +146,8 @@ void serve_session_release(struct serve *s, struct serve_session *v, bool whole_
 	for (unsigned i = 0; i < SERVE_MAX_SESSIONS; i++) {
 		struct serve_session *other = &s->sessions[i];
 
-		if (other != v && (!whole_job || !v->job[0] || strcmp(other->job, v->job))) {
+		if (other != v &&
+		    (!whole_job || !v->job[0] || strcmp(other->job, v->job))) {
 			others |= other->awaited &&
 				serve_freezer_intact(s->freezer, other->epoch);
 			continue;
@@ -161,15 +164,17 @@ void serve_session_release(struct serve *s, struct serve_session *v, bool whole_
 		serve_freezer_expire(s->freezer);
 }
 
-/* While the file systems are still, so is the generation: what else writes (swap) is no content
- * that a copy would have to have. */
-void serve_generation(struct serve *s, struct serve_session *v, unsigned drive, char ret[40])
+/* While the file systems are still, so is the generation: what else writes (swap) is no
+ * content that a copy would have to have. */
+void serve_generation(struct serve *s, struct serve_session *v, unsigned drive,
+	char ret[40])
 {
 	pthread_mutex_lock(&s->lock);
 	if (!v->holding) {
 		serve_drive_generation(&s->drives[drive], ret);
 	} else {
-		for (unsigned i = 0; s->generation_epoch != v->epoch && i < s->n_drives; i++)
+		for (unsigned i = 0; s->generation_epoch != v->epoch && i < s->n_drives;
+		    i++)
 			serve_drive_generation(&s->drives[i], s->generations[i]);
 		s->generation_epoch = v->epoch;
 		memcpy(ret, s->generations[drive], sizeof(s->generations[drive]));

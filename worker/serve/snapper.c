@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process that makes, watches and removes LVM snapshots. It is forked before the server gives up
- * its rights, and ends with it: whatever happens to the server, its snapshots are removed. It opens
- * what it made and hands the descriptor over. One message is one request or one answer.
+ * The process that makes, watches and removes LVM snapshots. It is forked before the
+ * server gives up its rights, and ends with it: whatever happens to the server, its
+ * snapshots are removed. It opens what it made and hands the descriptor over. One message
+ * is one request or one answer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,8 @@
 #include "serve/serve-internal.h"
 
 #define WATCH_MS 2000
-#define LAST_TRIES 20 /* seconds: what a killed server had open is closed a little later */
+/* seconds: what a killed server had open is closed a little later */
+#define LAST_TRIES 20
 
 enum word { WORD_MAKE = 'm', WORD_DROP = 'd', WORD_CHECK = 'c' };
 
@@ -166,7 +168,8 @@ static void work(struct serve_snapper *z)
 		if (n < 0 && errno != EINTR)
 			break;
 		if (n > 0) {
-			if (recv(z->channel, &r, sizeof(r), 0) != sizeof(r) || answer(z, &r) < 0)
+			if (recv(z->channel, &r, sizeof(r), 0) != sizeof(r) ||
+			    answer(z, &r) < 0)
 				break;
 			continue;
 		}
@@ -180,7 +183,8 @@ static void work(struct serve_snapper *z)
 }
 
 /* One request; *ret_fd may be NULL. */
-static int ask(struct serve_snapper *z, enum word word, unsigned drive, int *ret_fd, struct err *err)
+static int ask(struct serve_snapper *z, enum word word, unsigned drive, int *ret_fd,
+	struct err *err)
 {
 	struct request r = { (char)word, (unsigned char)drive };
 	union {
@@ -189,28 +193,34 @@ static int ask(struct serve_snapper *z, enum word word, unsigned drive, int *ret
 	} control = { .space = { 0 } };
 	struct answer a;
 	struct iovec iov = { &a, sizeof(a) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
 	ssize_t n;
 	int fd = -1;
 
 	pthread_mutex_lock(&z->lock);
 	n = send(z->channel, &r, sizeof(r), MSG_NOSIGNAL);
-	while (n > 0 && (n = recvmsg(z->channel, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+	while (n > 0 && (n = recvmsg(z->channel, &m, MSG_CMSG_CLOEXEC)) < 0 &&
+	    errno == EINTR)
 		n = 1;
 	pthread_mutex_unlock(&z->lock);
 	if (n != sizeof(a))
-		return err_set(err, ERR_SRC_SNAPSHOT, "the process that makes snapshots is gone");
-	if (m.msg_controllen >= CMSG_LEN(sizeof(int)) && control.head.cmsg_type == SCM_RIGHTS)
+		return err_set(err, ERR_SRC_SNAPSHOT,
+			"the process that makes snapshots is gone");
+	if (m.msg_controllen >= CMSG_LEN(sizeof(int)) &&
+	    control.head.cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
 	if (a.status)
-		return err_set(err, ERR_SRC_SNAPSHOT, "%.*s", (int)sizeof(a.text) - 1, a.text);
+		return err_set(err, ERR_SRC_SNAPSHOT, "%.*s", (int)sizeof(a.text) - 1,
+			a.text);
 	if (ret_fd)
 		*ret_fd = fd;
 	return 0;
 }
 
-int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd, struct err *err)
+int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd,
+	struct err *err)
 {
 	if (ask(z, WORD_MAKE, drive, ret_fd, err) < 0)
 		return -1;
@@ -239,13 +249,15 @@ static unsigned find(struct serve_snapper *z, const struct serve_config *c)
 	for (unsigned i = 0; i < c->n_drives; i++) {
 		char *volume = z->drives[i].volume;
 
-		if (capture_lvm_volume(c->drives[i].path, volume, sizeof(z->drives[i].volume))) {
+		if (capture_lvm_volume(c->drives[i].path, volume,
+			sizeof(z->drives[i].volume))) {
 			n++;
 			continue;
 		}
 		volume[0] = '\0';
 		if (!stat(c->drives[i].path, &st) && S_ISBLK(st.st_mode))
-			log_info("drive %s: no snapshot, as it is no LVM volume", c->drives[i].name);
+			log_info("drive %s: no snapshot, as it is no LVM volume",
+				c->drives[i].name);
 	}
 	return n;
 }
@@ -270,7 +282,8 @@ static int start(struct serve_snapper *z, struct err *err)
 	return 0;
 }
 
-int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret, struct err *err)
+int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret,
+	struct err *err)
 {
 	struct serve_snapper *z = calloc(1, sizeof(*z));
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drives that are served from snapshots. There is one snapshot of a drive at a time, made when a job
- * begins to read and dropped when it has everything; sessions of the job share it. In between the
- * drive's descriptor is that of /dev/null, so that nothing is held open that is to be removed.
+ * Drives that are served from snapshots. There is one snapshot of a drive at a time, made
+ * when a job begins to read and dropped when it has everything; sessions of the job share
+ * it. In between the drive's descriptor is that of /dev/null, so that nothing is held
+ * open that is to be removed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,8 @@ static int let_go(struct serve *s, unsigned i, struct err *err)
 	return serve_snapper_drop(s->snapper, i, err);
 }
 
-/* What was read of an older one must not be continued: the state of all sessions changes. */
+/* What was read of an older one must not be continued:
+ * the state of all sessions changes. */
 static void adopt(struct serve *s, unsigned i, int fd, const struct stat *st)
 {
 	char text[40];
@@ -67,10 +69,11 @@ static int renew(struct serve *s, unsigned i, struct err *err)
 		err->sys = ENOSPC;
 		return err_wrap(err, "drive %s", d->name);
 	}
-	if (fstat(fd, &st) < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0 || size != d->dev.size ||
-		dup3(fd, d->dev.fd, O_CLOEXEC) < 0) {
+	if (fstat(fd, &st) < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0 ||
+		size != d->dev.size || dup3(fd, d->dev.fd, O_CLOEXEC) < 0) {
 		close(fd);
-		err_set(err, ERR_SRC_SNAPSHOT, "drive %s: has %llu bytes now; start source-server "
+		err_set(err, ERR_SRC_SNAPSHOT,
+			"drive %s: has %llu bytes now; start source-server "
 			"again", d->name, (unsigned long long)size);
 		err->sys = ENOSPC;
 		return -1;
@@ -79,9 +82,10 @@ static int renew(struct serve *s, unsigned i, struct err *err)
 	return 0;
 }
 
-/* A first snapshot shows that there can be one, and what it is like: PATH to be opened. */
-bool serve_caught_open(struct serve *s, unsigned i, struct serve_drive_spec *spec, char path[64],
-	int *ret_fd)
+/* A first snapshot shows that there can be one, and what it is like:
+ * PATH to be opened. */
+bool serve_caught_open(struct serve *s, unsigned i, struct serve_drive_spec *spec,
+	char path[64], int *ret_fd)
 {
 	struct err err = ERR_INIT;
 
@@ -104,10 +108,12 @@ int serve_caught_opened(struct serve *s, unsigned i, int fd, struct err *err)
 	return let_go(s, i, err);
 }
 
-/* Whose snapshot it is: by name, so that a worker that was started again goes on with it. */
+/* Whose snapshot it is: by name, so that a worker that was started
+ * again goes on with it. */
 static bool is_owner(const struct serve_caught *k, const struct serve_session *v)
 {
-	return !memcmp(k->owner, v->id, sizeof(v->id)) || (v->job[0] && !strcmp(k->job, v->job));
+	return !memcmp(k->owner, v->id, sizeof(v->id)) ||
+		(v->job[0] && !strcmp(k->job, v->job));
 }
 
 /* Connected sessions of other jobs that have read the drive. */
@@ -139,7 +145,8 @@ static int own(struct serve_conn *c, unsigned i, struct err *err)
 
 static int stale(struct serve_conn *c, unsigned i, struct err *err)
 {
-	err_set(err, ERR_SRC_READ, "drive %s: there is a newer snapshot; begin the copy again",
+	err_set(err, ERR_SRC_READ,
+		"drive %s: there is a newer snapshot; begin the copy again",
 		c->serve->drives[i].name);
 	err->sys = ESTALE;
 	return -1;
@@ -167,7 +174,8 @@ static int bind_drive(struct serve_conn *c, unsigned i, bool begin, struct err *
 		r = stale(c, i, err);
 	else if (c->caught[i] && c->caught[i] == k->number && !k->ready)
 		r = lost(c, i, err);
-	else if (!k->ready || (begin && !is_owner(k, c->session) && !others_read(s, c->session, i)))
+	else if (!k->ready ||
+	    (begin && !is_owner(k, c->session) && !others_read(s, c->session, i)))
 		r = own(c, i, err);
 	if (!r) {
 		c->caught[i] = k->number;
@@ -201,7 +209,8 @@ int serve_caught_intact(struct serve_conn *c, unsigned i, bool failed, struct er
 		return 0;
 	if (k->number != c->caught[i])
 		return stale(c, i, err);
-	return !k->ready || serve_snapper_lost(s->snapper, i, failed) ? lost(c, i, err) : 0;
+	return !k->ready || serve_snapper_lost(s->snapper, i, failed) ? lost(c, i, err) :
+		0;
 }
 
 int serve_caught_take(struct serve_conn *c, unsigned i, struct err *err)
@@ -210,15 +219,16 @@ int serve_caught_take(struct serve_conn *c, unsigned i, struct err *err)
 	int r;
 
 	if (!s->caught[i].has) {
-		err_set(err, ERR_SRC_SNAPSHOT, "no snapshots of this drive: begin a new session for a "
+		err_set(err, ERR_SRC_SNAPSHOT,
+			"no snapshots of this drive: begin a new session for a "
 			"new point in time");
 		err->sys = EOPNOTSUPP;
 		return -1;
 	}
 	pthread_mutex_lock(&s->catching);
 	if (others_read(s, c->session, i)) {
-		r = err_set(err, ERR_SRC_SNAPSHOT, "drive %s: another job reads its snapshot",
-			s->drives[i].name);
+		r = err_set(err, ERR_SRC_SNAPSHOT,
+			"drive %s: another job reads its snapshot", s->drives[i].name);
 		err->sys = EBUSY;
 	} else {
 		r = own(c, i, err);
@@ -238,8 +248,8 @@ void serve_caught_done(struct serve_conn *c)
 		struct err err = ERR_INIT;
 
 		pthread_mutex_lock(&s->catching);
-		if (k->ready && is_owner(k, c->session) && !others_read(s, c->session, i) &&
-			let_go(s, i, &err) < 0)
+		if (k->ready && is_owner(k, c->session) &&
+			!others_read(s, c->session, i) && let_go(s, i, &err) < 0)
 			log_error("drive %s: %s", s->drives[i].name, err.text);
 		pthread_mutex_unlock(&s->catching);
 	}
@@ -265,7 +275,8 @@ static bool needed(struct serve *s, unsigned i)
 	for (unsigned k = 0; k < SERVE_MAX_SESSIONS; k++) {
 		const struct serve_session *o = &s->sessions[k];
 
-		found |= o->connections && ((o->read >> i & 1) || is_owner(&s->caught[i], o));
+		found |= o->connections &&
+			((o->read >> i & 1) || is_owner(&s->caught[i], o));
 	}
 	pthread_mutex_unlock(&s->lock);
 	return found;
@@ -285,14 +296,16 @@ static void drop_forgotten(struct serve *s, unsigned i)
 		k->idle_ms = now;
 	} else if (now - k->idle_ms >= s->grace_s * 1000ull) {
 		k->idle_ms = 0;
-		log_info("drive %s: nobody came back for its snapshot", s->drives[i].name);
+		log_info("drive %s: nobody came back for its snapshot",
+			s->drives[i].name);
 		if (let_go(s, i, &err) < 0)
 			log_error("drive %s: %s", s->drives[i].name, err.text);
 	}
 	pthread_mutex_unlock(&s->catching);
 }
 
-/* Not the keeper's work: lvm may take its time, and that thread feeds the thaw watchdog. */
+/* Not the keeper's work: lvm may take its time,
+ * and that thread feeds the thaw watchdog. */
 void *serve_caught_watch(void *arg)
 {
 	static const struct timespec pause = { .tv_nsec = 200000000 };
@@ -300,7 +313,8 @@ void *serve_caught_watch(void *arg)
 
 	while (!s->stop) {
 		for (unsigned i = 0; i < s->n_drives; i++)
-			if (s->caught[i].ready && serve_snapper_lost(s->snapper, i, false))
+			if (s->caught[i].ready &&
+			    serve_snapper_lost(s->snapper, i, false))
 				drop_full(s, i);
 			else if (s->caught[i].has)
 				drop_forgotten(s, i);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Free space of frozen file systems: served as zeroes, so that extents, content and hashes tell the
- * same, and not read. Only leaves that are free as a whole count. Partition tables, boot areas,
- * gaps between partitions and the metadata of LVM and RAID lie outside of file systems: kept.
+ * Free space of frozen file systems: served as zeroes, so that extents, content and
+ * hashes tell the same, and not read. Only leaves that are free as a whole count.
+ * Partition tables, boot areas, gaps between partitions and the metadata of LVM and RAID
+ * lie outside of file systems: kept.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static uint64_t leaves(const struct serve_drive *d)
 
 static bool is_unused(const struct serve_drive *d, uint64_t leaf)
 {
-	return atomic_load_explicit(&d->unused[leaf / 64], memory_order_relaxed) >> leaf % 64 & 1;
+	return atomic_load_explicit(&d->unused[leaf / 64],
+		memory_order_relaxed) >> leaf % 64 & 1;
 }
 
 int serve_unused_new(struct serve_drive *d, struct err *err)
@@ -26,19 +28,23 @@ int serve_unused_new(struct serve_drive *d, struct err *err)
 	if (!d->dev.device)
 		return 0; /* an image file knows its holes */
 	d->unused = calloc(leaves(d) / 64 + 1, sizeof(*d->unused));
-	return d->unused ? 0 : err_set(err, ERR_NOMEM, "drive %s: out of memory", d->name);
+	return d->unused ? 0 :
+		err_set(err, ERR_NOMEM, "drive %s: out of memory", d->name);
 }
 
 void serve_unused_begin(struct serve_drive *drives, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		for (uint64_t k = 0; drives[i].unused && k <= leaves(&drives[i]) / 64; k++)
-			atomic_store_explicit(&drives[i].unused[k], 0, memory_order_relaxed);
+		for (uint64_t k = 0; drives[i].unused && k <= leaves(&drives[i]) / 64;
+		    k++)
+			atomic_store_explicit(&drives[i].unused[k], 0,
+				memory_order_relaxed);
 }
 
 static void mark(struct serve_drive *d, uint64_t off, uint64_t len)
 {
-	uint64_t leaf = (off + PROTO_LEAF - 1) / PROTO_LEAF, end = (off + len) / PROTO_LEAF;
+	uint64_t leaf = (off + PROTO_LEAF - 1) / PROTO_LEAF,
+		end = (off + len) / PROTO_LEAF;
 
 	for (; leaf < end && leaf < leaves(d); leaf++)
 		atomic_fetch_or_explicit(&d->unused[leaf / 64], 1ull << leaf % 64,
@@ -64,11 +70,13 @@ static void fill_range(void *ctx, uint64_t off, uint64_t len)
 
 		for (unsigned k = 0; from < to && k < f->n; k++)
 			if (f->drives[k].unused && f->drives[k].device == s->disk)
-				mark(&f->drives[k], s->disk_off + (from - s->off), to - from);
+				mark(&f->drives[k], s->disk_off + (from - s->off),
+					to - from);
 	}
 }
 
-/* A drive may be a partition that is served by itself: then it is not below, but the device. */
+/* A drive may be a partition that is served by itself: then it is not below,
+ * but the device. */
 static int where(struct fill *f, dev_t device, struct err *err)
 {
 	for (unsigned i = 0; i < f->n; i++) {
@@ -124,7 +132,8 @@ int serve_unused_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t l
 	uint64_t from = off, to = off + len, base = off - off % d->dev.align;
 	uint8_t *start = buf, *got;
 
-	/* What is unused at both ends is not read; what is between is, and becomes zero. */
+	/* What is unused at both ends is not read; what is between is,
+	 * and becomes zero. */
 	while (from < to && is_unused(d, from / PROTO_LEAF))
 		from = (from / PROTO_LEAF + 1) * PROTO_LEAF;
 	while (to > from && is_unused(d, (to - 1) / PROTO_LEAF))
@@ -134,7 +143,8 @@ int serve_unused_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t l
 		memset(*ret_data, 0, len);
 		return 0;
 	}
-	/* A leaf begins at a multiple of the alignment, and so does its place in the buffer. */
+	/* A leaf begins at a multiple of the alignment,
+	 * and so does its place in the buffer. */
 	start += from == off ? 0 : from - base;
 	if (serve_drive_read(d, start, from, (uint32_t)(to - from), &got) < 0)
 		return -1;

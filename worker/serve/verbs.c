@@ -16,7 +16,8 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 		struct serve_drive *d = &s->drives[i];
 		struct proto_disk k = { .id = (uint16_t)i, .size = d->dev.size,
 			.sector = d->dev.sector, .physical = d->dev.sector,
-			.rotational = d->rotational, .extents = !d->dev.device || d->unused };
+			.rotational = d->rotational, .extents = !d->dev.device ||
+			d->unused };
 
 		memcpy(k.name, d->name, sizeof(k.name));
 		memcpy(k.serial, d->serial, sizeof(k.serial));
@@ -61,7 +62,8 @@ static int changed(struct serve_conn *c, const struct serve_request *q, struct e
 	if (q->f.off >= d->dev.size)
 		return serve_conn_error(c, &q->f, EINVAL, "changes behind the end", err);
 	if (q->f.len != strlen(state) || memcmp(q->payload, state, q->f.len))
-		return serve_conn_error(c, &q->f, EOPNOTSUPP, "cannot tell what changed", err);
+		return serve_conn_error(c, &q->f, EOPNOTSUPP, "cannot tell what changed",
+			err);
 	all.len = d->dev.size - q->f.off;
 	return serve_conn_reply(c, &q->f, PROTO_EXTENT_LIST, c->out,
 		proto_put_extents(c->out, PROTO_MAX_PAYLOAD, &all, 1), err);
@@ -81,11 +83,13 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 	serve_state(s, c->session, q->f.disk, state);
 	if (q->f.type == PROTO_RESUME)
 		return serve_conn_reply(c, &q->f, PROTO_JOURNAL, c->out, k.job[0] ?
-			serve_journal_get(s->journal, &k, c->out, PROTO_MAX_PAYLOAD) : 0, err);
+			serve_journal_get(s->journal, &k, c->out, PROTO_MAX_PAYLOAD) :
+			0, err);
 	if (!k.job[0])
 		return serve_conn_reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 	may_write = serve_freezer_begin_write(s->freezer);
-	status = serve_journal_put(s->journal, &k, q->payload, q->f.len, may_write, &failed);
+	status = serve_journal_put(s->journal, &k, q->payload, q->f.len, may_write,
+		&failed);
 	if (may_write)
 		serve_freezer_end_write(s->freezer);
 	return status < 0 ? serve_conn_error(c, &q->f, EIO, failed.text, err) :
@@ -109,8 +113,8 @@ static bool of_content(const struct proto_frame *f)
 {
 	enum proto_type type = f->type;
 
-	return (type == PROTO_DISKS && f->raw) || type == PROTO_EXTENTS || type == PROTO_READ ||
-		type == PROTO_READ_IF_DIFF ||
+	return (type == PROTO_DISKS && f->raw) || type == PROTO_EXTENTS ||
+		type == PROTO_READ || type == PROTO_READ_IF_DIFF ||
 		type == PROTO_HASH || type == PROTO_COMMIT || type == PROTO_RESUME ||
 		type == PROTO_FREEZE || type == PROTO_CHANGED;
 }
@@ -127,8 +131,8 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 	/* Snapshots first: lvm should not meet frozen file systems. */
 	if (of_content(&q->f) && (serve_caught_bind(c, &q->f, &failed) < 0 ||
 			serve_session_hold(c->serve, c->session, &failed) < 0))
-		return serve_conn_error(c, &q->f, failed.sys ? failed.sys : ESTALE, failed.text,
-			err);
+		return serve_conn_error(c, &q->f,
+			failed.sys ? failed.sys : ESTALE, failed.text, err);
 	switch (type) {
 	case PROTO_DISKS:
 		return disks(c, &q->f, err);
@@ -138,7 +142,8 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 	case PROTO_READ_IF_DIFF:
 	case PROTO_HASH:
 		if (!sound(c, q))
-			return serve_conn_error(c, &q->f, EINVAL, "impossible range", err);
+			return serve_conn_error(c, &q->f, EINVAL, "impossible range",
+				err);
 		return type == PROTO_HASH ? serve_content_hash(c, q, err)
 					  : serve_content_read(c, q, err);
 	case PROTO_COMMIT:
@@ -156,6 +161,7 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 			return serve_conn_error(c, &q->f, failed.sys, failed.text, err);
 		return disks(c, &q->f, err);
 	default:
-		return err_set(err, ERR_SRC_PROTO, "frame of type %u is not a request", type);
+		return err_set(err, ERR_SRC_PROTO, "frame of type %u is not a request",
+			type);
 	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thaw watchdog: a process of its own, forked before anything is frozen and locked in memory.
- * It thaws when it is not fed for FEED_S, when the time allowed is over, or when its parent is gone.
+ * The thaw watchdog: a process of its own, forked before anything is frozen and locked in
+ * memory. It thaws when it is not fed for FEED_S, when the time allowed is over, or when
+ * its parent is gone.
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -43,11 +44,13 @@ void serve_after_thaw(struct serve_freezer *z)
 	struct err err = ERR_INIT;
 
 	if (atomic_exchange(&z->shared->owed, false) && z->hooks.after_thaw &&
-		capture_hook(z->hooks.after_thaw, "thaw", z->hooks.limit_s, NULL, NULL, &err) < 0)
+		capture_hook(z->hooks.after_thaw, "thaw", z->hooks.limit_s, NULL, NULL,
+			&err) < 0)
 		log_error("%s", err.text);
 }
 
-/* The watchdog. Until everything is thawed it only makes system calls: what it needs is in memory. */
+/* The watchdog. Until everything is thawed it only makes system calls:
+ * what it needs is in memory. */
 static void watch(struct serve_freezer *z, int channel)
 {
 	struct pollfd p = { .fd = channel, .events = POLLIN };
@@ -143,7 +146,8 @@ void serve_watchdog_tell(struct serve_freezer *z, enum freeze_word word)
 {
 	char c = (char)word;
 
-	/* When nobody takes it, the watchdog is gone: serve_freezer_tick finds that out. */
+	/* When nobody takes it, the watchdog is gone:
+	 * serve_freezer_tick finds that out. */
 	if (send(z->channel, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
 		atomic_store(&z->shared->lost, true);
 }

@@ -18,15 +18,16 @@
 
 struct file {
 	int fd;
-	/* The kernel lets one writer into a file at a time, and the others burn their processor while
-	 * they wait for a short one: here they sleep. */
+	/* The kernel lets one writer into a file at a time, and the others burn their
+	 * processor while they wait for a short one: here they sleep. */
 	pthread_mutex_t writing;
 	struct sink_zeroer zeroer;
 };
 
 static int punch(int fd, uint64_t off, uint64_t len)
 {
-	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+		(off_t)len);
 }
 
 static int zero_range(int fd, uint64_t off, uint64_t len)
@@ -55,7 +56,8 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 	if (!f)
 		return err_set(err, ERR_NOMEM, "open %s: out of memory", target);
 	pthread_mutex_init(&f->writing, NULL);
-	f->fd = open(target, O_RDWR | O_CLOEXEC | O_NOCTTY | (in_dev(target) ? 0 : O_CREAT), 0600);
+	f->fd = open(target,
+		O_RDWR | O_CLOEXEC | O_NOCTTY | (in_dev(target) ? 0 : O_CREAT), 0600);
 	if ((f->fd < 0 || fstat(f->fd, &st) < 0) && errno != EISDIR)
 		return err_sys(err, err_disk_code(errno), "open %s", target);
 	if (f->fd < 0 || !S_ISREG(st.st_mode))
@@ -63,7 +65,8 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 			"%s is neither a block device nor a file", target);
 	if (block_check_loops(f->fd, target, err) < 0)
 		return -1;
-	/* A file without any data is one hole; a file system that cannot tell says "data". */
+	/* A file without any data is one hole;
+	 * a file system that cannot tell says "data". */
 	k->info.reads_zero = !st.st_size ||
 		(lseek(f->fd, 0, SEEK_DATA) < 0 && errno == ENXIO);
 	k->info.size = (uint64_t)st.st_size;
@@ -73,8 +76,8 @@ static int file_open(struct sink *k, const char *target, uint64_t size, struct e
 	if (k->info.size >= size)
 		return 0;
 	if (ftruncate(f->fd, (off_t)size) < 0)
-		return err_sys(err, err_disk_code(errno), "make %s %" PRIu64 " bytes long",
-			target, size);
+		return err_sys(err, err_disk_code(errno),
+			"make %s %" PRIu64 " bytes long", target, size);
 	k->info.size = size;
 	return 0;
 }
@@ -101,24 +104,25 @@ static int file_write(struct sink *k, const void *buf, size_t len, uint64_t off,
 	r = fdio_pwrite(f->fd, buf, len, off);
 	pthread_mutex_unlock(&f->writing);
 	if (r < 0)
-		return err_sys(err, err_disk_code(errno), "%s: write %zu bytes at %" PRIu64,
-			k->name, len, off);
+		return err_sys(err, err_disk_code(errno),
+			"%s: write %zu bytes at %" PRIu64, k->name, len, off);
 	/*
-	 * On its way to the disk at once: a kernel short of memory would hold up all writers for it
-	 * later, and the flush finds little left. What fails here, a flush may not see again.
+	 * On its way to the disk at once: a kernel short of memory would hold up all
+	 * writers for it later, and the flush finds little left. What fails here, a flush
+	 * may not see again.
 	 */
 	if (sync_file_range(f->fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE) < 0 &&
 		errno != ENOSYS)
-		return err_sys(err, err_disk_code(errno), "%s: write back %zu bytes at %" PRIu64,
-			k->name, len, off);
+		return err_sys(err, err_disk_code(errno),
+			"%s: write back %zu bytes at %" PRIu64, k->name, len, off);
 	return 0;
 }
 
 static int file_read(struct sink *k, void *buf, size_t len, uint64_t off, struct err *err)
 {
 	if (fdio_pread(((struct file *)k->priv)->fd, buf, len, off) < 0)
-		return err_sys(err, err_disk_code(errno), "%s: read %zu bytes at %" PRIu64,
-			k->name, len, off);
+		return err_sys(err, err_disk_code(errno),
+			"%s: read %zu bytes at %" PRIu64, k->name, len, off);
 	return 0;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * record:TARGET[?log=FILE&eio=N&enospc=BYTES&torn=N&flip=N&slow=MS&flush-eio=N] - for tests: hands on to
- * TARGET and writes one line for each operation to FILE ("write OFF LEN", "zero OFF LEN",
- * "flush"), with faults: the Nth write fails with EIO (eio) or after half of it was written
- * (torn), or arrives with one bit changed and no error (flip); writes beyond BYTES fail with ENOSPC, each flush takes MS, the Nth flush fails.
+ * record:TARGET[?log=FILE&eio=N&enospc=BYTES&torn=N&flip=N&slow=MS&flush-eio=N] - for
+ * tests: hands on to TARGET and writes one line for each operation to FILE ("write OFF
+ * LEN", "zero OFF LEN", "flush"), with faults: the Nth write fails with EIO (eio) or
+ * after half of it was written (torn), or arrives with one bit changed and no error
+ * (flip); writes beyond BYTES fail with ENOSPC, each flush takes MS, the Nth flush fails.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +38,8 @@ static int parse(struct recorder *r, char *text, struct err *err)
 		if (!strcmp(text, "log")) {
 			r->log = fopen(value, "we");
 			if (!r->log)
-				return err_sys(err, ERR_USAGE, "record: create %s", value);
+				return err_sys(err, ERR_USAGE, "record: create %s",
+					value);
 		} else if (!strcmp(text, "eio")) {
 			r->eio = strtoull(value, NULL, 10);
 		} else if (!strcmp(text, "enospc")) {
@@ -51,14 +53,16 @@ static int parse(struct recorder *r, char *text, struct err *err)
 		} else if (!strcmp(text, "flush-eio")) {
 			r->flush_eio = strtoull(value, NULL, 10);
 		} else {
-			return err_set(err, ERR_USAGE, "record: unknown parameter %s", text);
+			return err_set(err, ERR_USAGE, "record: unknown parameter %s",
+				text);
 		}
 		text = next;
 	}
 	return 0;
 }
 
-static int recorder_open(struct sink *k, const char *target, uint64_t size, struct err *err)
+static int recorder_open(struct sink *k, const char *target, uint64_t size,
+	struct err *err)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	char path[256], *query;
@@ -106,8 +110,8 @@ static int fault(const struct sink *k, int sys, const char *what, uint64_t off,
 	struct err *err)
 {
 	errno = sys;
-	return err_sys(err, err_disk_code(sys), "%s: %s at %" PRIu64 " (injected)", k->name,
-		what, off);
+	return err_sys(err, err_disk_code(sys), "%s: %s at %" PRIu64 " (injected)",
+		k->name, what, off);
 }
 
 static int flip_bit(struct recorder *r, const void *buf, uint64_t off, struct err *err)

@@ -15,7 +15,8 @@ struct sink {
 	void *priv;
 };
 
-/* All ranges were checked by sink.c and are not empty. Calls come from several threads. */
+/* All ranges were checked by sink.c and are not empty.
+ * Calls come from several threads. */
 struct sink_ops {
 	const char *name;
 	int (*open)(struct sink *k, const char *target, uint64_t size, struct err *err);
@@ -39,17 +40,19 @@ extern const struct sink_ops sink_blockdev_ops, sink_file_ops, sink_null_ops,
 int sink_open_kind(const struct sink_ops *ops, const char *target, uint64_t size,
 	struct sink **ret, struct err *err);
 
-/* zero.c: ways to zero, cheapest first. A way that a target refuses, or that leaves something
- * else than zeroes (seen by a sampled read), is not tried again. */
+/* zero.c: ways to zero, cheapest first. A way that a target refuses, or that leaves
+ * something else than zeroes (seen by a sampled read), is not tried again. */
 struct sink_zero_way {
 	const char *name;
 	int (*zero)(int fd, uint64_t off, uint64_t len); /* -1 with errno */
 };
 #define SINK_ZERO_MAX 4
 struct sink_zeroer {
-	const struct sink_zero_way *ways; /* ends with .zero = NULL; then zeroes are written */
+	const struct sink_zero_way *ways; /* ends with .zero = NULL; then
+					   * zeroes are written */
 	_Atomic unsigned refused;         /* bit i: ways[i] */
-	uint32_t granule;                 /* ranges are rounded inwards to it for ways[] */
+	uint32_t granule;                 /* ranges are rounded inwards to it
+					   * for ways[] */
 	int fd;
 };
 /* Goes through k->ops->read and write for the sampling and for the edges. */

@@ -36,8 +36,9 @@ int sink_open_kind(const struct sink_ops *ops, const char *target, uint64_t size
 		return -1;
 	}
 	if (k->info.size < size) {
-		err_set(err, ERR_DISK_SMALL, "%s has %" PRIu64 " bytes, the source %" PRIu64,
-			k->name, k->info.size, size);
+		err_set(err, ERR_DISK_SMALL,
+			"%s has %" PRIu64 " bytes, the source %" PRIu64, k->name,
+			k->info.size, size);
 		sink_close(k);
 		return -1;
 	}

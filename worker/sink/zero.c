@@ -11,8 +11,9 @@
 #define SAMPLE 4096
 #define ZERO_CHUNK (256u << 10)
 
-/* nbdkit up to 1.44 cut long zero requests silently, and SCSI UNMAP may do nothing: what a way
- * claims is checked at the start, in the middle and at the end. 1 zero, 0 not, -1 error. */
+/* nbdkit up to 1.44 cut long zero requests silently, and SCSI UNMAP may do nothing: what
+ * a way claims is checked at the start, in the middle and at the end. 1 zero, 0 not, -1
+ * error. */
 static int sampled(struct sink *k, uint64_t off, uint64_t len, struct err *err)
 {
 	uint64_t at[3] = { off, off + len / 2 / SAMPLE * SAMPLE, off + len - SAMPLE };
@@ -68,7 +69,8 @@ static int cheaply(struct sink *k, struct sink_zeroer *z, uint64_t off, uint64_t
 			return err_sys(err, err_disk_code(errno), "%s: %s", k->name,
 				z->ways[i].name);
 		} else {
-			log_debug("%s: %s: %s", k->name, z->ways[i].name, strerror(errno));
+			log_debug("%s: %s: %s", k->name, z->ways[i].name,
+				strerror(errno));
 		}
 		z->refused |= 1u << i;
 	}

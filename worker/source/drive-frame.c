@@ -24,7 +24,8 @@ int source_drive_send(struct source_chan *c, struct proto_frame *f, const void *
 {
 	struct drive_chan *d = c->priv;
 	uint8_t head[PROTO_HEADER];
-	struct iovec iov[2] = { { head, sizeof(head) }, { (void *)(uintptr_t)payload, f->len } };
+	struct iovec iov[2] =
+		{ { head, sizeof(head) }, { (void *)(uintptr_t)payload, f->len } };
 
 	proto_put_header(head, f);
 	source_count_out(c->src, sizeof(head) + f->len);
@@ -57,7 +58,8 @@ int source_drive_receive(struct source_chan *c, struct proto_frame *f, struct er
 }
 
 /* Adds what the peer says, at most 200 printable characters of it. Returns -1. */
-static int peer_text(const struct drive_chan *d, const struct proto_frame *f, struct err *err)
+static int peer_text(const struct drive_chan *d, const struct proto_frame *f,
+	struct err *err)
 {
 	size_t at = strlen(err->text), n = f->len < 200 ? f->len : 200;
 
@@ -71,7 +73,8 @@ static int peer_text(const struct drive_chan *d, const struct proto_frame *f, st
 	return -1;
 }
 
-static int server_error(struct source_chan *c, const struct proto_frame *f, struct err *err)
+static int server_error(struct source_chan *c, const struct proto_frame *f,
+	struct err *err)
 {
 	struct drive_chan *d = c->priv;
 
@@ -92,15 +95,16 @@ static int check_leaf(struct source_chan *c, const uint8_t *leaf, uint32_t len,
 	struct source_hash h;
 
 	source_hash_leaf(c->src, leaf, len, &h);
-	if (bytes_le64(h.b) == bytes_le64(want) && bytes_le64(h.b + 8) == bytes_le64(want + 8))
+	if (bytes_le64(h.b) == bytes_le64(want) &&
+	    bytes_le64(h.b + 8) == bytes_le64(want + 8))
 		return 0;
-	return err_set(err, ERR_VERIFY_HASH, "%s: data at %" PRIu64 " was damaged on the way",
-		c->src->name, off);
+	return err_set(err, ERR_VERIFY_HASH,
+		"%s: data at %" PRIu64 " was damaged on the way", c->src->name, off);
 }
 
 /* Puts the leaves of a DATA frame where they belong, after the check of each. */
-static int take_data(struct source_chan *c, struct source_req *r, const struct proto_data *p,
-	bool lz4, struct err *err)
+static int take_data(struct source_chan *c, struct source_req *r,
+	const struct proto_data *p, bool lz4, struct err *err)
 {
 	struct drive_chan *d = c->priv;
 	const uint8_t *hash = p->hashes, *from = p->bytes;
@@ -131,7 +135,8 @@ static int take_data(struct source_chan *c, struct source_req *r, const struct p
 	return 0;
 }
 
-static void complete(struct drive_chan *d, unsigned slot, int status, const struct err *err)
+static void complete(struct drive_chan *d, unsigned slot, int status,
+	const struct err *err)
 {
 	struct source_req *r = d->slots[slot];
 
@@ -152,7 +157,8 @@ static int find_slot(const struct drive_chan *d, uint32_t id)
 	return d->slots[slot] && d->ids[slot] == id ? (int)slot : -1;
 }
 
-int source_drive_take_reply(struct source_chan *c, const struct proto_frame *f, struct err *err)
+int source_drive_take_reply(struct source_chan *c, const struct proto_frame *f,
+	struct err *err)
 {
 	struct drive_chan *d = c->priv;
 	int slot = find_slot(d, f->id);
@@ -173,8 +179,9 @@ int source_drive_take_reply(struct source_chan *c, const struct proto_frame *f, 
 		return err_set(err, ERR_SRC_PROTO, "%s: frame type %u in reply to a read",
 			c->src->name, f->type);
 	if (f->off != r->off)
-		return err_set(err, ERR_SRC_PROTO, "%s: data for %" PRIu64 ", not %" PRIu64,
-			c->src->name, f->off, r->off);
+		return err_set(err, ERR_SRC_PROTO,
+			"%s: data for %" PRIu64 ", not %" PRIu64, c->src->name, f->off,
+			r->off);
 	if (proto_get_data(f, d->payload, r->len, &p, err) < 0)
 		return err_wrap(err, "%s", c->src->name);
 	if (p.same && r->verb != SOURCE_READ_IF_DIFF)
@@ -194,7 +201,8 @@ int source_drive_take_reply(struct source_chan *c, const struct proto_frame *f, 
 	return 0;
 }
 
-int source_drive_take_common(struct source_chan *c, const struct proto_frame *f, struct err *err)
+int source_drive_take_common(struct source_chan *c, const struct proto_frame *f,
+	struct err *err)
 {
 	struct drive_chan *d = c->priv;
 	struct proto_frame pong = { .type = PROTO_PONG, .id = f->id };
@@ -206,7 +214,8 @@ int source_drive_take_common(struct source_chan *c, const struct proto_frame *f,
 		return 1;
 	case PROTO_BYE:
 		err_set(err, f->raw == PROTO_BYE_TLS ? ERR_SRC_TLS
-				: f->raw == PROTO_BYE_VERSION ? ERR_SRC_VERSION : ERR_SRC_EOF,
+				: f->raw == PROTO_BYE_VERSION ? ERR_SRC_VERSION :
+				ERR_SRC_EOF,
 			"%s: the source ends the session", c->src->name);
 		return peer_text(d, f, err);
 	case PROTO_DATA:
@@ -221,8 +230,8 @@ int source_drive_take_common(struct source_chan *c, const struct proto_frame *f,
 	default:
 		if (f->type & 0x80)
 			return 1;
-		return err_set(err, ERR_SRC_PROTO, "%s: unknown frame type %u", c->src->name,
-			f->type);
+		return err_set(err, ERR_SRC_PROTO, "%s: unknown frame type %u",
+			c->src->name, f->type);
 	}
 }
 

@@ -28,7 +28,8 @@ int source_drive_submit(struct source_chan *c, struct source_req *r, struct err 
 {
 	struct drive_chan *d = c->priv;
 	bool diff = r->verb == SOURCE_READ_IF_DIFF;
-	struct proto_frame f = { .type = diff ? PROTO_READ_IF_DIFF : PROTO_READ, .disk = d->disk,
+	struct proto_frame f = { .type = diff ? PROTO_READ_IF_DIFF : PROTO_READ,
+		.disk = d->disk,
 		.off = r->off, .raw = r->len,
 		.len = diff ? proto_leaves(r->len) * PROTO_HASH_LEN : 0 };
 	unsigned slot;
@@ -53,7 +54,8 @@ static int idle(struct source_chan *c, struct err *err)
 	struct proto_frame ping = { .type = PROTO_PING };
 
 	if (now - d->heard_ms >= SILENT_MS) {
-		err_set(err, ERR_SRC_EOF, "%s: silent for %d s", c->src->name, SILENT_MS / 1000);
+		err_set(err, ERR_SRC_EOF, "%s: silent for %d s", c->src->name,
+			SILENT_MS / 1000);
 		return -1;
 	}
 	if (now - d->heard_ms < PING_AFTER_MS || now - d->pinged_ms < PING_AFTER_MS)
@@ -71,7 +73,8 @@ int source_drive_reap(struct source_chan *c, unsigned timeout_ms, struct source_
 
 	while (!d->done) {
 		uint64_t now = clock_now_ms();
-		int r = net_wait_readable(d->stream, now < end ? (unsigned)(end - now) : 0, err);
+		int r = net_wait_readable(d->stream,
+			now < end ? (unsigned)(end - now) : 0, err);
 
 		if (r < 0)
 			return source_drive_gone(c, err);
@@ -94,7 +97,8 @@ int source_drive_reap(struct source_chan *c, unsigned timeout_ms, struct source_
 }
 
 /* 1 an EXTENT_LIST came, 0 the server cannot tell, -1 failed. */
-static int changed(struct source_chan *c, uint64_t off, struct proto_frame *reply, struct err *err)
+static int changed(struct source_chan *c, uint64_t off, struct proto_frame *reply,
+	struct err *err)
 {
 	struct drive_chan *d = c->priv;
 	struct drive *v = c->src->priv;
@@ -116,17 +120,20 @@ static int changed(struct source_chan *c, uint64_t off, struct proto_frame *repl
 }
 
 int source_drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
-	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
+	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade,
+	struct err *err)
 {
 	struct drive_chan *d = c->priv;
 	uint64_t units = (len + 4095) / 4096;
-	struct proto_frame reply, f = { .type = PROTO_EXTENTS, .disk = d->disk, .off = off,
+	struct proto_frame reply, f = { .type = PROTO_EXTENTS, .disk = d->disk,
+		.off = off,
 		.raw = units < UINT32_MAX ? (uint32_t)units : 0 };
 	struct proto_extent *list = (void *)d->scratch; /* 64 KiB, too much for a stack */
 	size_t n;
 	int told = changed(c, off, &reply, err);
 
-	_Static_assert(PROTO_MAX_EXTENTS * sizeof(*list) <= PROTO_MAX_READ, "size of scratch");
+	_Static_assert(PROTO_MAX_EXTENTS * sizeof(*list) <= PROTO_MAX_READ,
+		"size of scratch");
 	if (told < 0)
 		return -1;
 	if (!told && source_drive_ask(c, &f, NULL, PROTO_EXTENT_LIST, &reply, err) < 0) {
@@ -141,7 +148,8 @@ int source_drive_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	for (size_t i = 0; i < n; off += list[i++].len)
 		ret[i] = (struct source_extent){ .off = off, .len = list[i].len,
 			.kind = list[i].kind == 1 ? SOURCE_ZERO
-				: list[i].kind == PROTO_UNCHANGED && told ? SOURCE_UNCHANGED
+				: list[i].kind == PROTO_UNCHANGED &&
+					told ? SOURCE_UNCHANGED
 				: SOURCE_DATA };
 	*ret_n = n;
 	return 0;
@@ -155,13 +163,15 @@ int source_drive_hashes(struct source_chan *c, uint64_t off, uint64_t len,
 	while (len) {
 		uint32_t part = len < PROTO_MAX_HASH ? (uint32_t)len : PROTO_MAX_HASH;
 		struct proto_frame reply,
-			f = { .type = PROTO_HASH, .disk = d->disk, .off = off, .raw = part };
+			f = { .type = PROTO_HASH, .disk = d->disk, .off = off,
+				.raw = part };
 		unsigned n = proto_leaves(part);
 
 		if (source_drive_ask(c, &f, NULL, PROTO_HASH_LIST, &reply, err) < 0)
 			return -1;
 		if (reply.len != n * PROTO_HASH_LEN)
-			return err_set(err, ERR_SRC_PROTO, "%s: %" PRIu32 " bytes of hashes for "
+			return err_set(err, ERR_SRC_PROTO,
+				"%s: %" PRIu32 " bytes of hashes for "
 				"%u leaves", c->src->name, reply.len, n);
 		for (unsigned i = 0; i < n; i++)
 			memcpy(ret[i].b, d->payload + i * PROTO_HASH_LEN, PROTO_HASH_LEN);
@@ -191,8 +201,8 @@ int source_drive_limit(struct source_chan *c, uint64_t rate, struct err *err)
 	return source_drive_send(c, &f, NULL, err);
 }
 
-int source_drive_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
-	struct err *err)
+int source_drive_resume(struct source_chan *c, uint8_t *units, size_t bytes,
+	size_t *ret_bytes, struct err *err)
 {
 	struct drive_chan *d = c->priv;
 	struct proto_frame reply, f = { .type = PROTO_RESUME, .disk = d->disk };

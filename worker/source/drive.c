@@ -27,8 +27,10 @@ static int connect_stream(struct source *s, struct drive_chan *d, struct err *er
 	return 0;
 }
 
-/* Asks for the drives and finds ours by its name: numbers are of one server process only. */
-static int find_drive(struct source_chan *c, bool hold, struct proto_disk *ret, struct err *err)
+/* Asks for the drives and finds ours by its name:
+ * numbers are of one server process only. */
+static int find_drive(struct source_chan *c, bool hold, struct proto_disk *ret,
+	struct err *err)
 {
 	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
@@ -45,15 +47,16 @@ static int find_drive(struct source_chan *c, bool hold, struct proto_disk *ret, 
 		if (!strcmp(ret->name, v->wanted))
 			break;
 	if (!r)
-		return err_set(err, ERR_SRC_NO_DRIVE, "%s: no drive \"%s\" there", c->src->name,
-			v->wanted);
+		return err_set(err, ERR_SRC_NO_DRIVE, "%s: no drive \"%s\" there",
+			c->src->name, v->wanted);
 	if (r < 0)
 		return -1;
 	d->disk = ret->id;
 	return 0;
 }
 
-/* The first connection that reads says what all others must find (PROTOCOL.md, section 6). */
+/* The first connection that reads says what all others must find
+ * (PROTOCOL.md, section 6). */
 static int check_state(struct source_chan *c, const struct proto_disk *k, struct err *err)
 {
 	struct drive *v = c->src->priv;
@@ -78,13 +81,14 @@ static int find_again(struct source_chan *c, struct err *err)
 	if (find_drive(c, true, &k, err) < 0)
 		return -1;
 	if (k.size != c->src->info.size)
-		return err_set(err, ERR_SRC_SIZE, "%s: has %" PRIu64 " bytes now, had %" PRIu64,
-			c->src->name, k.size, c->src->info.size);
+		return err_set(err, ERR_SRC_SIZE,
+			"%s: has %" PRIu64 " bytes now, had %" PRIu64, c->src->name,
+			k.size, c->src->info.size);
 	return v->live ? 0 : check_state(c, &k, err);
 }
 
-/* Whoever accepts a connection and ends it without a word (a forwarder whose server is away) is
- * no answer. From a source that was open before, it means: gone for now. */
+/* Whoever accepts a connection and ends it without a word (a forwarder whose server is
+ * away) is no answer. From a source that was open before, it means: gone for now. */
 static bool away_for_now(const struct drive *v, const struct drive_chan *d,
 	const struct err *err)
 {
@@ -113,7 +117,8 @@ static int connect_drive(struct source_chan *c, struct err *err)
 	f.len = (uint32_t)proto_put_hello(hello, sizeof(hello), &v->hello);
 	if (source_drive_ask(c, &f, hello, PROTO_WELCOME, &reply, err) < 0)
 		return err->code == ERR_SRC_EOF && !d->heard_ms && !v->known
-			? err_set(err, ERR_SRC_PROTO, "%s: no answer to the greeting; is it a "
+			? err_set(err, ERR_SRC_PROTO,
+				"%s: no answer to the greeting; is it a "
 				"source-server, and does it expect TLS?", s->name)
 			: -1;
 	if (proto_get_welcome(d->payload, reply.len, &d->welcome, err) < 0)
@@ -122,7 +127,8 @@ static int connect_drive(struct source_chan *c, struct err *err)
 	return 0;
 }
 
-/* Before anything is read on a connection: the server freezes at the first read of a session. */
+/* Before anything is read on a connection:
+ * the server freezes at the first read of a session. */
 static int let_move(struct source_chan *c, struct err *err)
 {
 	struct proto_frame reply, f = { .type = PROTO_THAW };
@@ -130,8 +136,8 @@ static int let_move(struct source_chan *c, struct err *err)
 	return source_drive_ask(c, &f, NULL, PROTO_DONE, &reply, err);
 }
 
-/* The first connection of a session, the others wait: asks for a newer point in time. A server without
- * snapshots has that for each session. */
+/* The first connection of a session, the others wait: asks for a newer point in time. A
+ * server without snapshots has that for each session. */
 static int get_newer(struct source_chan *c, struct err *err)
 {
 	struct drive *v = c->src->priv;
@@ -160,7 +166,8 @@ static int drive_chan_open(struct source_chan *c, struct err *err)
 {
 	const struct drive *v = c->src->priv;
 
-	if (connect_drive(c, err) < 0 || (v->live && let_move(c, err) < 0) || get_newer(c, err) < 0)
+	if (connect_drive(c, err) < 0 || (v->live && let_move(c, err) < 0) ||
+	    get_newer(c, err) < 0)
 		return -1;
 	return find_again(c, err);
 }
@@ -233,8 +240,8 @@ static int find_key(struct source *s, const struct source_uri *u, struct err *er
 		return net_psk_parse(s->opt.psk, &v->psk, err);
 	if (file)
 		return net_psk_load(file, u->user, &v->psk, err);
-	return err_set(err, ERR_CFG_INVALID, "%s: needs a pre-shared key (source.psk or psk-file=)",
-		s->name);
+	return err_set(err, ERR_CFG_INVALID,
+		"%s: needs a pre-shared key (source.psk or psk-file=)", s->name);
 }
 
 static int new_session(struct source *s, struct err *err)
@@ -270,8 +277,8 @@ static int drive_open(struct source *s, const struct source_uri *u, struct err *
 	pthread_mutex_init(&v->lock, NULL);
 	if (!u->host || !u->path[0] || strlen(u->host) >= sizeof(v->host) ||
 		strlen(u->path) >= sizeof(v->wanted))
-		return err_set(err, ERR_CFG_INVALID, "source: %s://host[:%u]/drive expected",
-			u->scheme, PROTO_PORT);
+		return err_set(err, ERR_CFG_INVALID,
+			"source: %s://host[:%u]/drive expected", u->scheme, PROTO_PORT);
 	strcpy(v->host, u->host);
 	strcpy(v->wanted, u->path);
 	v->port = u->port ? u->port : PROTO_PORT;
@@ -284,14 +291,18 @@ static int drive_open(struct source *s, const struct source_uri *u, struct err *
 	if (v->tls && find_key(s, u, err) < 0)
 		return -1;
 	if (!v->tls && !s->opt.allow_plain)
-		return err_set(err, ERR_SRC_TLS, "%s: not encrypted; use tws://, or allow plain "
+		return err_set(err, ERR_SRC_TLS,
+			"%s: not encrypted; use tws://, or allow plain "
 			"connections on both ends", s->name);
 	if (!v->tls)
-		log_warn("%s: this connection is not encrypted and not authenticated", s->name);
+		log_warn("%s: this connection is not encrypted and not authenticated",
+			s->name);
 	v->hello = (struct proto_hello){ .min_version = PROTO_VERSION,
 		.max_version = PROTO_VERSION, .credit = PROTO_CREDIT,
-		.features = PROTO_FEATURE_XXH3 | (s->opt.compress ? PROTO_FEATURE_LZ4 : 0u) };
-	snprintf(v->hello.job, sizeof(v->hello.job), "%s", s->opt.job_id ? s->opt.job_id : "");
+		.features = PROTO_FEATURE_XXH3 |
+		(s->opt.compress ? PROTO_FEATURE_LZ4 : 0u) };
+	snprintf(v->hello.job, sizeof(v->hello.job), "%s",
+		s->opt.job_id ? s->opt.job_id : "");
 	snprintf(v->hello.build, sizeof(v->hello.build), "target-worker %s", TW_VERSION);
 	return new_session(s, err) < 0 ? -1 : learn(s, err);
 }

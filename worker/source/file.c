@@ -103,14 +103,16 @@ static int file_reap(struct source_chan *c, unsigned timeout_ms, struct source_r
 	r->next = NULL;
 	if (fdio_pread(d->fd, r->buf, r->len, r->off) < 0)
 		r->status = err_sys(&r->err, ERR_SRC_READ,
-			"%s: read %" PRIu32 " bytes at %" PRIu64, c->src->name, r->len, r->off);
+			"%s: read %" PRIu32 " bytes at %" PRIu64, c->src->name, r->len,
+			r->off);
 	else
 		source_count_in(c->src, r->len);
 	return 0;
 }
 
 static int file_extents(struct source_chan *c, uint64_t off, uint64_t len,
-	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
+	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade,
+	struct err *err)
 {
 	const struct block_dev *d = c->src->priv;
 	uint64_t at = off, end = off + len;
@@ -138,7 +140,8 @@ static int file_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	return 0;
 fail:
 	*degrade = true;
-	return err_sys(err, ERR_SRC_READ, "%s: look for holes at %" PRIu64, c->src->name, at);
+	return err_sys(err, ERR_SRC_READ, "%s: look for holes at %" PRIu64, c->src->name,
+		at);
 }
 
 static const char *const schemes[] = { "file", NULL };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashes of the source's leaves: told by the transport that can, else made of what is read. */
+/* Hashes of the source's leaves: told by the transport that can,
+ * else made of what is read. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ static int read_piece(struct source_chan *c, struct source_req *r, struct err *e
 	return 0;
 }
 
-int source_hashes(struct source_chan *c, uint64_t off, uint64_t len, struct source_hash *ret,
-	struct err *err)
+int source_hashes(struct source_chan *c, uint64_t off, uint64_t len,
+	struct source_hash *ret, struct err *err)
 {
 	struct source_req r = { .verb = SOURCE_READ };
 	uint32_t step = c->src->info.max_request;
@@ -55,8 +56,8 @@ int source_hashes(struct source_chan *c, uint64_t off, uint64_t len, struct sour
 	if (c->src->ops->hashes)
 		return c->src->ops->hashes(c, off, len, ret, err);
 	if (c->in_flight || step < SOURCE_LEAF)
-		return err_set(err, ERR_INTERNAL, "%s: hashes by reading on a busy channel",
-			c->src->name);
+		return err_set(err, ERR_INTERNAL,
+			"%s: hashes by reading on a busy channel", c->src->name);
 	r.buf = aligned_alloc(READ_ALIGN, SOURCE_MAX_REQUEST);
 	if (!r.buf)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", c->src->name);

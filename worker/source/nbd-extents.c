@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NBD block status. Only ZERO counts as zeroes: a HOLE without it is undefined content and is
- * read. A dirty bitmap narrows: clean is unchanged, dirty and zero is zero, dirty is data.
+ * NBD block status. Only ZERO counts as zeroes: a HOLE without it is undefined content
+ * and is read. A dirty bitmap narrows: clean is unchanged, dirty and zero is zero, dirty
+ * is data.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -44,7 +45,8 @@ static int take_ranges(struct nbd_conn *c, int list, uint32_t count, bool extend
 				extended ? bytes_be64(p + 8) : bytes_be32(p + 4) };
 
 			if (!r.len)
-				return source_nbd_broken(c, err, "an extent without length");
+				return source_nbd_broken(c, err,
+					"an extent without length");
 			if (st->n[list] < NBD_RANGES)
 				st->lists[list][st->n[list]++] = r;
 		}
@@ -53,19 +55,23 @@ static int take_ranges(struct nbd_conn *c, int list, uint32_t count, bool extend
 	return 0;
 }
 
-int source_nbd_take_status(struct nbd_conn *c, uint32_t len, bool extended, struct err *err)
+int source_nbd_take_status(struct nbd_conn *c, uint32_t len, bool extended,
+	struct err *err)
 {
 	uint32_t head = extended ? 8 : 4, size = extended ? 16 : 8, count;
 	uint8_t buf[8];
 	int list;
 
-	if (len < head + size || (len - head) % size || (len - head) / size > NBD_MAX_EXTENTS)
-		return source_nbd_broken(c, err, "block status of %" PRIu32 " bytes", len);
+	if (len < head + size || (len - head) % size ||
+	    (len - head) / size > NBD_MAX_EXTENTS)
+		return source_nbd_broken(c, err, "block status of %" PRIu32 " bytes",
+			len);
 	if (source_nbd_read(c, buf, head, err) < 0)
 		return -1;
 	count = (len - head) / size;
 	if (extended && bytes_be32(buf + 4) != count)
-		return source_nbd_broken(c, err, "block status of %" PRIu32 " extents in %" PRIu32
+		return source_nbd_broken(c, err,
+			"block status of %" PRIu32 " extents in %" PRIu32
 			" bytes", bytes_be32(buf + 4), len);
 	list = which_context(c, bytes_be32(buf));
 	if (list >= 0 && c->status.seen[list])
@@ -75,7 +81,8 @@ int source_nbd_take_status(struct nbd_conn *c, uint32_t len, bool extended, stru
 	return take_ranges(c, list, count, extended, err);
 }
 
-static enum source_extent_kind kind_of(uint64_t allocation, bool dirty_asked, uint64_t dirty)
+static enum source_extent_kind kind_of(uint64_t allocation, bool dirty_asked,
+	uint64_t dirty)
 {
 	if (dirty_asked && !(dirty & STATE_DIRTY))
 		return SOURCE_UNCHANGED;
@@ -87,9 +94,11 @@ size_t source_nbd_merge_status(const struct nbd_status *st, bool dirty, uint64_t
 {
 	/* Without allocation everything counts as data. */
 	struct nbd_range whole = { end - off, 0 };
-	const struct nbd_range *list[2] = { st->n[0] ? st->lists[0] : &whole, st->lists[1] };
+	const struct nbd_range *list[2] =
+		{ st->n[0] ? st->lists[0] : &whole, st->lists[1] };
 	unsigned n[2] = { st->n[0] ? st->n[0] : 1, st->n[1] }, i[2] = { 0, 0 };
-	uint64_t left[2] = { list[0][0].len, dirty && n[1] ? list[1][0].len : UINT64_MAX };
+	uint64_t left[2] =
+		{ list[0][0].len, dirty && n[1] ? list[1][0].len : UINT64_MAX };
 	size_t out = 0;
 
 	while (off < end && i[0] < n[0] && (!dirty || i[1] < n[1])) {
@@ -143,8 +152,8 @@ static int ask(struct nbd_conn *c, uint64_t off, uint64_t len, struct err *err)
 		if (r < 0)
 			return -1;
 		if (!r && clock_now_ms() > deadline)
-			return err_set(err, ERR_SRC_SLOW, "%s: no block status for %d s", c->name,
-				ANSWER_MS / 1000);
+			return err_set(err, ERR_SRC_SLOW, "%s: no block status for %d s",
+				c->name, ANSWER_MS / 1000);
 		if (r && source_nbd_take_reply(c, err) < 0)
 			return -1;
 	}
@@ -153,7 +162,8 @@ static int ask(struct nbd_conn *c, uint64_t off, uint64_t len, struct err *err)
 }
 
 int source_nbd_extents(struct source_chan *ch, uint64_t off, uint64_t len,
-	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
+	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade,
+	struct err *err)
 {
 	struct nbd_conn *c = ch->priv;
 	struct nbd_status *st = &c->status;
@@ -171,7 +181,8 @@ int source_nbd_extents(struct source_chan *ch, uint64_t off, uint64_t len,
 	if (st->error || (c->has_context[0] && !st->n[0]) || (dirty && !st->n[1])) {
 		*degrade = true;
 		errno = st->error ? st->error : EINVAL;
-		return err_sys(err, ERR_SRC_READ, "%s: block status at %" PRIu64, c->name, off);
+		return err_sys(err, ERR_SRC_READ, "%s: block status at %" PRIu64,
+			c->name, off);
 	}
 	*ret_n = source_nbd_merge_status(st, dirty, off, off + len, ret, max);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NBD negotiation, fixed newstyle only. TLS comes first and is never optional: a session that
- * should have it and cannot is refused. Nothing learned before TLS is used after it.
+ * NBD negotiation, fixed newstyle only. TLS comes first and is never optional: a session
+ * that should have it and cannot is refused. Nothing learned before TLS is used after it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@
 #define MAX_REPLIES 1024
 #define LEAVE_MS 1000 /* a server that does not listen is not waited for */
 
-enum { OPT_EXPORT_NAME = 1, OPT_ABORT = 2, OPT_STARTTLS = 5, OPT_GO = 7, OPT_STRUCTURED = 8,
+enum { OPT_EXPORT_NAME = 1, OPT_ABORT = 2, OPT_STARTTLS = 5, OPT_GO = 7,
+	OPT_STRUCTURED = 8,
 	OPT_SET_META = 10, OPT_EXTENDED = 11 };
 enum { INFO_EXPORT = 0, INFO_BLOCK_SIZE = 3 };
 
@@ -35,13 +36,15 @@ static int start_tls(struct nbd_conn *c, const struct nbd_target *t, struct err 
 	if (r < 0)
 		return -1;
 	if (!r)
-		return err_set(err, ERR_SRC_TLS, "%s: the server does not do TLS: %s", c->name,
-			source_nbd_option_error(type));
-	/* Whatever lies there now was put in by somebody who is not behind the TLS session. */
+		return err_set(err, ERR_SRC_TLS, "%s: the server does not do TLS: %s",
+			c->name, source_nbd_option_error(type));
+	/* Whatever lies there now was put in by somebody who is not
+	 * behind the TLS session. */
 	r = net_wait_readable(c->s, 0, err);
 	if (r < 0)
 		return -1;
-	if (r && recv(net_fd(c->s), &type, 1, MSG_PEEK | MSG_DONTWAIT) != 0) /* not its end */
+	/* not its end */
+	if (r && recv(net_fd(c->s), &type, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
 		return err_set(err, ERR_SRC_TLS, "%s: data in front of the TLS handshake",
 			c->name);
 	c->phase = NBD_HANG_UP;
@@ -81,11 +84,12 @@ static uint8_t *put_string(uint8_t *p, const char *s)
 	return p + 4 + n;
 }
 
-static int take_context(struct nbd_conn *c, const struct nbd_option_reply *r, const char *const *names,
-	struct err *err)
+static int take_context(struct nbd_conn *c, const struct nbd_option_reply *r,
+	const char *const *names, struct err *err)
 {
 	if (r->len < 5)
-		return source_nbd_broken(c, err, "meta context of %" PRIu32 " bytes", r->len);
+		return source_nbd_broken(c, err, "meta context of %" PRIu32 " bytes",
+			r->len);
 	for (int i = 0; i < 2; i++) {
 		if (!names[i] || strlen(names[i]) != r->len - 4 ||
 			strncmp(names[i], (char *)r->data + 4, r->len - 4))
@@ -136,13 +140,14 @@ static int set_contexts(struct nbd_conn *c, const struct nbd_target *t, struct e
 	return source_nbd_broken(c, err, "meta contexts without an end");
 }
 
-static int take_info(struct nbd_conn *c, const struct nbd_option_reply *r, bool *ret_export,
-	struct err *err)
+static int take_info(struct nbd_conn *c, const struct nbd_option_reply *r,
+	bool *ret_export, struct err *err)
 {
 	uint32_t type = r->len >= 2 ? bytes_be16(r->data) : 0;
 
 	if (r->len < 2)
-		return source_nbd_broken(c, err, "information of %" PRIu32 " bytes", r->len);
+		return source_nbd_broken(c, err, "information of %" PRIu32 " bytes",
+			r->len);
 	if (type == INFO_EXPORT) {
 		if (r->len != 12)
 			return source_nbd_broken(c, err, "export information of %" PRIu32
@@ -152,8 +157,8 @@ static int take_info(struct nbd_conn *c, const struct nbd_option_reply *r, bool 
 		*ret_export = true;
 	} else if (type == INFO_BLOCK_SIZE) {
 		if (r->len != 14)
-			return source_nbd_broken(c, err, "block sizes of %" PRIu32 " bytes",
-				r->len);
+			return source_nbd_broken(c, err,
+				"block sizes of %" PRIu32 " bytes", r->len);
 		c->min = bytes_be32(r->data + 2);
 		c->preferred = bytes_be32(r->data + 6);
 		c->max = bytes_be32(r->data + 10);
@@ -165,7 +170,8 @@ static int go_failed(struct nbd_conn *c, const struct nbd_target *t, uint32_t ty
 	struct err *err)
 {
 	enum err_code code = type == (NBD_REP_ERROR | NBD_ERR_TLS_REQD) ? ERR_SRC_TLS :
-		type == (NBD_REP_ERROR | NBD_ERR_POLICY)	 ? ERR_SRC_AUTH : ERR_SRC_NO_DRIVE;
+		type == (NBD_REP_ERROR | NBD_ERR_POLICY)	 ? ERR_SRC_AUTH :
+			ERR_SRC_NO_DRIVE;
 
 	return err_set(err, code, "%s: export \"%.64s\": %s", c->name, t->export,
 		source_nbd_option_error(type));
@@ -178,9 +184,11 @@ static int export_name(struct nbd_conn *c, const struct nbd_target *t, bool no_z
 	uint8_t data[10];
 
 	if (c->tls)
-		return err_set(err, ERR_SRC_PROTO, "%s: the server knows no GO under TLS", c->name);
+		return err_set(err, ERR_SRC_PROTO, "%s: the server knows no GO under TLS",
+			c->name);
 	c->phase = NBD_HANG_UP; /* whatever comes now is no reply to an option */
-	if (source_nbd_send_option(c, OPT_EXPORT_NAME, t->export, (uint32_t)strlen(t->export), err) < 0)
+	if (source_nbd_send_option(c, OPT_EXPORT_NAME, t->export,
+		(uint32_t)strlen(t->export), err) < 0)
 		return -1;
 	if (source_nbd_read(c, data, sizeof(data), err) < 0)
 		return err_wrap(err, "export \"%.64s\"", t->export);
@@ -189,7 +197,8 @@ static int export_name(struct nbd_conn *c, const struct nbd_target *t, bool no_z
 	return no_zeroes ? 0 : source_nbd_skip(c, 124, err);
 }
 
-static int go(struct nbd_conn *c, const struct nbd_target *t, bool no_zeroes, struct err *err)
+static int go(struct nbd_conn *c, const struct nbd_target *t, bool no_zeroes,
+	struct err *err)
 {
 	CLEANUP_FREE uint8_t *data = malloc(strlen(t->export) + 8);
 	bool have_export = false;
@@ -219,7 +228,8 @@ static int go(struct nbd_conn *c, const struct nbd_target *t, bool no_zeroes, st
 		if (r.type & NBD_REP_ERROR)
 			return go_failed(c, t, r.type, err);
 		if (r.type == NBD_REP_ACK)
-			return have_export ? 0 : source_nbd_broken(c, err, "no export size");
+			return have_export ? 0 :
+				source_nbd_broken(c, err, "no export size");
 	}
 	return source_nbd_broken(c, err, "information without an end");
 }
@@ -237,13 +247,14 @@ static int greeting(struct nbd_conn *c, bool *ret_no_zeroes, struct err *err)
 		return -1;
 	if (bytes_be64(data + 8) == MAGIC_OLD)
 		return err_set(err, ERR_SRC_VERSION,
-			"%s: the server only knows the old handshake (before 2011)", c->name);
+			"%s: the server only knows the old handshake (before 2011)",
+			c->name);
 	if (bytes_be64(data + 8) != NBD_MAGIC_OPTION)
 		return source_nbd_broken(c, err, "unknown handshake");
 	flags = bytes_be16(data + 16);
 	if (!(flags & 1))
-		return err_set(err, ERR_SRC_VERSION, "%s: the server does not know fixed newstyle",
-			c->name);
+		return err_set(err, ERR_SRC_VERSION,
+			"%s: the server does not know fixed newstyle", c->name);
 	*ret_no_zeroes = flags & 2;
 	bytes_put_be32(answer, flags & 3);
 	if (net_write(c->s, answer, 4, err) == 0) {
@@ -260,15 +271,16 @@ static int check_export(struct nbd_conn *c, const struct nbd_target *t, struct e
 	if (!(c->flags & NBD_FLAG_HAS_FLAGS))
 		return source_nbd_broken(c, err, "export flags 0x%x", c->flags);
 	if (c->size > INT64_MAX)
-		return err_set(err, ERR_SRC_SIZE, "%s: size %" PRIu64 " is impossible", c->name,
-			c->size);
+		return err_set(err, ERR_SRC_SIZE, "%s: size %" PRIu64 " is impossible",
+			c->name, c->size);
 	if (c->min && (c->min & (c->min - 1) || c->min > 65536 || c->preferred < c->min ||
 			      (c->max != UINT32_MAX && c->max < c->min)))
-		return source_nbd_broken(c, err, "block sizes %" PRIu32 ", %" PRIu32 ", %" PRIu32,
-			c->min, c->preferred, c->max);
+		return source_nbd_broken(c, err,
+			"block sizes %" PRIu32 ", %" PRIu32 ", %" PRIu32, c->min,
+			c->preferred, c->max);
 	if (t->bitmap && !c->has_context[1])
-		return err_set(err, ERR_SRC_NO_DRIVE, "%s: the export has no dirty bitmap \"%s\"",
-			c->name, t->bitmap);
+		return err_set(err, ERR_SRC_NO_DRIVE,
+			"%s: the export has no dirty bitmap \"%s\"", c->name, t->bitmap);
 	return 0;
 }
 
@@ -288,13 +300,14 @@ int source_nbd_handshake(struct nbd_conn *c, const struct nbd_target *t, struct 
 		return -1;
 	c->phase = NBD_TRANSMISSION;
 	log_debug("%s: %" PRIu64 " bytes, flags 0x%x, %s replies%s%s%s", c->name, c->size,
-		c->flags, c->extended ? "extended" : c->structured ? "structured" : "simple",
-		c->has_context[0] ? ", allocation" : "", c->has_context[1] ? ", bitmap" : "",
-		c->tls ? ", TLS" : "");
+		c->flags, c->extended ? "extended" : c->structured ? "structured" :
+		"simple", c->has_context[0] ? ", allocation" :
+		"", c->has_context[1] ? ", bitmap" : "", c->tls ? ", TLS" : "");
 	return check_export(c, t, err);
 }
 
-/* The server sees the end of the stream anyway; the specification wants the word all the same. */
+/* The server sees the end of the stream anyway;
+ * the specification wants the word all the same. */
 void source_nbd_leave(struct nbd_conn *c)
 {
 	struct err ignored = ERR_INIT;

@@ -2,8 +2,8 @@
 /*
  * The NBD client: nbd.c is the transport, nbd-handshake.c the negotiation by
  * nbd-option.c's options, nbd-reply.c what the
- * server says afterwards, nbd-extents.c block status. Numbers are those of the NBD project's
- * doc/proto.md; everything is big-endian.
+ * server says afterwards, nbd-extents.c block status. Numbers are those of the NBD
+ * project's doc/proto.md; everything is big-endian.
  */
 #ifndef SOURCE_NBD_INTERNAL_H
 #define SOURCE_NBD_INTERNAL_H
@@ -56,13 +56,15 @@ struct nbd_status {
 	bool active, complete;
 	uint64_t cookie;
 	int error;
-	struct nbd_range *lists[2];  /* [0] base:allocation, [1] dirty bitmap; NBD_RANGES each */
+	struct nbd_range *lists[2];  /* [0] base:allocation, [1] dirty
+				      * bitmap; NBD_RANGES each */
 	unsigned n[2];
 	bool seen[2];
 };
 
-/* What a session is left with: ABORT while options are haggled over, DISC in transmission, nothing
- * when the server broke the rules or the stream, or a TLS handshake is under way. */
+/* What a session is left with: ABORT while options are haggled over, DISC in
+ * transmission, nothing when the server broke the rules or the stream, or a TLS handshake
+ * is under way. */
 enum nbd_phase { NBD_HANG_UP, NBD_OPTIONS, NBD_TRANSMISSION };
 
 struct nbd_conn {
@@ -102,20 +104,21 @@ struct nbd_option_reply {
 	uint8_t *data; /* malloc, len bytes and a NUL */
 };
 const char *source_nbd_option_error(uint32_t type);
-int source_nbd_send_option(struct nbd_conn *c, uint32_t option, const void *data, uint32_t len,
-	struct err *err);
+int source_nbd_send_option(struct nbd_conn *c, uint32_t option, const void *data,
+	uint32_t len, struct err *err);
 /* The caller frees r->data. */
-int source_nbd_read_option(struct nbd_conn *c, uint32_t option, struct nbd_option_reply *r,
-	struct err *err);
+int source_nbd_read_option(struct nbd_conn *c, uint32_t option,
+	struct nbd_option_reply *r, struct err *err);
 /* An option without data whose answer is ACK or an error. 1 ACK, 0 refused, -1 broken. */
 int source_nbd_plain_option(struct nbd_conn *c, uint32_t option, uint32_t *ret_type,
 	struct err *err);
 
 /* nbd-reply.c */
-void source_nbd_queue_request(struct nbd_conn *c, uint16_t cmd, uint64_t cookie, uint64_t off,
-	uint64_t len);
+void source_nbd_queue_request(struct nbd_conn *c, uint16_t cmd, uint64_t cookie,
+	uint64_t off, uint64_t len);
 int source_nbd_send_queued(struct nbd_conn *c, struct err *err);
-/* Reads one reply (chunk) and does what it says. -1: the connection is of no use any more. */
+/* Reads one reply (chunk) and does what it says. -1:
+ * the connection is of no use any more. */
 int source_nbd_take_reply(struct nbd_conn *c, struct err *err);
 int source_nbd_errno(uint32_t nbd_error); /* the errno an NBD error number stands for */
 /* Reads; the end of the stream is SRC_EOF. */
@@ -125,12 +128,14 @@ int source_nbd_broken(struct nbd_conn *c, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* nbd-extents.c */
-int source_nbd_extents(struct source_chan *ch, uint64_t off, uint64_t len, struct source_extent *ret,
-	size_t max, size_t *ret_n, bool *degrade, struct err *err);
+int source_nbd_extents(struct source_chan *ch, uint64_t off, uint64_t len,
+	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade,
+	struct err *err);
 /* A chunk of `len` payload bytes with the status of one context. */
-int source_nbd_take_status(struct nbd_conn *c, uint32_t len, bool extended, struct err *err);
+int source_nbd_take_status(struct nbd_conn *c, uint32_t len, bool extended,
+	struct err *err);
 /* Both lists become extents from off on. Returns how many. */
-size_t source_nbd_merge_status(const struct nbd_status *st, bool dirty, uint64_t off, uint64_t end,
-	struct source_extent *ret, size_t max);
+size_t source_nbd_merge_status(const struct nbd_status *st, bool dirty, uint64_t off,
+	uint64_t end, struct source_extent *ret, size_t max);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NBD options: one goes out, its replies come in. What they mean is nbd-handshake.c's business. */
+/* NBD options: one goes out, its replies come in.
+ * What they mean is nbd-handshake.c's business. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -35,8 +36,8 @@ const char *source_nbd_option_error(uint32_t type)
 	}
 }
 
-int source_nbd_send_option(struct nbd_conn *c, uint32_t option, const void *data, uint32_t len,
-	struct err *err)
+int source_nbd_send_option(struct nbd_conn *c, uint32_t option, const void *data,
+	uint32_t len, struct err *err)
 {
 	uint8_t head[16];
 	struct iovec iov[2] = { { head, sizeof(head) }, { (void *)data, len } };
@@ -51,7 +52,8 @@ int source_nbd_send_option(struct nbd_conn *c, uint32_t option, const void *data
 	return -1;
 }
 
-int source_nbd_read_option(struct nbd_conn *c, uint32_t option, struct nbd_option_reply *r, struct err *err)
+int source_nbd_read_option(struct nbd_conn *c, uint32_t option,
+	struct nbd_option_reply *r, struct err *err)
 {
 	uint8_t head[20];
 
@@ -59,12 +61,13 @@ int source_nbd_read_option(struct nbd_conn *c, uint32_t option, struct nbd_optio
 	if (source_nbd_read(c, head, sizeof(head), err) < 0)
 		return -1;
 	if (bytes_be64(head) != MAGIC_REPLY || bytes_be32(head + 8) != option)
-		return source_nbd_broken(c, err, "wrong reply to option %" PRIu32, option);
+		return source_nbd_broken(c, err, "wrong reply to option %" PRIu32,
+			option);
 	r->type = bytes_be32(head + 12);
 	r->len = bytes_be32(head + 16);
 	if (r->len > MAX_REPLY)
-		return source_nbd_broken(c, err, "reply of %" PRIu32 " bytes to option %" PRIu32,
-			r->len, option);
+		return source_nbd_broken(c, err,
+			"reply of %" PRIu32 " bytes to option %" PRIu32, r->len, option);
 	r->data = malloc(r->len + 1);
 	if (!r->data)
 		return err_set(err, ERR_NOMEM, "%s: out of memory", c->name);
@@ -77,7 +80,8 @@ int source_nbd_read_option(struct nbd_conn *c, uint32_t option, struct nbd_optio
 	if (r->type == (NBD_REP_ERROR | NBD_ERR_SHUTDOWN)) {
 		free(r->data);
 		r->data = NULL;
-		return err_set(err, ERR_SRC_EOF, "%s: the server is shutting down", c->name);
+		return err_set(err, ERR_SRC_EOF, "%s: the server is shutting down",
+			c->name);
 	}
 	return 0;
 }
@@ -87,7 +91,8 @@ int source_nbd_plain_option(struct nbd_conn *c, uint32_t option, uint32_t *ret_t
 {
 	struct nbd_option_reply r;
 
-	if (source_nbd_send_option(c, option, NULL, 0, err) < 0 || source_nbd_read_option(c, option, &r, err) < 0)
+	if (source_nbd_send_option(c, option, NULL, 0, err) < 0 ||
+	    source_nbd_read_option(c, option, &r, err) < 0)
 		return -1;
 	free(r.data);
 	*ret_type = r.type;
@@ -95,5 +100,6 @@ int source_nbd_plain_option(struct nbd_conn *c, uint32_t option, uint32_t *ret_t
 		return r.len ? source_nbd_broken(c, err, "ACK with data") : 1;
 	if (r.type & NBD_REP_ERROR)
 		return 0;
-	return source_nbd_broken(c, err, "reply %" PRIu32 " to option %" PRIu32, r.type, option);
+	return source_nbd_broken(c, err, "reply %" PRIu32 " to option %" PRIu32, r.type,
+		option);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an NBD server sends after the handshake: simple, structured and extended replies. */
+/* What an NBD server sends after the handshake: simple,
+ * structured and extended replies. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -19,7 +20,8 @@
 #define MAX_MESSAGE 65536 /* of error chunks and chunks that are skipped */
 #define CMD_FLAG_PAYLOAD_LEN 0 /* reads and block status carry an effect length */
 
-enum { CHUNK_NONE = 0, CHUNK_DATA = 1, CHUNK_HOLE = 2, CHUNK_STATUS = 5, CHUNK_STATUS_EXT = 6,
+enum { CHUNK_NONE = 0, CHUNK_DATA = 1, CHUNK_HOLE = 2, CHUNK_STATUS = 5,
+	CHUNK_STATUS_EXT = 6,
 	CHUNK_ERROR = 0x8001, CHUNK_ERROR_OFFSET = 0x8002 };
 
 struct chunk {
@@ -37,7 +39,8 @@ int source_nbd_broken(struct nbd_conn *c, struct err *err, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	c->phase = NBD_HANG_UP;
-	return err_set(err, ERR_SRC_PROTO, "%s: the server broke the protocol: %s", c->name, text);
+	return err_set(err, ERR_SRC_PROTO, "%s: the server broke the protocol: %s",
+		c->name, text);
 }
 
 int source_nbd_read(struct nbd_conn *c, void *buf, size_t len, struct err *err)
@@ -90,8 +93,8 @@ int source_nbd_errno(uint32_t e)
 	}
 }
 
-void source_nbd_queue_request(struct nbd_conn *c, uint16_t cmd, uint64_t cookie, uint64_t off,
-	uint64_t len)
+void source_nbd_queue_request(struct nbd_conn *c, uint16_t cmd, uint64_t cookie,
+	uint64_t off, uint64_t len)
 {
 	uint8_t *p = c->out + c->out_len;
 
@@ -150,7 +153,8 @@ static int cover(struct nbd_slot *s, uint32_t off, uint32_t end)
 		f[i].end = end;
 		if (i + 1 < s->n_fragments && f[i + 1].off == end) {
 			f[i].end = f[i + 1].end;
-			memmove(&f[i + 1], &f[i + 2], (s->n_fragments - i - 2) * sizeof(*f));
+			memmove(&f[i + 1], &f[i + 2],
+				(s->n_fragments - i - 2) * sizeof(*f));
 			s->n_fragments--;
 		}
 		return 0;
@@ -223,7 +227,8 @@ static int take_error(struct nbd_conn *c, const struct chunk *k, int *ret_error,
 	uint32_t tail = k->type == CHUNK_ERROR_OFFSET ? 8 : 0;
 
 	if (k->len < sizeof(head) + tail || k->len > MAX_MESSAGE)
-		return source_nbd_broken(c, err, "error chunk of %" PRIu32 " bytes", k->len);
+		return source_nbd_broken(c, err, "error chunk of %" PRIu32 " bytes",
+			k->len);
 	if (source_nbd_read(c, head, sizeof(head), err) < 0)
 		return -1;
 	if (bytes_be16(head + 4) + sizeof(head) + tail > k->len)
@@ -241,11 +246,13 @@ static int finish(struct nbd_conn *c, struct nbd_slot *s, struct err *err)
 				 s->fragments[0].end != r->len))
 		return source_nbd_broken(c, err, "an answer with missing parts");
 	if (s->error == ESHUTDOWN)
-		return err_set(err, ERR_SRC_EOF, "%s: the server is shutting down", c->name);
+		return err_set(err, ERR_SRC_EOF, "%s: the server is shutting down",
+			c->name);
 	if (s->error) {
 		errno = s->error;
-		r->status = err_sys(&r->err, ERR_SRC_READ, "%s: read %" PRIu32 " bytes at %" PRIu64,
-			c->name, r->len, r->off);
+		r->status = err_sys(&r->err, ERR_SRC_READ,
+			"%s: read %" PRIu32 " bytes at %" PRIu64, c->name, r->len,
+			r->off);
 	}
 	s->r = NULL;
 	c->in_flight--;
@@ -307,7 +314,8 @@ static int take_read_chunk(struct nbd_conn *c, struct nbd_slot *s, const struct 
 	switch (k->type) {
 	case CHUNK_NONE:
 		r = k->len || !(k->flags & FLAG_DONE) ?
-			source_nbd_broken(c, err, "empty chunk with data, or not the last") : 0;
+			source_nbd_broken(c, err,
+				"empty chunk with data, or not the last") : 0;
 		break;
 	case CHUNK_DATA:
 		r = take_data(c, s, k, err);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nbd://[user@]host[:port]/export, nbds:// (TLS), nbd+unix:///export?socket=PATH, nbds+unix://.
- * Parameters: socket, tls-psk-file, tls-certificates (folder with ca-cert.pem, client-cert.pem,
- * client-key.pem), tls-hostname. Plain NBD has no integrity: only TCP's 16-bit sum protects it.
+ * nbd://[user@]host[:port]/export, nbds:// (TLS), nbd+unix:///export?socket=PATH,
+ * nbds+unix://.
+ * Parameters: socket, tls-psk-file, tls-certificates (folder with ca-cert.pem,
+ * client-cert.pem, client-key.pem), tls-hostname. Plain NBD has no integrity: only TCP's
+ * 16-bit sum protects it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -46,8 +48,8 @@ static char *join(const char *dir, const char *name)
 	return strdup(path);
 }
 
-static int load_tls(struct nbd_target *t, const struct source *s, const struct source_uri *u,
-	struct err *err)
+static int load_tls(struct nbd_target *t, const struct source *s,
+	const struct source_uri *u, struct err *err)
 {
 	const char *file = source_uri_param(u, "tls-psk-file");
 	const char *dir = source_uri_param(u, "tls-certificates");
@@ -115,7 +117,8 @@ static void conn_free(struct nbd_conn *c)
 	free(c);
 }
 
-static int connect_stream(const struct nbd_target *t, struct stream **ret, struct err *err)
+static int connect_stream(const struct nbd_target *t, struct stream **ret,
+	struct err *err)
 {
 	if (t->socket_path)
 		return net_connect_unix(t->socket_path, ret, err);
@@ -184,13 +187,14 @@ static int nbd_open(struct source *s, const struct source_uri *uri, struct err *
 		snprintf(s->name, sizeof(s->name), "%s://%.60s?socket=%.70s", uri->scheme,
 			t->export, t->socket_path);
 	else
-		snprintf(s->name, sizeof(s->name), "%s://%.64s:%u/%.60s", uri->scheme, t->host,
-			t->port, t->export);
+		snprintf(s->name, sizeof(s->name), "%s://%.64s:%u/%.60s", uri->scheme,
+			t->host, t->port, t->export);
 	if (conn_open(s, &c, err) < 0)
 		return -1;
 	fill_info(s, c);
 	if (!c->tls && !t->socket_path)
-		log_info("%s: not encrypted, and protected by TCP's checksum only", s->name);
+		log_info("%s: not encrypted, and protected by TCP's checksum only",
+			s->name);
 	conn_free(c);
 	return 0;
 }
@@ -234,7 +238,8 @@ static unsigned nbd_room(const struct source_chan *ch, uint32_t len)
 	uint64_t bytes = c->in_flight_bytes < NBD_DEPTH_BYTES ?
 		(NBD_DEPTH_BYTES - c->in_flight_bytes) / len : 0;
 
-	return bytes < NBD_DEPTH - c->in_flight ? (unsigned)bytes : NBD_DEPTH - c->in_flight;
+	return bytes < NBD_DEPTH - c->in_flight ? (unsigned)bytes :
+		NBD_DEPTH - c->in_flight;
 }
 
 static int nbd_submit(struct source_chan *ch, struct source_req *r, struct err *err)
@@ -246,7 +251,8 @@ static int nbd_submit(struct source_chan *ch, struct source_req *r, struct err *
 		s++;
 	if (s == c->slots + NBD_DEPTH)
 		return err_set(err, ERR_INTERNAL, "%s: no room for a request", c->name);
-	*s = (struct nbd_slot){ .r = r, .cookie = c->next_cookie++, .sent_ms = clock_now_ms() };
+	*s = (struct nbd_slot){ .r = r, .cookie = c->next_cookie++,
+		.sent_ms = clock_now_ms() };
 	source_nbd_queue_request(c, NBD_CMD_READ, s->cookie, r->off, r->len);
 	c->in_flight++;
 	c->in_flight_bytes += r->len;
@@ -259,8 +265,8 @@ static int check_age(const struct nbd_conn *c, struct err *err)
 
 	for (int i = 0; i < NBD_DEPTH; i++)
 		if (c->slots[i].r && now - c->slots[i].sent_ms > REQUEST_MS)
-			return err_set(err, ERR_SRC_SLOW, "%s: no answer for %d s", c->name,
-				REQUEST_MS / 1000);
+			return err_set(err, ERR_SRC_SLOW, "%s: no answer for %d s",
+				c->name, REQUEST_MS / 1000);
 	return 0;
 }
 
@@ -275,8 +281,8 @@ static int nbd_reap(struct source_chan *ch, unsigned timeout_ms, struct source_r
 		return -1;
 	while (!c->done) {
 		uint64_t now = clock_now_ms();
-		int r = net_wait_readable(c->s, now < deadline ? (unsigned)(deadline - now) : 0,
-			err);
+		int r = net_wait_readable(c->s,
+			now < deadline ? (unsigned)(deadline - now) : 0, err);
 
 		if (r < 0)
 			return -1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pattern:SIZE[?fail=N&zero=N&delay=MS&break=N] - generated data, for tests, and the example of a
- * transport. Each 8 bytes are their offset, big-endian, as in nbdkit's plugin of this name. Every
- * Nth MiB is zeroes (zero=N); every Nth request fails once with EIO (fail=N) or breaks the
- * channel (break=N); each answer takes MS milliseconds.
+ * pattern:SIZE[?fail=N&zero=N&delay=MS&break=N] - generated data, for tests, and the
+ * example of a transport. Each 8 bytes are their offset, big-endian, as in nbdkit's
+ * plugin of this name. Every Nth MiB is zeroes (zero=N); every Nth request fails once
+ * with EIO (fail=N) or breaks the channel (break=N); each answer takes MS milliseconds.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -114,13 +114,14 @@ static void fill(const struct pattern *p, uint8_t *buf, uint64_t off, uint32_t l
 	for (uint32_t i = 0; i < len; i++) {
 		uint64_t at = off + i;
 
-		buf[i] = is_zero(p, at) ? 0 : (uint8_t)((at & ~7ull) >> (56 - at % 8 * 8));
+		buf[i] = is_zero(p, at) ? 0 :
+			(uint8_t)((at & ~7ull) >> (56 - at % 8 * 8));
 	}
 }
 
 /* Newest first, so that out-of-order completion is tested too. */
-static int pattern_reap(struct source_chan *c, unsigned timeout_ms, struct source_req **ret,
-	struct err *err)
+static int pattern_reap(struct source_chan *c, unsigned timeout_ms,
+	struct source_req **ret, struct err *err)
 {
 	struct pattern_chan *ch = c->priv;
 	struct pattern *p = c->src->priv;
@@ -145,8 +146,8 @@ static int pattern_reap(struct source_chan *c, unsigned timeout_ms, struct sourc
 	*ret = r;
 	if (p->fail && count % p->fail == 0) {
 		errno = EIO;
-		r->status = err_sys(&r->err, ERR_SRC_READ, "%s: at %" PRIu64, c->src->name,
-			r->off);
+		r->status = err_sys(&r->err, ERR_SRC_READ, "%s: at %" PRIu64,
+			c->src->name, r->off);
 		return 0;
 	}
 	fill(p, r->buf, r->off, r->len);
@@ -155,7 +156,8 @@ static int pattern_reap(struct source_chan *c, unsigned timeout_ms, struct sourc
 }
 
 static int pattern_extents(struct source_chan *c, uint64_t off, uint64_t len,
-	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade, struct err *err)
+	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade,
+	struct err *err)
 {
 	const struct pattern *p = c->src->priv;
 	uint64_t at = off;

@@ -40,9 +40,11 @@ static int copy_string(const char **field, struct err *err)
 	return *field ? 0 : err_set(err, ERR_NOMEM, "open a source: out of memory");
 }
 
-static int copy_options(struct source *s, const struct source_options *opt, struct err *err)
+static int copy_options(struct source *s, const struct source_options *opt,
+	struct err *err)
 {
-	const char **strings[] = { &s->opt.bitmap, &s->opt.since, &s->opt.psk, &s->opt.job_id };
+	const char **strings[] = { &s->opt.bitmap, &s->opt.since, &s->opt.psk,
+		&s->opt.job_id };
 	int failed = 0;
 
 	if (opt)
@@ -61,15 +63,15 @@ static int check_info(struct source *s, struct err *err)
 	struct source_info *i = &s->info;
 
 	if (i->size > INT64_MAX)
-		return err_set(err, ERR_SRC_SIZE, "%s: size %" PRIu64 " is impossible", s->name,
-			i->size);
+		return err_set(err, ERR_SRC_SIZE, "%s: size %" PRIu64 " is impossible",
+			s->name, i->size);
 	i->limits = s->ops->limit;
 	i->journals = s->ops->commit;
 	if (!i->sector)
 		i->sector = 512;
 	if (i->sector & (i->sector - 1) || i->sector > SOURCE_MAX_REQUEST)
-		return err_set(err, ERR_SRC_SIZE, "%s: sector of %" PRIu32 " bytes", s->name,
-			i->sector);
+		return err_set(err, ERR_SRC_SIZE, "%s: sector of %" PRIu32 " bytes",
+			s->name, i->sector);
 	if (!i->max_channels)
 		i->max_channels = 1;
 	if (!i->max_request || i->max_request > SOURCE_MAX_REQUEST)
@@ -81,7 +83,8 @@ static int check_info(struct source *s, struct err *err)
 static int check_tracker(const struct source *s, struct err *err)
 {
 	if (s->opt.bitmap && s->ops != &source_nbd_ops)
-		return err_set(err, ERR_USAGE, "source: only NBD servers have dirty bitmaps");
+		return err_set(err, ERR_USAGE,
+			"source: only NBD servers have dirty bitmaps");
 	if (s->opt.since && s->ops != &source_drive_ops)
 		return err_set(err, ERR_USAGE,
 			"source: only source-server (tws://, tw://) knows what changed since a state");
@@ -106,7 +109,8 @@ int source_open(const char *uri, const struct source_options *opt, struct source
 		err_set(err, ERR_USAGE, "source: unknown scheme \"%.32s\"", u->scheme);
 		goto out;
 	}
-	if (check_tracker(s, err) < 0 || s->ops->open(s, u, err) < 0 || check_info(s, err) < 0)
+	if (check_tracker(s, err) < 0 || s->ops->open(s, u, err) < 0 ||
+	    check_info(s, err) < 0)
 		goto out;
 	log_debug("%s: %" PRIu64 " bytes, sector %" PRIu32 ", %u channels", s->name,
 		s->info.size, s->info.sector, s->info.max_channels);
@@ -194,8 +198,9 @@ int source_submit(struct source_chan *c, struct source_req *r, struct err *err)
 
 	if (!r->len || r->len > SOURCE_MAX_REQUEST ||
 		!bytes_in_range(r->off, r->len, s->info.size))
-		return err_set(err, ERR_INTERNAL, "%s: request of %" PRIu32 " at %" PRIu64,
-			s->name, r->len, r->off);
+		return err_set(err, ERR_INTERNAL,
+			"%s: request of %" PRIu32 " at %" PRIu64, s->name, r->len,
+			r->off);
 	r->status = 0;
 	r->same = r->zero = 0;
 	r->next = NULL;
@@ -245,9 +250,11 @@ int source_reap(struct source_chan *c, unsigned timeout_ms, struct source_req **
 	return 0;
 }
 
-/* Cuts the list to [off, off + len), merges neighbours of a kind, checks that it has no gaps. */
-static int tidy(const struct source *s, uint64_t off, uint64_t len, struct source_extent *e,
-	size_t n, size_t *ret_n, uint64_t *ret_end, struct err *err)
+/* Cuts the list to [off, off + len), merges neighbours of a kind,
+ * checks that it has no gaps. */
+static int tidy(const struct source *s, uint64_t off, uint64_t len,
+	struct source_extent *e, size_t n, size_t *ret_n, uint64_t *ret_end,
+	struct err *err)
 {
 	uint64_t at = off, end = off + len;
 	size_t out = 0;
@@ -256,8 +263,8 @@ static int tidy(const struct source *s, uint64_t off, uint64_t len, struct sourc
 		uint64_t stop = e[i].off + e[i].len;
 
 		if (e[i].off != at || !e[i].len || stop < at)
-			return err_set(err, ERR_SRC_PROTO, "%s: extents with a gap at %" PRIu64,
-				s->name, at);
+			return err_set(err, ERR_SRC_PROTO,
+				"%s: extents with a gap at %" PRIu64, s->name, at);
 		if (stop > end)
 			stop = end;
 		if (out && e[out - 1].kind == e[i].kind) {
@@ -269,7 +276,8 @@ static int tidy(const struct source *s, uint64_t off, uint64_t len, struct sourc
 		at = stop;
 	}
 	if (at == off)
-		return err_set(err, ERR_SRC_PROTO, "%s: no extents at %" PRIu64, s->name, off);
+		return err_set(err, ERR_SRC_PROTO, "%s: no extents at %" PRIu64,
+			s->name, off);
 	*ret_n = out;
 	*ret_end = at;
 	return 0;
@@ -284,15 +292,16 @@ int source_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	size_t n = 0;
 
 	if (!len || !max || !bytes_in_range(off, len, s->info.size))
-		return err_set(err, ERR_INTERNAL, "%s: extents of %" PRIu64 " at %" PRIu64,
-			s->name, len, off);
+		return err_set(err, ERR_INTERNAL,
+			"%s: extents of %" PRIu64 " at %" PRIu64, s->name, len, off);
 	if (s->ops->extents && s->info.extents && s->extents_failed < EXTENT_FAILURES) {
 		if (!s->ops->extents(c, off, len, ret, max, &n, &degrade, err))
 			return tidy(s, off, len, ret, n, ret_n, ret_end, err);
 		if (!degrade)
 			return -1;
 		if (++s->extents_failed == EXTENT_FAILURES)
-			log_warn("%s: is not asked for extents any more: %s", s->name, err->text);
+			log_warn("%s: is not asked for extents any more: %s", s->name,
+				err->text);
 		else
 			log_info("%s: reads without extents: %s", s->name, err->text);
 		err_clear(err);
@@ -303,7 +312,8 @@ int source_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	return 0;
 }
 
-int source_commit(struct source_chan *c, const uint8_t *units, size_t bytes, struct err *err)
+int source_commit(struct source_chan *c, const uint8_t *units, size_t bytes,
+	struct err *err)
 {
 	return c->src->ops->commit ? c->src->ops->commit(c, units, bytes, err) : 0;
 }
@@ -312,7 +322,8 @@ int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *r
 	struct err *err)
 {
 	*ret_bytes = 0;
-	return c->src->ops->resume ? c->src->ops->resume(c, units, bytes, ret_bytes, err) : 0;
+	return c->src->ops->resume ? c->src->ops->resume(c, units, bytes, ret_bytes,
+		err) : 0;
 }
 
 int source_limit(struct source_chan *c, uint64_t rate, struct err *err)

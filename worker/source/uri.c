@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* URIs of sources: RFC 3986 as far as NBD and our own schemes use it; %XX decoded in place. */
+/* URIs of sources: RFC 3986 as far as NBD and our own schemes use it;
+ * %XX decoded in place. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,8 @@ static int parse_port(const char *s, uint16_t *ret)
 	return v ? 0 : -1;
 }
 
-/* [user@]host[:port] with IPv6 addresses in brackets; an empty authority leaves host NULL. */
+/* [user@]host[:port] with IPv6 addresses in brackets;
+ * an empty authority leaves host NULL. */
 static int parse_authority(char *s, struct source_uri *u)
 {
 	char *at = strrchr(s, '@'), *end;
@@ -117,7 +119,8 @@ int source_uri_parse(const char *text, struct source_uri *ret, struct err *err)
 
 	memset(u, 0, sizeof(*u));
 	if (len >= SOURCE_URI_MAX)
-		return err_set(err, ERR_USAGE, "source: longer than %d bytes", SOURCE_URI_MAX);
+		return err_set(err, ERR_USAGE, "source: longer than %d bytes",
+			SOURCE_URI_MAX);
 	memcpy(u->text, text, len + 1);
 	u->scheme = u->text;
 	s = strchr(u->text, ':');
@@ -129,7 +132,8 @@ int source_uri_parse(const char *text, struct source_uri *ret, struct err *err)
 	if (query)
 		*query++ = '\0';
 	if (parse_query(query, u) < 0)
-		return err_set(err, ERR_USAGE, "source: the part after ? is not key=value&...");
+		return err_set(err, ERR_USAGE,
+			"source: the part after ? is not key=value&...");
 	if (s[0] == '/' && s[1] == '/') {
 		char *slash = strchr(s + 2, '/');
 
@@ -137,7 +141,8 @@ int source_uri_parse(const char *text, struct source_uri *ret, struct err *err)
 		if (slash)
 			*slash = '\0';
 		if (parse_authority(s + 2, u) < 0)
-			return err_set(err, ERR_USAGE, "source: cannot read host and port");
+			return err_set(err, ERR_USAGE,
+				"source: cannot read host and port");
 	} else {
 		u->path = s;
 	}
@@ -163,8 +168,8 @@ int source_uri_check_params(const struct source_uri *u, const char *const *known
 		while (*k && strcmp(*k, u->params[i].key))
 			k++;
 		if (!*k)
-			return err_set(err, ERR_USAGE, "source: unknown parameter \"%.64s\"",
-				u->params[i].key);
+			return err_set(err, ERR_USAGE,
+				"source: unknown parameter \"%.64s\"", u->params[i].key);
 	}
 	return 0;
 }

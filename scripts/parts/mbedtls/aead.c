@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two ciphers that carry the bulk of every connection: AES-GCM done by Intel's ipsec-mb (its
- * functions for SSE, AES-NI and CLMUL) and ChaCha20-Poly1305 by libsodium, several times the speed of mbedTLS' own, which works block by
- * block. TLS records come here one at a time through psa_aead_encrypt and psa_aead_decrypt. What
- * these two do not do (other nonce and tag sizes, processors without AES-NI and CLMUL) goes on to
- * mbedTLS' own functions, which the recipe renames to builtin_*.
+ * The two ciphers that carry the bulk of every connection: AES-GCM done by Intel's
+ * ipsec-mb (its functions for SSE, AES-NI and CLMUL) and ChaCha20-Poly1305 by libsodium,
+ * several times the speed of mbedTLS' own, which works block by block. TLS records come
+ * here one at a time through psa_aead_encrypt and psa_aead_decrypt. What these two do not
+ * do (other nonce and tag sizes, processors without AES-NI and CLMUL) goes on to mbedTLS'
+ * own functions, which the recipe renames to builtin_*.
  */
 #include <cpuid.h>
 #include <intel-ipsec-mb.h>
@@ -20,13 +21,14 @@
 typedef psa_status_t aead_fn(const psa_key_attributes_t *attributes, const uint8_t *key,
 			     size_t key_len, psa_algorithm_t alg, const uint8_t *nonce,
 			     size_t nonce_len, const uint8_t *ad, size_t ad_len,
-			     const uint8_t *in, size_t in_len, uint8_t *out, size_t out_size,
-			     size_t *out_len);
+			     const uint8_t *in, size_t in_len, uint8_t *out,
+			     size_t out_size, size_t *out_len);
 
 aead_fn mbedtls_psa_aead_encrypt, mbedtls_psa_aead_decrypt;
 aead_fn builtin_mbedtls_psa_aead_encrypt, builtin_mbedtls_psa_aead_decrypt;
 
-/* The second half of the library's aes_gcm_pre_*_sse: powers of H, from the expanded key. */
+/* The second half of the library's aes_gcm_pre_*_sse: powers of H,
+ * from the expanded key. */
 void aes_gcm_precomp_128_sse(struct gcm_key_data *k);
 void aes_gcm_precomp_256_sse(struct gcm_key_data *k);
 
@@ -35,22 +37,23 @@ enum cipher { BUILTIN, AES_GCM, CHACHA };
 enum { KNOWN = 1, EMULATED = 2, FAST_AES = 4 };
 
 /*
- * EMULATED: QEMU emulates the processor (the signature of hypervisor leaf 0x40000000). It does vector
- * instructions element by element: libsodium's portable code, which is used until sodium_init is
- * called, then does ChaCha20-Poly1305 at 174 MB/s where the AVX2 code does 47.
- * Asked for once: below a hypervisor CPUID traps, and for each record that took as long as the
- * decryption itself.
+ * EMULATED: QEMU emulates the processor (the signature of hypervisor leaf 0x40000000). It
+ * does vector instructions element by element: libsodium's portable code, which is used
+ * until sodium_init is called, then does ChaCha20-Poly1305 at 174 MB/s where the AVX2
+ * code does 47. Asked for once: below a hypervisor CPUID traps, and for each record that
+ * took as long as the decryption itself.
  */
 static unsigned processor(void)
 {
 	static unsigned known; /* threads that race find the same */
-	unsigned found = __atomic_load_n(&known, __ATOMIC_RELAXED), a, b = 0, c = 0, d = 0;
+	unsigned found = __atomic_load_n(&known, __ATOMIC_RELAXED), a, b = 0, c = 0,
+		d = 0;
 
 	if (found)
 		return found;
 	found = KNOWN;
-	if (__get_cpuid(1, &a, &b, &c, &d) && c & bit_AES && c & bit_PCLMUL && c & bit_SSSE3 &&
-	    c & bit_SSE4_1)
+	if (__get_cpuid(1, &a, &b, &c, &d) && c & bit_AES && c & bit_PCLMUL &&
+	    c & bit_SSSE3 && c & bit_SSE4_1)
 		found |= FAST_AES;
 	b = d = 0;
 	if (c & 1u << 31)
@@ -78,7 +81,8 @@ static enum cipher choose(const psa_key_attributes_t *attributes, psa_algorithm_
 
 	if (nonce_len != NONCE_LEN)
 		return BUILTIN;
-	if (alg == PSA_ALG_GCM && type == PSA_KEY_TYPE_AES && (key_len == 16 || key_len == 32))
+	if (alg == PSA_ALG_GCM && type == PSA_KEY_TYPE_AES &&
+	    (key_len == 16 || key_len == 32))
 		return aes_gcm_usable() ? AES_GCM : BUILTIN;
 	if (alg != PSA_ALG_CHACHA20_POLY1305 || type != PSA_KEY_TYPE_CHACHA20 ||
 	    key_len != CHACHA_KEY_LEN)
@@ -103,27 +107,29 @@ static void gcm_start(struct gcm *g, const uint8_t *key, size_t key_len)
 	}
 }
 
-static void gcm_encrypt(const uint8_t *key, size_t key_len, const uint8_t *nonce, const uint8_t *ad,
-			size_t ad_len, const uint8_t *in, size_t len, uint8_t *out)
+static void gcm_encrypt(const uint8_t *key, size_t key_len, const uint8_t *nonce,
+			const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len,
+			uint8_t *out)
 {
 	struct gcm g;
 
 	gcm_start(&g, key, key_len);
-	(key_len == 16 ? aes_gcm_enc_128_sse : aes_gcm_enc_256_sse)(&g.key, &g.context, out, in,
-		len, nonce, ad, ad_len, out + len, TAG_LEN);
+	(key_len == 16 ? aes_gcm_enc_128_sse : aes_gcm_enc_256_sse)(&g.key, &g.context,
+		out, in, len, nonce, ad, ad_len, out + len, TAG_LEN);
 	sodium_memzero(&g, sizeof(g));
 }
 
 /* In place, the output may end where the tag stands, but never covers it. */
-static int gcm_decrypt(const uint8_t *key, size_t key_len, const uint8_t *nonce, const uint8_t *ad,
-		       size_t ad_len, const uint8_t *in, size_t len, uint8_t *out)
+static int gcm_decrypt(const uint8_t *key, size_t key_len, const uint8_t *nonce,
+		       const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len,
+		       uint8_t *out)
 {
 	uint8_t tag[TAG_LEN];
 	struct gcm g;
 
 	gcm_start(&g, key, key_len);
-	(key_len == 16 ? aes_gcm_dec_128_sse : aes_gcm_dec_256_sse)(&g.key, &g.context, out, in,
-		len, nonce, ad, ad_len, tag, TAG_LEN);
+	(key_len == 16 ? aes_gcm_dec_128_sse : aes_gcm_dec_256_sse)(&g.key, &g.context,
+		out, in, len, nonce, ad, ad_len, tag, TAG_LEN);
 	sodium_memzero(&g, sizeof(g));
 	if (sodium_memcmp(tag, in + len, TAG_LEN) == 0)
 		return 0;
@@ -131,8 +137,9 @@ static int gcm_decrypt(const uint8_t *key, size_t key_len, const uint8_t *nonce,
 	return -1;
 }
 
-psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes, const uint8_t *key,
-				      size_t key_len, psa_algorithm_t alg, const uint8_t *nonce,
+psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes,
+				      const uint8_t *key, size_t key_len,
+				      psa_algorithm_t alg, const uint8_t *nonce,
 				      size_t nonce_len, const uint8_t *ad, size_t ad_len,
 				      const uint8_t *in, size_t in_len, uint8_t *out,
 				      size_t out_size, size_t *out_len)
@@ -151,13 +158,14 @@ psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes, co
 	case CHACHA:
 		if (out_size < TAG_LEN || out_size - TAG_LEN < in_len)
 			return PSA_ERROR_BUFFER_TOO_SMALL;
-		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, &done, in, in_len, ad,
-								ad_len, NULL, nonce, key);
+		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, &done, in,
+								in_len, ad, ad_len, NULL,
+								nonce, key);
 		break;
 	default:
-		return builtin_mbedtls_psa_aead_encrypt(attributes, key, key_len, alg, nonce,
-							nonce_len, ad, ad_len, in, in_len, out,
-							out_size, out_len);
+		return builtin_mbedtls_psa_aead_encrypt(attributes, key, key_len, alg,
+							nonce, nonce_len, ad, ad_len, in,
+							in_len, out, out_size, out_len);
 	}
 	if (ret != 0)
 		return PSA_ERROR_GENERIC_ERROR;
@@ -165,8 +173,9 @@ psa_status_t mbedtls_psa_aead_encrypt(const psa_key_attributes_t *attributes, co
 	return PSA_SUCCESS;
 }
 
-psa_status_t mbedtls_psa_aead_decrypt(const psa_key_attributes_t *attributes, const uint8_t *key,
-				      size_t key_len, psa_algorithm_t alg, const uint8_t *nonce,
+psa_status_t mbedtls_psa_aead_decrypt(const psa_key_attributes_t *attributes,
+				      const uint8_t *key, size_t key_len,
+				      psa_algorithm_t alg, const uint8_t *nonce,
 				      size_t nonce_len, const uint8_t *ad, size_t ad_len,
 				      const uint8_t *in, size_t in_len, uint8_t *out,
 				      size_t out_size, size_t *out_len)
@@ -176,9 +185,9 @@ psa_status_t mbedtls_psa_aead_decrypt(const psa_key_attributes_t *attributes, co
 	int ret;
 
 	if (cipher == BUILTIN)
-		return builtin_mbedtls_psa_aead_decrypt(attributes, key, key_len, alg, nonce,
-							nonce_len, ad, ad_len, in, in_len, out,
-							out_size, out_len);
+		return builtin_mbedtls_psa_aead_decrypt(attributes, key, key_len, alg,
+							nonce, nonce_len, ad, ad_len, in,
+							in_len, out, out_size, out_len);
 	if (in_len < TAG_LEN)
 		return PSA_ERROR_INVALID_ARGUMENT;
 	if (out_size < in_len - TAG_LEN)
@@ -188,8 +197,9 @@ psa_status_t mbedtls_psa_aead_decrypt(const psa_key_attributes_t *attributes, co
 		done = in_len - TAG_LEN;
 		ret = gcm_decrypt(key, key_len, nonce, ad, ad_len, in, done, out);
 	} else {
-		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, &done, NULL, in, in_len, ad,
-								ad_len, nonce, key);
+		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, &done, NULL, in,
+								in_len, ad, ad_len,
+								nonce, key);
 	}
 	if (ret != 0)
 		return PSA_ERROR_INVALID_SIGNATURE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Run while mbedTLS is built: aead.c against published vectors and against mbedTLS' own
- * code. AES-GCM: test cases 1, 2, 4 (128 bits) and 13, 14, 16 (256 bits) of McGrew and Viega's GCM
- * specification, which NIST's validation set contains too. ChaCha20-Poly1305: RFC 8439, 2.8.2.
+ * code. AES-GCM: test cases 1, 2, 4 (128 bits) and 13, 14, 16 (256 bits) of McGrew and
+ * Viega's GCM specification, which NIST's validation set contains too. ChaCha20-Poly1305:
+ * RFC 8439, 2.8.2.
  */
 #include <psa/crypto.h>
 #include <sodium.h>
@@ -11,10 +12,11 @@
 
 #define MAX_LEN 20000
 
-psa_status_t builtin_mbedtls_psa_aead_encrypt(const psa_key_attributes_t *, const uint8_t *,
-					      size_t, psa_algorithm_t, const uint8_t *, size_t,
-					      const uint8_t *, size_t, const uint8_t *, size_t,
-					      uint8_t *, size_t, size_t *);
+psa_status_t builtin_mbedtls_psa_aead_encrypt(const psa_key_attributes_t *,
+					      const uint8_t *, size_t, psa_algorithm_t,
+					      const uint8_t *, size_t, const uint8_t *,
+					      size_t, const uint8_t *, size_t, uint8_t *,
+					      size_t, size_t *);
 
 struct vector {
 	const char *name, *key, *nonce, *ad, *plain, *cipher;
@@ -26,7 +28,8 @@ static const struct vector vectors[] = {
 	  "58e2fccefa7e3061367f1d57a4e7455a", PSA_ALG_GCM },
 	{ "gcm 2", "00000000000000000000000000000000", "000000000000000000000000", "",
 	  "00000000000000000000000000000000",
-	  "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf", PSA_ALG_GCM },
+	  "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf",
+	  PSA_ALG_GCM },
 	{ "gcm 4", "feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888",
 	  "feedfacedeadbeeffeedfacedeadbeefabaddad2",
 	  "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
@@ -35,10 +38,12 @@ static const struct vector vectors[] = {
 	  "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091"
 	  "5bc94fbc3221a5db94fae95ae7121a47", PSA_ALG_GCM },
 	{ "gcm 13", "0000000000000000000000000000000000000000000000000000000000000000",
-	  "000000000000000000000000", "", "", "530f8afbc74536b9a963b4f1c4cb738b", PSA_ALG_GCM },
+	  "000000000000000000000000", "", "", "530f8afbc74536b9a963b4f1c4cb738b",
+	PSA_ALG_GCM },
 	{ "gcm 14", "0000000000000000000000000000000000000000000000000000000000000000",
 	  "000000000000000000000000", "", "00000000000000000000000000000000",
-	  "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919", PSA_ALG_GCM },
+	  "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919",
+	  PSA_ALG_GCM },
 	{ "gcm 16", "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
 	  "cafebabefacedbaddecaf888", "feedfacedeadbeeffeedfacedeadbeefabaddad2",
 	  "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
@@ -75,22 +80,26 @@ static void key_attributes(psa_key_attributes_t *a, psa_algorithm_t alg, size_t 
 	*a = (psa_key_attributes_t)PSA_KEY_ATTRIBUTES_INIT;
 	psa_set_key_usage_flags(a, PSA_KEY_USAGE_ENCRYPT | PSA_KEY_USAGE_DECRYPT);
 	psa_set_key_algorithm(a, alg);
-	psa_set_key_type(a, alg == PSA_ALG_GCM ? PSA_KEY_TYPE_AES : PSA_KEY_TYPE_CHACHA20);
+	psa_set_key_type(a,
+		alg == PSA_ALG_GCM ? PSA_KEY_TYPE_AES : PSA_KEY_TYPE_CHACHA20);
 	psa_set_key_bits(a, key_len * 8);
 }
 
-/* Decrypts what is in cipher, whole and damaged, also in place. Returns what went wrong. */
-static const char *check_decrypt(psa_key_id_t id, psa_algorithm_t alg, const uint8_t *nonce,
-				 const uint8_t *ad, size_t ad_len, size_t len, size_t damage)
+/* Decrypts what is in cipher, whole and damaged, also in place.
+ * Returns what went wrong. */
+static const char *check_decrypt(psa_key_id_t id, psa_algorithm_t alg,
+				 const uint8_t *nonce, const uint8_t *ad, size_t ad_len,
+				 size_t len, size_t damage)
 {
 	size_t got;
 
-	if (psa_aead_decrypt(id, alg, nonce, 12, ad, ad_len, cipher, len + 16, back, sizeof(back),
-			     &got) != PSA_SUCCESS || got != len || memcmp(back, plain, len) != 0)
+	if (psa_aead_decrypt(id, alg, nonce, 12, ad, ad_len, cipher, len + 16, back,
+			     sizeof(back), &got) != PSA_SUCCESS || got != len ||
+			     memcmp(back, plain, len) != 0)
 		return "decrypts to something else";
 	cipher[damage % (len + 16)] ^= 1;
-	if (psa_aead_decrypt(id, alg, nonce, 12, ad, ad_len, cipher, len + 16, back, sizeof(back),
-			     &got) != PSA_ERROR_INVALID_SIGNATURE)
+	if (psa_aead_decrypt(id, alg, nonce, 12, ad, ad_len, cipher, len + 16, back,
+			     sizeof(back), &got) != PSA_ERROR_INVALID_SIGNATURE)
 		return "damage is not noticed";
 	cipher[damage % (len + 16)] ^= 1;
 	if (psa_aead_decrypt(id, alg, nonce, 12, ad, ad_len, cipher, len + 16, cipher,
@@ -123,7 +132,8 @@ static const char *check_vector(const struct vector *v)
 }
 
 /* Random data of one length: the fast road and mbedTLS' own must agree. */
-static const char *check_random(psa_algorithm_t alg, size_t key_len, size_t len, size_t ad_len)
+static const char *check_random(psa_algorithm_t alg, size_t key_len, size_t len,
+	size_t ad_len)
 {
 	uint8_t key[32], nonce[12], ad[64];
 	psa_key_attributes_t a;
@@ -137,11 +147,13 @@ static const char *check_random(psa_algorithm_t alg, size_t key_len, size_t len,
 	randombytes_buf(plain, len);
 	key_attributes(&a, alg, key_len);
 	if (psa_import_key(&a, key, key_len, &id) != PSA_SUCCESS ||
-	    psa_aead_encrypt(id, alg, nonce, 12, ad, ad_len, plain, len, cipher, sizeof(cipher),
+	    psa_aead_encrypt(id, alg, nonce, 12, ad, ad_len, plain, len, cipher,
+		    sizeof(cipher),
 			     &got) != PSA_SUCCESS || got != len + 16)
 		return "does not encrypt";
-	if (builtin_mbedtls_psa_aead_encrypt(&a, key, key_len, alg, nonce, 12, ad, ad_len, plain,
-					     len, other, sizeof(other), &got) != PSA_SUCCESS ||
+	if (builtin_mbedtls_psa_aead_encrypt(&a, key, key_len, alg, nonce, 12, ad, ad_len,
+					     plain, len, other, sizeof(other),
+					     &got) != PSA_SUCCESS ||
 	    memcmp(cipher, other, len + 16) != 0)
 		return "differs from mbedTLS' own";
 	problem = check_decrypt(id, alg, nonce, ad, ad_len, len, len);
@@ -172,9 +184,11 @@ int main(void)
 			if (!problem)
 				problem = check_random(PSA_ALG_GCM, 16, len, ad_len);
 			if (!problem)
-				problem = check_random(PSA_ALG_CHACHA20_POLY1305, 32, len, ad_len);
+				problem = check_random(PSA_ALG_CHACHA20_POLY1305, 32, len,
+					ad_len);
 			if (problem) {
-				printf("%zu bytes, %zu of data: %s\n", len, ad_len, problem);
+				printf("%zu bytes, %zu of data: %s\n", len, ad_len,
+					problem);
 				return 1;
 			}
 		}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mbedTLS as the worker and source-server need it: TLS 1.3 with a pre-shared key between them, TLS
- * 1.2 and 1.3 with certificates towards a controller or a foreign NBD server. What is not listed is
- * not compiled. Secrets of a session come from mbedtls_ssl_set_export_keys_cb, which always exists.
+ * mbedTLS as the worker and source-server need it: TLS 1.3 with a pre-shared key between
+ * them, TLS 1.2 and 1.3 with certificates towards a controller or a foreign NBD server.
+ * What is not listed is not compiled. Secrets of a session come from
+ * mbedtls_ssl_set_export_keys_cb, which always exists.
  */
 
 /* The machine: x86-64 Linux with a C library. */
@@ -15,15 +16,16 @@
 #define MBEDTLS_VERSION_C
 
 /*
- * Several threads, one TLS context per connection: the contexts are not shared, but the PSA key
- * store and random generator behind them are.
+ * Several threads, one TLS context per connection: the contexts are not shared, but the
+ * PSA key store and random generator behind them are.
  */
 #define MBEDTLS_THREADING_C
 #define MBEDTLS_THREADING_PTHREAD
 
 /*
- * Random numbers: getrandom(2) into CTR_DRBG. A source server on a kernel before 3.17 has the device
- * only; /dev/random would stall it there, long after its own random generator was seeded.
+ * Random numbers: getrandom(2) into CTR_DRBG. A source server on a kernel before 3.17 has
+ * the device only; /dev/random would stall it there, long after its own random generator
+ * was seeded.
  */
 #define MBEDTLS_PLATFORM_DEV_RANDOM "/dev/urandom"
 #define MBEDTLS_ENTROPY_C
@@ -33,8 +35,9 @@
 #define MBEDTLS_PSA_CRYPTO_C
 #define MBEDTLS_PSA_KEY_STORE_DYNAMIC
 /*
- * Callers and PSA are one program, whose record buffers nobody else writes to: without this each
- * record is copied to the heap and back, a fifth of a transfer's processor time.
+ * Callers and PSA are one program, whose record buffers nobody else writes to: without
+ * this each record is copied to the heap and back, a fifth of a transfer's processor
+ * time.
  */
 #define MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS
 #define MBEDTLS_USE_PSA_CRYPTO
@@ -98,14 +101,16 @@
 /* TLS 1.3 demands it. */
 #define MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
 
-/* PSK alone, PSK with (EC)DHE and certificates: foreign servers differ in what they take. */
+/* PSK alone, PSK with (EC)DHE and certificates:
+ * foreign servers differ in what they take. */
 #define MBEDTLS_SSL_PROTO_TLS1_3
 #define MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE
 #define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_ENABLED
 #define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED
 #define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL_ENABLED
 
-/* TLS 1.2 with forward secrecy only, for NBD servers and proxies that know nothing newer. */
+/* TLS 1.2 with forward secrecy only, for NBD servers and proxies
+ * that know nothing newer. */
 #define MBEDTLS_SSL_PROTO_TLS1_2
 #define MBEDTLS_SSL_ENCRYPT_THEN_MAC
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes the place of musl's memcmp, which compares byte by byte: verifying a copy and looking for
- * zeroes are memcmp over whole chunks.
+ * Takes the place of musl's memcmp, which compares byte by byte: verifying a copy and
+ * looking for zeroes are memcmp over whole chunks.
  */
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +18,8 @@ int memcmp(const void *vl, const void *vr, size_t n)
 	while (n >= 32) {
 		const struct word *a = (const void *)l, *b = (const void *)r;
 
-		if ((a[0].v ^ b[0].v) | (a[1].v ^ b[1].v) | (a[2].v ^ b[2].v) | (a[3].v ^ b[3].v))
+		if ((a[0].v ^ b[0].v) | (a[1].v ^ b[1].v) | (a[2].v ^ b[2].v) |
+		    (a[3].v ^ b[3].v))
 			break;
 		l += 32;
 		r += 32;

@@ -126,7 +126,8 @@ TEST(spawn_runs)
 
 TEST(spawn_limit)
 {
-	const char *argv[] = { "/bin/sh", "-c", "echo begin; sleep 100 & sleep 100", NULL };
+	const char *argv[] = { "/bin/sh", "-c", "echo begin; sleep 100 & sleep 100",
+		NULL };
 	struct spawn sp = { .argv = argv, .timeout_s = 5 };
 	struct spawn_result ret;
 	struct err err = ERR_INIT;
@@ -189,15 +190,18 @@ TEST(words)
 
 static const struct test tests[] = {
 	TEST_ENTRY(err_names, "every code has a name, a hint and an exit status"),
-	TEST_ENTRY(err_text, "records carry object, cause and context, and never overflow"),
+	TEST_ENTRY(err_text,
+		"records carry object, cause and context, and never overflow"),
 	TEST_ENTRY(range, "range checks do not overflow"),
 	TEST_ENTRY(zeroes, "zero detection sees the first and the last byte"),
 	TEST_ENTRY(endian, "byte orders"),
 	TEST_ENTRY(words, "a word of a list is found whole, in every place"),
-	TEST_ENTRY(log_ring, "the log keeps the newest whole lines and masks control characters"),
+	TEST_ENTRY(log_ring,
+		"the log keeps the newest whole lines and masks control characters"),
 	TEST_ENTRY(spawn_runs, "output, status and a missing program"),
 	TEST_ENTRY(spawn_limit, "a program past its limit is ended with its children"),
-	TEST_ENTRY(spawn_tasks, "more processes than allowed are ended, and others are not counted"),
+	TEST_ENTRY(spawn_tasks,
+		"more processes than allowed are ended, and others are not counted"),
 	TEST_ENTRY(replace_file, "files are replaced whole and read within a limit"),
 };
 TEST_MAIN(tests)

@@ -19,7 +19,8 @@ static int read_disk(void *ctx, void *buf, size_t len, uint64_t off, struct err 
 	return 0;
 }
 
-static const struct block_reader reader = { .read = read_disk, .size = SIZE, .sector = 512 };
+static const struct block_reader reader = { .read = read_disk, .size = SIZE,
+	.sector = 512 };
 
 static void seal(uint64_t lba)
 {
@@ -147,7 +148,8 @@ TEST(gpt_hostile)
 		{ BLOCK_GPT_ENTRY_SIZE, 0xffffffff, 4 }, { BLOCK_GPT_ENTRY_SIZE, 1, 4 },
 		{ BLOCK_GPT_ENTRIES_LBA, UINT64_MAX, 8 }, { BLOCK_GPT_ENTRIES_LBA, 0, 8 },
 		{ BLOCK_GPT_ENTRIES_LBA, UINT64_MAX / 512 + 2, 8 },
-		{ BLOCK_GPT_HEADER_SIZE, 0xffffffff, 4 }, { BLOCK_GPT_HEADER_SIZE, 10, 4 },
+		{ BLOCK_GPT_HEADER_SIZE, 0xffffffff, 4 },
+		{ BLOCK_GPT_HEADER_SIZE, 10, 4 },
 		{ BLOCK_GPT_MY_LBA, 2, 8 },
 	};
 
@@ -161,7 +163,8 @@ TEST(gpt_hostile)
 		else
 			bytes_put_le32(disk + 512 + lies[i].at, (uint32_t)lies[i].value);
 		bytes_put_le32(disk + 512 + BLOCK_GPT_HEADER_CRC, 0);
-		bytes_put_le32(disk + 512 + BLOCK_GPT_HEADER_CRC, block_crc32(disk + 512, 92));
+		bytes_put_le32(disk + 512 + BLOCK_GPT_HEADER_CRC,
+			block_crc32(disk + 512, 92));
 		if (!CHECK(block_read_table(&reader, &t, &err) < 0))
 			printf("lie %zu was believed\n", i);
 	}
@@ -211,7 +214,8 @@ static int mask(struct err *err)
 {
 	int r;
 
-	m = (struct block_mask){ .head = masked, .head_len = HEAD, .tail = masked + SIZE - TAIL,
+	m = (struct block_mask){ .head = masked, .head_len = HEAD,
+		.tail = masked + SIZE - TAIL,
 		.tail_len = TAIL };
 
 	memcpy(masked, disk, SIZE);
@@ -273,7 +277,8 @@ TEST(mask_none)
 	CHECK(!memcmp(disk, exact, SIZE));
 }
 
-/* EDK2 opens FAT without signature, in logical partitions, and on a disk without a table. */
+/* EDK2 opens FAT without signature, in logical partitions,
+ * and on a disk without a table. */
 TEST(mask_fat)
 {
 	struct err err = ERR_INIT;
@@ -297,12 +302,14 @@ TEST(mask_fat)
 
 static const struct test tests[] = {
 	TEST_ENTRY(gpt, "a sound GPT is read"),
-	TEST_ENTRY(gpt_crc, "a damaged copy is replaced by the other; both damaged is an error"),
+	TEST_ENTRY(gpt_crc,
+		"a damaged copy is replaced by the other; both damaged is an error"),
 	TEST_ENTRY(gpt_hostile, "impossible numbers in the header are refused"),
 	TEST_ENTRY(gpt_range, "an entry outside of the usable area is no partition"),
 	TEST_ENTRY(mbr, "primary and logical partitions; a circle ends"),
 	TEST_ENTRY(no_table, "neither emptiness nor a FAT boot sector is a table"),
-	TEST_ENTRY(mask_gpt, "the mask hides ESP and FAT volumes in both copies, and nothing else"),
+	TEST_ENTRY(mask_gpt,
+		"the mask hides ESP and FAT volumes in both copies, and nothing else"),
 	TEST_ENTRY(mask_mbr, "the mask hides the ESP of an MBR"),
 	TEST_ENTRY(mask_fat, "FAT volumes that EDK2 would find otherwise are held back"),
 	TEST_ENTRY(mask_none, "a file system in sector 0 is left alone"),

@@ -20,7 +20,8 @@ static void tree(const char *const *files)
 	for (; *files; files++) {
 		char dir[128];
 
-		snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(*files, '/') - *files), *files);
+		snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(*files, '/') - *files),
+			*files);
 		CHECK(!fs_mkdirs(&root, dir, 0755, &err));
 		CHECK(!fs_replace(&root, *files, *files, strlen(*files), 0644, &err));
 	}
@@ -44,11 +45,13 @@ static void fallback(const char *const *files, const char *want)
 	int n;
 
 	tree(files);
-	n = boot_efi_fallback(&root, "/boot/efi", copies, 8, loader, sizeof(loader), &err);
+	n = boot_efi_fallback(&root, "/boot/efi", copies, 8, loader, sizeof(loader),
+		&err);
 	if (n < 0)
 		sprintf(text, "%s", err_name(err.code));
 	for (int i = 0; i < n; i++)
-		sprintf(text + strlen(text), "%s>%s ", copies[i].from + 14, copies[i].to + 14);
+		sprintf(text + strlen(text), "%s>%s ", copies[i].from + 14,
+			copies[i].to + 14);
 	if (n >= 0)
 		strcat(text, loader);
 	CHECK_STR(text, want);
@@ -66,7 +69,8 @@ TEST(chains)
 	fallback((const char *[]){ "/boot/efi/EFI/centos/grubx64.efi", NULL },
 		"centos/grubx64.efi>BOOT/BOOTX64.EFI \\EFI\\centos\\grubx64.efi");
 	fallback((const char *[]){ "/boot/efi/EFI/opensuse/shim.efi",
-		"/boot/efi/EFI/opensuse/grub.efi", "/boot/efi/EFI/opensuse/MokManager.efi", NULL },
+		"/boot/efi/EFI/opensuse/grub.efi",
+		"/boot/efi/EFI/opensuse/MokManager.efi", NULL },
 		"opensuse/grub.efi>BOOT/grub.efi opensuse/MokManager.efi>BOOT/MokManager.efi "
 		"opensuse/shim.efi>BOOT/BOOTX64.EFI \\EFI\\opensuse\\shim.efi");
 	fallback((const char *[]){ "/boot/efi/EFI/systemd/systemd-bootx64.efi", NULL },
@@ -94,12 +98,15 @@ TEST(nothing_to_do)
 	fallback((const char *[]){ "/boot/efi/EFI/BOOT/BOOTX64.EFI", NULL },
 		"\\EFI\\BOOT\\BOOTX64.EFI");
 	/* Windows' own loader is not ours to copy */
-	fallback((const char *[]){ "/boot/efi/EFI/Microsoft/grubx64.efi", NULL }, "PREP_LOADER");
+	fallback((const char *[]){ "/boot/efi/EFI/Microsoft/grubx64.efi", NULL },
+		"PREP_LOADER");
 	fallback((const char *[]){ "/boot/efi/EFI/debian/readme", NULL }, "PREP_LOADER");
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(chains, "what is copied for shim, GRUB and systemd-boot, last link last"),
-	TEST_ENTRY(nothing_to_do, "a fallback that is there, and an ESP without a loader"),
+	TEST_ENTRY(chains,
+		"what is copied for shim, GRUB and systemd-boot, last link last"),
+	TEST_ENTRY(nothing_to_do,
+		"a fallback that is there, and an ESP without a loader"),
 };
 TEST_MAIN(tests)

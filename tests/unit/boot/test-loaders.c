@@ -77,11 +77,13 @@ TEST(defaults)
 
 TEST(bls)
 {
-	static const char entry[] = "title Fedora (6.5)\nversion 6.5\nlinux /vmlinuz-6.5\n"
+	static const char entry[] =
+		"title Fedora (6.5)\nversion 6.5\nlinux /vmlinuz-6.5\n"
 		"initrd /initramfs-6.5.img $tuned_initrd\noptions root=/dev/sda1 ro\ngrub_users $u\n";
 	struct boot_entry e;
 
-	golden(boot_bls_rewrite, entry, "title Fedora (6.5)\nversion 6.5\nlinux /vmlinuz-6.5\n"
+	golden(boot_bls_rewrite, entry,
+		"title Fedora (6.5)\nversion 6.5\nlinux /vmlinuz-6.5\n"
 		"initrd /initramfs-6.5.img $tuned_initrd\noptions root=UUID=aaaa ro\n"
 		"grub_users $u\n", 1);
 	REQUIRE(boot_bls_entry(entry, strlen(entry), &e));
@@ -113,7 +115,8 @@ TEST(entries)
 	static const char cfg[] = "insmod part_msdos\nmenuentry 'Debian' --class x {\n"
 		"  linux /vmlinuz-1 root=UUID=1 ro\n  initrd /initrd-1\n}\n"
 		"submenu 'More' {\n menuentry \"Old one\" {\n linux ($root)/vmlinuz-0\n}\n}\n";
-	static const char ext[] = "label a\n kernel /vmlinuz\n append initrd=/i root=/dev/sda1\n"
+	static const char ext[] =
+		"label a\n kernel /vmlinuz\n append initrd=/i root=/dev/sda1\n"
 		"label b\n kernel /other\n";
 	char text[512] = "";
 
@@ -137,7 +140,8 @@ static int see_wanted(void *ctx, const struct boot_entry *e)
 	struct wanted *w = ctx;
 
 	if (boot_grub_is(e, w->want))
-		snprintf(w->text + strlen(w->text), sizeof(w->text) - strlen(w->text), "%s;", e->title);
+		snprintf(w->text + strlen(w->text), sizeof(w->text) - strlen(w->text),
+			"%s;", e->title);
 	return 0;
 }
 
@@ -167,7 +171,8 @@ TEST(wanted)
 	check_wanted("Other", "Other;");
 	check_wanted("osprober-1", "Other;");
 	check_wanted("advanced-1>six", "Debian, 6.1;");
-	check_wanted("Advanced options>Debian, 6.1 (recovery)", "Debian, 6.1 (recovery);");
+	check_wanted("Advanced options>Debian, 6.1 (recovery)",
+		"Debian, 6.1 (recovery);");
 	check_wanted("Debian, 6.1", ""); /* GRUB looks for it in the outer menu only */
 	check_wanted("", "");
 }
@@ -183,10 +188,12 @@ TEST(odd_texts)
 	CHECK(out.len == sizeof(nul) - 1); /* UUID=aaaa is as long as /dev/sda1 */
 	CHECK(memchr(out.s, '\0', out.len));
 	golden(boot_grub_rewrite, "linux \"\"''", "linux \"\"''", 0);
-	CHECK(!boot_cmdline_get("quiet root=", 11, "root=", value, sizeof(value)) || !*value);
+	CHECK(!boot_cmdline_get("quiet root=", 11, "root=", value, sizeof(value)) ||
+		!*value);
 	CHECK(boot_cmdline_get("root=a root=b", 13, "root=", value, sizeof(value)));
 	CHECK_STR(value, "b");
-	CHECK(!boot_cmdline_get("root=a-value-that-is-too-long", 29, "root=", value, sizeof(value)));
+	CHECK(!boot_cmdline_get("root=a-value-that-is-too-long", 29, "root=", value,
+		sizeof(value)));
 }
 
 static bool map_longer(void *ctx, const char *spec, char *ret, size_t size)
@@ -198,8 +205,10 @@ static bool map_longer(void *ctx, const char *spec, char *ret, size_t size)
 /* The block keeps its size; one without room for the longer name stays as it is. */
 TEST(grubenv)
 {
-	static const char before[] = "# GRUB Environment Block\nkernelopts=root=/dev/sda1 ro\n";
-	static const char after[] = "# GRUB Environment Block\nkernelopts=root=UUID=aaaa ro\n##";
+	static const char before[] =
+		"# GRUB Environment Block\nkernelopts=root=/dev/sda1 ro\n";
+	static const char after[] =
+		"# GRUB Environment Block\nkernelopts=root=UUID=aaaa ro\n##";
 	static const struct boot_map longer = { .device = map_longer };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 	char env[1024];

@@ -115,7 +115,8 @@ TEST(headers_that_lie)
 	header(2);
 	put16(PE + 20, 0xffff);
 	CHECK(!parse(&u));
-	header((int)(sizeof(image) - TABLE) / 40 + 1); /* one more than there is room for */
+	/* one more than there is room for */
+	header((int)(sizeof(image) - TABLE) / 40 + 1);
 	CHECK(!parse(&u));
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker's control module on its own, driven line by line from standard input, so that a
- * script can play a job against a real controller: see usage(). Each line is answered on standard
- * output by "ok ..." or "error CODE text".
+ * The worker's control module on its own, driven line by line from standard input, so
+ * that a script can play a job against a real controller: see usage(). Each line is
+ * answered on standard output by "ok ..." or "error CODE text".
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -41,7 +41,8 @@ static void answer(int rc, const struct err *err)
 		puts("ok");
 }
 
-static void event(const char *type, const char *step, const char *text, const struct err *err)
+static void event(const char *type, const char *step, const char *text,
+	const struct err *err)
 {
 	struct job_event e = { .type = type, .state = state, .step = step, .text = text,
 		.err = err, .drive = -1, .attempt = 1 };
@@ -54,13 +55,14 @@ static void do_announce(char *args)
 	struct err err = ERR_INIT;
 
 	(void)args;
-	answer(port.announce(port.ctx, "{\"firmware\":\"bios\",\"disks\":[],\"nics\":[]}", window_s,
-		       &err), &err);
+	answer(port.announce(port.ctx, "{\"firmware\":\"bios\",\"disks\":[],\"nics\":[]}",
+		       window_s, &err), &err);
 }
 
 static void do_state(char *args)
 {
-	for (state = JOB_BOOT; state <= JOB_HELD && strcmp(job_state_name(state), args); state++)
+	for (state = JOB_BOOT; state <= JOB_HELD && strcmp(job_state_name(state), args);
+	    state++)
 		;
 	event("state", NULL, "a new state", NULL);
 	puts("ok");
@@ -90,7 +92,8 @@ static void do_error(char *args)
 
 static void do_progress(char *args)
 {
-	struct copy_progress p = { .phase = "copy", .eta_s = UINT64_MAX, .eta_lo_s = UINT64_MAX,
+	struct copy_progress p = { .phase = "copy", .eta_s = UINT64_MAX,
+		.eta_lo_s = UINT64_MAX,
 		.eta_hi_s = UINT64_MAX };
 	struct job_event e = { .type = "disk.progress", .state = state, .progress = &p,
 		.attempt = 1 };
@@ -110,7 +113,8 @@ static void do_command(char *args)
 	do {
 		port.command(port.ctx, &c);
 		if (c.verb != JOB_CMD_NONE) {
-			printf("ok command %d %s %" PRIu64 "\n", c.verb, c.id, c.bandwidth);
+			printf("ok command %d %s %" PRIu64 "\n", c.verb, c.id,
+				c.bandwidth);
 			return;
 		}
 		usleep(20000);
@@ -208,7 +212,8 @@ static const struct {
 	{ "announce", do_announce }, { "state", do_state }, { "step", do_step },
 	{ "error", do_error }, { "progress", do_progress }, { "command", do_command },
 	{ "done", do_done }, { "failed", do_failed }, { "report", do_report },
-	{ "journal", do_journal }, { "kept", do_kept }, { "sleep", do_sleep }, { "flood", do_flood }, { "alarm", do_alarm },
+	{ "journal", do_journal }, { "kept", do_kept }, { "sleep", do_sleep },
+	{ "flood", do_flood }, { "alarm", do_alarm },
 };
 
 static int run_lines(void)
@@ -247,10 +252,12 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "--url"))
 			snprintf(job.controller.url, sizeof(job.controller.url), "%s", v);
 		else if (!strcmp(argv[i], "--token"))
-			snprintf(job.controller.token, sizeof(job.controller.token), "%s", v);
+			snprintf(job.controller.token, sizeof(job.controller.token),
+				"%s", v);
 		else if (!strcmp(argv[i], "--migration"))
 			snprintf(job.migration, sizeof(job.migration), "%s", v);
-		else if (!strcmp(argv[i], "--pin") && job.controller.n_pins < JOB_MAX_PINS)
+		else if (!strcmp(argv[i], "--pin") &&
+		    job.controller.n_pins < JOB_MAX_PINS)
 			snprintf(job.controller.pins[job.controller.n_pins++], 64, "%s",
 				!strncmp(v, "sha256//", 8) ? v + 8 : v);
 		else if (!strcmp(argv[i], "--boot-id"))

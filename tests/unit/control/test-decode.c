@@ -19,7 +19,8 @@ TEST(registration)
 {
 	struct control_registration r;
 
-	REQUIRE(!decode_register(REGISTRATION("{\"paused\":true,\"bandwidth_bps\":5}"), &r));
+	REQUIRE(!decode_register(REGISTRATION("{\"paused\":true,\"bandwidth_bps\":5}"),
+		&r));
 	CHECK_STR(r.worker_id, "w-1");
 	CHECK_STR(r.token, "0123456789abcdef");
 	CHECK_U64(r.heartbeat_s, 15);
@@ -59,10 +60,10 @@ TEST(bad_registration)
 		REGISTRATION("{\"paused\":true,\"bandwidth_bps\":18446744073709551615}"),
 		REGISTRATION("{\"paused\":true,\"bandwidth_bps\":1.5}"),
 		REGISTRATION("{\"paused\":true}x"),
-		AT("1767323045"), AT("\"\""), AT("\"2026-01-02\""), AT("\"2026-01-02T03:04:05\""),
-		AT("\"2026-13-02T03:04:05Z\""), AT("\"2026-01-02T03:04:05+01:00\""), AT("null"),
-		AT("\"1970-01-01T00:00:00Z\""), AT("\"2026-01-02T03:04:05Zx\""),
-		/* a worker id that would leave its place in the path, a token that would end a header */
+		AT("1767323045"), AT("\"\""), AT("\"2026-01-02\""),
+		AT("\"2026-01-02T03:04:05\""), AT("\"2026-13-02T03:04:05Z\""),
+		AT("\"2026-01-02T03:04:05+01:00\""), AT("null"),
+		AT("\"1970-01-01T00:00:00Z\""), AT("\"2026-01-02T03:04:05Zx\""), /* a worker id that would leave its place in the path, a token that would end a header */
 		"{\"worker_id\":\"../x\",\"session_token\":\"0123456789abcdef\",\"heartbeat_s\":15,"
 		"\"lease_s\":60,\"policy\":{\"paused\":true,\"bandwidth_bps\":null}}",
 		"{\"worker_id\":\"w-1\",\"session_token\":\"0123456789abcdef\\r\\nX: y\","
@@ -124,7 +125,8 @@ TEST(bad_commands)
 			printf("  %s\n", bad[i]);
 	strbuf_str(&many, "{\"commands\":[");
 	for (int i = 1; i <= CONTROL_MAX_COMMANDS + 1; i++)
-		strbuf_fmt(&many, "%s{\"seq\":%d,\"id\":\"c\",\"verb\":\"v\",\"args\":{}}",
+		strbuf_fmt(&many,
+			"%s{\"seq\":%d,\"id\":\"c\",\"verb\":\"v\",\"args\":{}}",
 			i > 1 ? "," : "", i);
 	strbuf_str(&many, "]}");
 	CHECK(decode_commands(many.s, &list) < 0);
@@ -142,28 +144,37 @@ TEST(small_answers)
 	int then = 5;
 
 #define DECODE(fn, text, ...) fn(text, strlen(text), __VA_ARGS__)
-	CHECK(!DECODE(control_decode_events, "{\"accepted\":2,\"duplicates\":1}", 3, &err));
-	CHECK(DECODE(control_decode_events, "{\"accepted\":2,\"duplicates\":0}", 3, &err) < 0);
+	CHECK(!DECODE(control_decode_events, "{\"accepted\":2,\"duplicates\":1}", 3,
+		&err));
+	CHECK(DECODE(control_decode_events, "{\"accepted\":2,\"duplicates\":0}", 3,
+		&err) < 0);
 	CHECK(!DECODE(control_decode_log, "{\"size\":12}", &size, &err));
 	CHECK_U64(size, 12);
-	CHECK(!DECODE(control_decode_journal, "{\"journal\":\"00ff10\"}", 3, &bytes, &len, &err));
+	CHECK(!DECODE(control_decode_journal, "{\"journal\":\"00ff10\"}", 3, &bytes, &len,
+		&err));
 	CHECK(len == 3 && !memcmp(bytes, "\0\xff\x10", 3));
-	CHECK(DECODE(control_decode_journal, "{\"journal\":\"00ff10\"}", 2, &bytes, &len, &err) < 0);
-	CHECK(DECODE(control_decode_journal, "{\"journal\":\"00ff1\"}", 9, &bytes, &len, &err) < 0);
-	CHECK(DECODE(control_decode_journal, "{\"journal\":\"0G\"}", 9, &bytes, &len, &err) < 0);
-	CHECK(DECODE(control_decode_journal, "{\"journal\":3}", 9, &bytes, &len, &err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":\"00ff10\"}", 2, &bytes, &len,
+		&err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":\"00ff1\"}", 9, &bytes, &len,
+		&err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":\"0G\"}", 9, &bytes, &len,
+		&err) < 0);
+	CHECK(DECODE(control_decode_journal, "{\"journal\":3}", 9, &bytes, &len,
+		&err) < 0);
 	CHECK_U64(len, 3);
 	free(bytes);
-	CHECK(!DECODE(control_decode_journal, "{\"journal\":\"\"}", 9, &bytes, &len, &err));
+	CHECK(!DECODE(control_decode_journal, "{\"journal\":\"\"}", 9, &bytes, &len,
+		&err));
 	CHECK(!len && !bytes);
 	CHECK(!DECODE(control_decode_result, "{\"sha256\":\"ab\"}", sha256, &then, &err));
 	CHECK(then == -1);
-	CHECK(!DECODE(control_decode_result, "{\"sha256\":\"ab\",\"then\":\"hold\"}", sha256, &then,
-		&err));
+	CHECK(!DECODE(control_decode_result, "{\"sha256\":\"ab\",\"then\":\"hold\"}",
+		sha256, &then, &err));
 	CHECK(then == JOB_HOLD);
-	CHECK(DECODE(control_decode_result, "{\"sha256\":\"ab\",\"then\":\"explode\"}", sha256,
-		&then, &err) < 0);
-	DECODE(control_decode_problem, "{\"code\":\"CTL_GONE\",\"detail\":\"a\\nb\",\"size\":4}", &p);
+	CHECK(DECODE(control_decode_result, "{\"sha256\":\"ab\",\"then\":\"explode\"}",
+		sha256, &then, &err) < 0);
+	DECODE(control_decode_problem,
+		"{\"code\":\"CTL_GONE\",\"detail\":\"a\\nb\",\"size\":4}", &p);
 	CHECK_STR(p.code, "CTL_GONE");
 	CHECK_STR(p.detail, "a?b");
 	CHECK(p.has_size);
@@ -174,7 +185,8 @@ TEST(small_answers)
 static const struct test tests[] = {
 	TEST_ENTRY(registration, "a registration with and without policy"),
 	TEST_ENTRY(server_time, "the controller's clock, and when this one is off"),
-	TEST_ENTRY(bad_registration, "wrong registrations are CTL_PROTO and leave outputs alone"),
+	TEST_ENTRY(bad_registration,
+		"wrong registrations are CTL_PROTO and leave outputs alone"),
 	TEST_ENTRY(commands, "commands in order, unknown verbs included"),
 	TEST_ENTRY(bad_commands, "wrong commands, wrong order, too many"),
 	TEST_ENTRY(small_answers, "events, logs, results, problems"),

@@ -10,7 +10,8 @@ static void add(struct control_queue *q, const char *type, const char *text, int
 {
 	struct copy_progress p = { .total = 100, .flushed = flushed, .phase = "copy",
 		.eta_s = UINT64_MAX };
-	struct job_event e = { .type = type, .state = JOB_COPY, .text = text, .drive = drive,
+	struct job_event e = { .type = type, .state = JOB_COPY, .text = text,
+		.drive = drive,
 		.progress = drive >= 0 ? &p : NULL };
 
 	control_queue_add(q, &e);
@@ -19,7 +20,8 @@ static void add(struct control_queue *q, const char *type, const char *text, int
 static void add_error(struct control_queue *q, const char *text, unsigned attempt)
 {
 	struct err err = ERR_INIT;
-	struct job_event e = { .type = "error", .state = JOB_COPY, .drive = -1, .err = &err,
+	struct job_event e = { .type = "error", .state = JOB_COPY, .drive = -1,
+		.err = &err,
 		.attempt = attempt };
 
 	err_set(&err, ERR_SRC_EOF, "%s", text);
@@ -116,7 +118,8 @@ TEST(numbers_have_no_gaps)
 TEST(own_times)
 {
 	struct control_queue q = { .n = 0 };
-	struct job_event e = { .type = "state", .state = JOB_BOOT, .drive = -1, .at_ms = 1 };
+	struct job_event e = { .type = "state", .state = JOB_BOOT, .drive = -1,
+		.at_ms = 1 };
 
 	control_queue_add(&q, &e);
 	e.at_ms = 0;
@@ -124,7 +127,8 @@ TEST(own_times)
 	CHECK_U64(q.head->monotonic_ms, 1);
 	CHECK(q.tail->monotonic_ms > 1);
 	/* The wall clock goes as far back as the monotonic one. */
-	CHECK(llabs(q.tail->time_ms - q.head->time_ms - (int64_t)(q.tail->monotonic_ms - 1)) < 5000);
+	CHECK(llabs(q.tail->time_ms - q.head->time_ms -
+		(int64_t)(q.tail->monotonic_ms - 1)) < 5000);
 	control_queue_free(&q);
 }
 
@@ -198,8 +202,10 @@ TEST(back_off_grows_and_obeys)
 	CHECK(most <= 60050);
 	CHECK(most > 30000);
 	CHECK_U64(control_backoff_next(&(struct control_backoff){ 0 }, 60, 7), 7000);
-	CHECK_U64(control_backoff_next(&(struct control_backoff){ 0 }, 60, 86400), 300000);
-	CHECK(control_backoff_next(&(struct control_backoff){ .tries = 9 }, 1, -1) <= 1050);
+	CHECK_U64(control_backoff_next(&(struct control_backoff){ 0 }, 60, 86400),
+		300000);
+	CHECK(control_backoff_next(&(struct control_backoff){ .tries = 9 }, 1,
+		-1) <= 1050);
 }
 
 static const struct test tests[] = {
@@ -209,7 +215,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(failures_are_counted, "the same failure again is counted, not queued"),
 	TEST_ENTRY(numbers_have_no_gaps, "sequences have no gaps"),
 	TEST_ENTRY(own_times, "an event that was kept has the time at which it happened"),
-	TEST_ENTRY(text_is_cleaned, "text becomes valid UTF-8 without control characters"),
+	TEST_ENTRY(text_is_cleaned,
+		"text becomes valid UTF-8 without control characters"),
 	TEST_ENTRY(events_are_json, "hostile text in an error still makes valid JSON"),
 	TEST_ENTRY(back_off_grows_and_obeys, "back-off with jitter, Retry-After, limits"),
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commit needs no source, restores only what was masked, and reads back what it wrote. */
+/* The commit needs no source, restores only what was masked,
+ * and reads back what it wrote. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,7 +12,8 @@
 #define SIZE (8u << 20)
 #define LOGICAL (12288u * 512) /* first sector of the FAT volume in a logical partition */
 
-static char src_path[] = "/tmp/tw-commit-s-XXXXXX", dst_path[] = "/tmp/tw-commit-d-XXXXXX";
+static char src_path[] = "/tmp/tw-commit-s-XXXXXX",
+	dst_path[] = "/tmp/tw-commit-d-XXXXXX";
 static uint8_t drive[SIZE];
 static struct source *src;
 static struct sink *dst;

@@ -49,7 +49,8 @@ static uint8_t expected(uint64_t at, unsigned zero_every)
 	return (uint8_t)((at & ~7ull) >> (56 - at % 8 * 8));
 }
 
-static void check_pattern_from(const char *path, uint64_t at, uint64_t size, unsigned zero_every)
+static void check_pattern_from(const char *path, uint64_t at, uint64_t size,
+	unsigned zero_every)
 {
 	FILE *f = fopen(path, "re");
 	int c;
@@ -90,7 +91,8 @@ TEST(delta)
 	FILE *f;
 
 	unlink(in_dir("b"));
-	REQUIRE(run("pattern:8000000?zero=2", in_dir("b"), &(struct copy_options){ .verify = 0 }) == 0);
+	REQUIRE(run("pattern:8000000?zero=2", in_dir("b"),
+		&(struct copy_options){ .verify = 0 }) == 0);
 	f = fopen(in_dir("b"), "r+e");
 	REQUIRE(f && !fseek(f, 3700000, SEEK_SET) && putc('x', f) == 'x' &&
 		!fseek(f, 2 << 20, SEEK_SET) && putc('y', f) == 'y' && !fclose(f));
@@ -111,7 +113,8 @@ static void poke(const char *path, long at, int c)
 
 #define PROBED "pattern:73400320"
 
-/* 70 MiB, of which 60 are gone again when told to. The head with the mark is kept back. */
+/* 70 MiB, of which 60 are gone again when told to.
+ * The head with the mark is kept back. */
 static int resume_probed(bool damage)
 {
 	char journal[64];
@@ -143,8 +146,9 @@ TEST(probe)
 	CHECK_U64(result.bytes_data, COPY_HEAD);
 }
 
-/* What a killed run may leave: unit 0 durable but for its last MiB, unit 1 only in its first MiB, and
- * a target that holds everything, so that each byte that comes again was asked for. */
+/* What a killed run may leave: unit 0 durable but for its last MiB, unit 1 only in its
+ * first MiB, and a target that holds everything, so that each byte that comes again was
+ * asked for. */
 static void write_journal(const char *path, bool before, bool damaged)
 {
 	static struct copy_job job;
@@ -261,7 +265,8 @@ TEST(too_small)
 	unlink(in_dir("d"));
 	REQUIRE(source_open("pattern:3000000", NULL, &src, &err) == 0);
 	REQUIRE(sink_open(in_dir("d"), 2999999, &dst, &err) == 0);
-	CHECK(copy_run(src, dst, &opt, &ctl, &result, &err) < 0 && err.code == ERR_DISK_SMALL);
+	CHECK(copy_run(src, dst, &opt, &ctl, &result, &err) < 0 &&
+		err.code == ERR_DISK_SMALL);
 	sink_close(dst);
 	source_close(src);
 }
@@ -353,10 +358,13 @@ TEST(commit)
 static const struct test tests[] = {
 	TEST_ENTRY(retries, "errors and breaks are mended, the account is complete"),
 	TEST_ENTRY(delta, "only what differs is written, zeroes too"),
-	TEST_ENTRY(probe, "a journal is believed after a few leaves, and not when they differ"),
-	TEST_ENTRY(unfinished, "leaves of unfinished units are not read again; older journals count"),
+	TEST_ENTRY(probe,
+		"a journal is believed after a few leaves, and not when they differ"),
+	TEST_ENTRY(unfinished,
+		"leaves of unfinished units are not read again; older journals count"),
 	TEST_ENTRY(head_kept, "the first MiB stays zero until it is released"),
-	TEST_ENTRY(first_block, "and of it, the first block stays zero until the rest is durable"),
+	TEST_ENTRY(first_block,
+		"and of it, the first block stays zero until the rest is durable"),
 	TEST_ENTRY(too_small, "a target that is too small is refused"),
 	TEST_ENTRY(root, "the root hash does not depend on the order of leaves"),
 	TEST_ENTRY(commit, "masked, then exact; what the preparation wrote stays"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The local journal: never more than what a flush has made durable, and never of another target. */
+/* The local journal: never more than what a flush has made durable,
+ * and never of another target. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -55,8 +56,8 @@ static unsigned durable_leaves(struct copy_job *job, uint8_t *ret)
 	job->size = SIZE;
 	job->head = COPY_HEAD;
 	if (source_open("pattern:1073741824", NULL, &job->src, &err) < 0 ||
-		sink_open(target, SIZE, &job->dst, &err) < 0 || copy_account_init(job, &err) < 0 ||
-		copy_mark_read(job, &err) < 0 ||
+		sink_open(target, SIZE, &job->dst, &err) < 0 ||
+		copy_account_init(job, &err) < 0 || copy_mark_read(job, &err) < 0 ||
 		copy_journal_load(job, units, leaves, &bytes, &err) < 0)
 		printf("%s\n", err.text);
 	else if (bytes && copy_journal_fits(job, units))
@@ -92,7 +93,8 @@ static void written_before(unsigned nth, uint8_t *ret, unsigned *ret_after)
 		if (strcmp(what, "write"))
 			continue;
 		*ret_after += flushes >= nth;
-		for (uint64_t at = off; flushes < nth && at + SOURCE_LEAF <= off + len; at += SOURCE_LEAF)
+		for (uint64_t at = off; flushes < nth && at + SOURCE_LEAF <= off + len;
+		    at += SOURCE_LEAF)
 			ret[at / SOURCE_LEAF] = 1;
 	}
 	fclose(f);
@@ -100,15 +102,17 @@ static void written_before(unsigned nth, uint8_t *ret, unsigned *ret_after)
 
 TEST(order)
 {
-	struct copy_options opt = { .journal = journal, .progress = on_progress, .bandwidth = 16 << 20 };
+	struct copy_options opt = { .journal = journal, .progress = on_progress,
+		.bandwidth = 16 << 20 };
 	uint8_t *durable = calloc(2, LEAVES), *written = durable + LEAVES;
 	static struct copy_job job;
 	unsigned n, after = 0, wrong = 0;
 
 	REQUIRE(durable);
-	/* The first flush is of the cleared head, the second one the first barrier. It takes half a
-	 * second, in which the copy goes on. */
-	snprintf(recorder, sizeof(recorder), "record:%s?log=%s&slow=500&flush-eio=3", target, ops);
+	/* The first flush is of the cleared head, the second one the first barrier. It
+	 * takes half a second, in which the copy goes on. */
+	snprintf(recorder, sizeof(recorder), "record:%s?log=%s&slow=500&flush-eio=3",
+		target, ops);
 	ctl = (struct copy_control){ .cancel = false };
 	CHECK(run(recorder, &opt) < 0);
 	n = durable_leaves(&job, durable);
@@ -130,14 +134,16 @@ TEST(other_target)
 	REQUIRE(durable);
 	/* Another mark: a new disk in the old one's place. */
 	f = fopen(target, "r+e");
-	REQUIRE(f && !fseek(f, 4096 + 32, SEEK_SET) && fputs("0123456789abcdef", f) >= 0 && !fclose(f));
+	REQUIRE(f && !fseek(f, 4096 + 32, SEEK_SET) &&
+		fputs("0123456789abcdef", f) >= 0 && !fclose(f));
 	CHECK_U64(durable_leaves(&job, durable), 0);
 	release(&job);
 	free(durable);
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(order, "the journal has no leaf that was written after its flush had begun"),
+	TEST_ENTRY(order,
+		"the journal has no leaf that was written after its flush had begun"),
 	TEST_ENTRY(other_target, "the journal of another target says nothing"),
 };
 

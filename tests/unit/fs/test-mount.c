@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unmounting: a file system in use is never reported as gone. Needs root; in a mount namespace. */
+/* Unmounting: a file system in use is never reported as gone. Needs root;
+ * in a mount namespace. */
 #include "fs/fs.h"
 
 #include <fcntl.h>

@@ -64,7 +64,8 @@ TEST(reads_inside)
 	CHECK_STR(text, "inside\n");
 	CHECK(!fs_real(&root, "/absolute", real, sizeof(real), &err));
 	CHECK_STR(real, "/etc/fstab");
-	CHECK(!fs_real(&root, "/link-to-etc/../link-to-etc/fstab", real, sizeof(real), &err));
+	CHECK(!fs_real(&root, "/link-to-etc/../link-to-etc/fstab", real, sizeof(real),
+		&err));
 	CHECK_STR(real, "/etc/fstab");
 	CHECK(fs_is_file(&root, "/link-to-etc/fstab"));
 	CHECK(fs_is_dir(&root, "/../../../.."));
@@ -104,7 +105,8 @@ TEST(only_files)
 	setup();
 	snprintf(path, sizeof(path), "%s/root/pipe", top);
 	REQUIRE(!mkfifo(path, 0600));
-	CHECK(fs_read(&root, "/pipe", 100, &text, &len, &err) == -1); /* and does not hang */
+	/* and does not hang */
+	CHECK(fs_read(&root, "/pipe", 100, &text, &len, &err) == -1);
 	CHECK_U64(err.code, ERR_FS_UNSAFE);
 	CHECK(fs_read(&root, "/etc", 100, &text, &len, &err) == -1);
 	snprintf(path, sizeof(path), "%s/root/huge", top);
@@ -137,7 +139,8 @@ TEST(replaces)
 	CHECK(!fs_copy(&root, "/etc/conf", "/etc/deep/copy", false, sha, &err));
 	CHECK(fs_copy(&root, "/etc/conf", "/etc/deep/copy", false, sha, &err) == -1);
 	CHECK(!fs_copy(&root, "/etc/conf", "/etc/deep/copy", true, sha, &err));
-	CHECK_STR(sha, "cb0208b0b1fa06bc59f85c8b2be1e45ff2ef6ddbf0cef02e9f276b8208ea48ab");
+	CHECK_STR(sha,
+		"cb0208b0b1fa06bc59f85c8b2be1e45ff2ef6ddbf0cef02e9f276b8208ea48ab");
 	CHECK(!fs_remove(&root, "/etc/deep/copy", &err));
 	CHECK(!fs_remove(&root, "/etc/deep/copy", &err)); /* gone is gone */
 }
@@ -199,8 +202,10 @@ static const struct test tests[] = {
 	TEST_ENTRY(reads_inside, "absolute links and .. start again at the guest's root"),
 	TEST_ENTRY(never_outside, "loops, magic links and paths upwards lead nowhere"),
 	TEST_ENTRY(only_files, "pipes, folders and huge files are refused"),
-	TEST_ENTRY(replaces, "a replaced file keeps its mode; copies are never made over others"),
-	TEST_ENTRY(inventory, "added, changed and removed files are found, skipped ones are not"),
+	TEST_ENTRY(replaces,
+		"a replaced file keeps its mode; copies are never made over others"),
+	TEST_ENTRY(inventory,
+		"added, changed and removed files are found, skipped ones are not"),
 	TEST_ENTRY(cleanup, "the test tree goes away"),
 };
 TEST_MAIN(tests)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters of lvm.conf as odd as LVM itself reads them; the usual ones are in test-texts.c. */
+/* Filters of lvm.conf as odd as LVM itself reads them;
+ * the usual ones are in test-texts.c. */
 #include "guest/guest-internal.h"
 
 #include "../test.h"
 
-/* What LVM takes for a string, it does for us: what stands in one is no filter, and a second run finds
- * nothing. */
+/* What LVM takes for a string, it does for us: what stands in one is no filter, and a
+ * second run finds nothing. */
 TEST(lvm_strings)
 {
 	static const char *const texts[][2] = {
@@ -25,7 +26,8 @@ TEST(lvm_strings)
 			"# target-worker: filter = [ \"r|.*|\" ] # it's \"so\nx = 'a\nfilter = [ \"r|.*|\" ]\n'\n" },
 		{ "filter = [ \"r|.*|\" ] y = \"z\nfilter = [ \"r|.*|\" ]\n",
 			"filter = [ \"r|.*|\" ] y = \"z\nfilter = [ \"r|.*|\" ]\n" },
-		{ "filter = \"r|.*|\n\"\ne = 1", "# target-worker: filter = \"r|.*|\n# target-worker: \"\ne = 1" },
+		{ "filter = \"r|.*|\n\"\ne = 1",
+			"# target-worker: filter = \"r|.*|\n# target-worker: \"\ne = 1" },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -50,7 +52,8 @@ TEST(lvm_patterns)
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
 		CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 
-		snprintf(text, sizeof(text), "filter = [ \"a|%s|\", \"r|.+|\" ]\n", patterns[i]);
+		snprintf(text, sizeof(text), "filter = [ \"a|%s|\", \"r|.+|\" ]\n",
+			patterns[i]);
 		snprintf(want, sizeof(want), "# target-worker: %s", text);
 		guest_lvm_rewrite(text, strlen(text), NULL, &out);
 		CHECK_STR(out.s, want);
@@ -59,6 +62,7 @@ TEST(lvm_patterns)
 
 static const struct test tests[] = {
 	TEST_ENTRY(lvm_patterns, "a pattern cannot take all memory"),
-	TEST_ENTRY(lvm_strings, "a string may go on in the next line, and have a filter in it"),
+	TEST_ENTRY(lvm_strings,
+		"a string may go on in the next line, and have a filter in it"),
 };
 TEST_MAIN(tests)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of every network stack: which adapters they speak of, and their addresses anew. */
+/* The files of every network stack: which adapters they speak of,
+ * and their addresses anew. */
 #include "guest/network-internal.h"
 
 #include "../test.h"
@@ -36,13 +37,16 @@ TEST(macs)
 		"SUBSYSTEM==\"net\", ATTR{address}==\"52:54:00:aa:bb:02\", NAME=\"eth1\"\n", 1);
 	addresses("/etc/sysconfig/network/ifcfg-eth-id-00:50:56:8c:00:01",
 		"/etc/sysconfig/network/ifcfg-eth-id-52:54:00:aa:bb:01", 1);
-	addresses("[ethernet_0050568c0001_cable]\n", "[ethernet_525400aabb01_cable]\n", 1);
+	addresses("[ethernet_0050568c0001_cable]\n", "[ethernet_525400aabb01_cable]\n",
+		1);
 }
 
 TEST(macs_left)
 {
-	/* another address, part of a longer one, digits that are none, an unfinished one */
-	static const char text[] = "00:50:56:8c:00:11 01:00:50:56:8c:00:01 00:50:56:8c:00:01:02 "
+	/* another address, part of a longer one, digits that are none,
+	 * an unfinished one */
+	static const char text[] =
+		"00:50:56:8c:00:11 01:00:50:56:8c:00:01 00:50:56:8c:00:01:02 "
 		"x00:50:56:8c:00:01 0050568c0001 00:50:56-8c:00:01 00:50:56:8c:00:0";
 
 	addresses(text, text, 0);
@@ -58,7 +62,8 @@ static void note(struct net_look *l, const char *name, const char *mac)
 		sprintf(s + strlen(s), "%s=%s ", name, mac ? mac : "");
 }
 
-static void look(const struct net_stack *s, const char *name, const char *text, const char *expected)
+static void look(const struct net_stack *s, const char *name, const char *text,
+	const char *expected)
 {
 	char found[512] = "", *copy = strdup(text);
 	struct net_look l = { .add = note, .ctx = found };
@@ -70,17 +75,21 @@ static void look(const struct net_stack *s, const char *name, const char *text, 
 
 TEST(stacks)
 {
-	look(&guest_ifcfg, "ifcfg-ens192", "HWADDR=\"00:50:56:8C:00:01\"\nBOOTPROTO=none\n",
+	look(&guest_ifcfg, "ifcfg-ens192",
+		"HWADDR=\"00:50:56:8C:00:01\"\nBOOTPROTO=none\n",
 		"ens192=00:50:56:8C:00:01 ");
 	look(&guest_ifcfg, "ifcfg-System_x", "DEVICE='eth0'\n", "eth0= ");
 	look(&guest_ifcfg, "ifcfg-eth-id-00:50:56:8c:00:01", "BOOTPROTO=static\n", "");
 	look(&guest_networkmanager, "a", "[connection]\ninterface-name=ens3\n[ethernet]\n"
 		"mac-address=00:50:56:8C:00:01\n", "ens3=00:50:56:8C:00:01 ");
 	look(&guest_networkd, "1.network", "[Match]\nName=eth9\n", "eth9= ");
-	look(&guest_networkd, "1.link", "[Match]\nMACAddress=00:50:56:8c:00:01\n[Link]\nName=eth9\n", "");
-	look(&guest_connman_config, "a.config", "[service_x]\nType=ethernet\nDeviceName=eth2\n"
+	look(&guest_networkd, "1.link",
+		"[Match]\nMACAddress=00:50:56:8c:00:01\n[Link]\nName=eth9\n", "");
+	look(&guest_connman_config, "a.config",
+		"[service_x]\nType=ethernet\nDeviceName=eth2\n"
 		"MAC=00:50:56:8c:00:01\n", "eth2=00:50:56:8c:00:01 ");
-	look(&guest_netplan, "1.yaml", "network:\n  version: 2\n  ethernets:\n    ens160:\n"
+	look(&guest_netplan, "1.yaml",
+		"network:\n  version: 2\n  ethernets:\n    ens160:\n"
 		"      dhcp4: true\n    id0: # first\n      match:\n        macaddress: \"00:50:56:8c:00:01\"\n"
 		"      set-name: eth0\n  vlans:\n    vlan5:\n      link: ens160\n",
 		"ens160= eth0=00:50:56:8c:00:01 ");
@@ -90,71 +99,94 @@ TEST(stacks)
 
 TEST(ifcfg)
 {
-	/* NetworkManager's names for connections; what stands below VLANs, bonds and bridges */
-	look(&guest_ifcfg, "ifcfg-Wired_1", "TYPE=Ethernet\nHWADDR=" MAC "\n", "=" MAC " ");
+	/* NetworkManager's names for connections; what stands below VLANs,
+	 * bonds and bridges */
+	look(&guest_ifcfg, "ifcfg-Wired_1", "TYPE=Ethernet\nHWADDR=" MAC "\n",
+		"=" MAC " ");
 	look(&guest_ifcfg, "ifcfg-Wired_1", "NAME=x\nDEVICE=ens3\n", "ens3= ");
 	look(&guest_ifcfg, "ifcfg-Bond_1", "TYPE=Bond\nHWADDR=" MAC "\n", "");
 	look(&guest_ifcfg, "ifcfg-bond0", "DEVICE=bond0\nHWADDR=" MAC "\n", "");
 	look(&guest_ifcfg, "ifcfg-ens192.5", "DEVICE=ens192.5\nVLAN=yes\n", "ens192= ");
-	look(&guest_ifcfg, "ifcfg-vlan5", "DEVICE=vlan5\nPHYSDEV=ens192\nVLAN=yes\n", "ens192= ");
+	look(&guest_ifcfg, "ifcfg-vlan5", "DEVICE=vlan5\nPHYSDEV=ens192\nVLAN=yes\n",
+		"ens192= ");
 	look(&guest_ifcfg, "ifcfg-vlan5", "ETHERDEVICE='eth0'\nVLAN_ID='5'\n", "eth0= ");
-	look(&guest_ifcfg, "ifcfg-bond0", "BONDING_MASTER='yes'\nBONDING_SLAVE0='eth0'\nBONDING_SLAVE_1='eth1'\n",
+	look(&guest_ifcfg, "ifcfg-bond0",
+		"BONDING_MASTER='yes'\nBONDING_SLAVE0='eth0'\nBONDING_SLAVE_1='eth1'\n",
 		"eth0= eth1= ");
-	look(&guest_ifcfg, "ifcfg-br0", "BRIDGE='yes'\nBRIDGE_PORTS='eth0 eth1'\n", "eth0= eth1= ");
+	look(&guest_ifcfg, "ifcfg-br0", "BRIDGE='yes'\nBRIDGE_PORTS='eth0 eth1'\n",
+		"eth0= eth1= ");
 }
 
 TEST(networkmanager)
 {
-	look(&guest_networkmanager, "a", "[connection]\ntype=ethernet\n[ethernet]\nmac-address=" MAC "\n",
+	look(&guest_networkmanager, "a",
+		"[connection]\ntype=ethernet\n[ethernet]\nmac-address=" MAC "\n",
 		"=" MAC " ");
-	look(&guest_networkmanager, "a", "[connection]\ntype = 802-3-ethernet\ninterface-name = eth0\n",
-		"eth0= ");
-	look(&guest_networkmanager, "a", "[connection]\ntype=ethernet\n[match]\ninterface-name=eth*;\n", "");
-	look(&guest_networkmanager, "a", "[connection]\ntype=vlan\ninterface-name=v5\n[vlan]\nparent=ens192\n"
+	look(&guest_networkmanager, "a",
+		"[connection]\ntype = 802-3-ethernet\ninterface-name = eth0\n", "eth0= ");
+	look(&guest_networkmanager, "a",
+		"[connection]\ntype=ethernet\n[match]\ninterface-name=eth*;\n", "");
+	look(&guest_networkmanager, "a",
+		"[connection]\ntype=vlan\ninterface-name=v5\n[vlan]\nparent=ens192\n"
 		"[ethernet]\nmac-address=" MAC "\n", "ens192= ");
 }
 
 TEST(networkd)
 {
-	look(&guest_networkd, "1.network", "[Match]\nName=ens192 ens224\n", "ens192= ens224= ");
-	look(&guest_networkd, "1.network", "[Match]\nName = ens192\nMACAddress = " MAC "\n", "ens192=" MAC " ");
-	look(&guest_networkd, "1.network", "[Match]\nPermanentMACAddress=" MAC "\n", "=" MAC " ");
-	look(&guest_networkd, "1.network", "[Match]\nMACAddress=" MAC "\nType=vlan\n", "");
-	look(&guest_networkd, "1.network", "[Match]\nName=en*\n[Network]\nDHCP=yes\n", "");
+	look(&guest_networkd, "1.network", "[Match]\nName=ens192 ens224\n",
+		"ens192= ens224= ");
+	look(&guest_networkd, "1.network",
+		"[Match]\nName = ens192\nMACAddress = " MAC "\n", "ens192=" MAC " ");
+	look(&guest_networkd, "1.network", "[Match]\nPermanentMACAddress=" MAC "\n",
+		"=" MAC " ");
+	look(&guest_networkd, "1.network", "[Match]\nMACAddress=" MAC "\nType=vlan\n",
+		"");
+	look(&guest_networkd, "1.network", "[Match]\nName=en*\n[Network]\nDHCP=yes\n",
+		"");
 }
 
 TEST(netplan)
 {
-	static const char json[] = "{\"network\": {\"version\": 2, \"ethernets\": {\"ens3\": {\"dhcp4\": "
+	static const char json[] =
+		"{\"network\": {\"version\": 2, \"ethernets\": {\"ens3\": {\"dhcp4\": "
 		"true, \"match\": {\"macaddress\": \"" MAC "\"}}, \"ens4\": {\"addresses\": "
 		"[\"10.0.0.1/8\", {\"2001:db8::1/64\": {\"label\": \"x\"}}]}}}}\n";
 
 	look(&guest_netplan, "1.yaml", json, "ens3=" MAC " ens4= ");
-	look(&guest_netplan, "1.yaml", "network:\n  ethernets: {ens192: {dhcp4: true, match: {macaddress: '"
+	look(&guest_netplan, "1.yaml",
+		"network:\n  ethernets: {ens192: {dhcp4: true, match: {macaddress: '"
 		MAC "'}}, # one\n    ens224: {}}\n  bonds: {bond0: {interfaces: [ens192]}}\n",
 		"ens192=" MAC " ens224= ");
-	look(&guest_netplan, "1.yaml", "network:\n  ethernets:\n    ens192: {dhcp4: no}\n    ens224: &b\n"
+	look(&guest_netplan, "1.yaml",
+		"network:\n  ethernets:\n    ens192: {dhcp4: no}\n    ens224: &b\n"
 		"      dhcp4: no\n    ens256: *b\n  bonds:\n    bond0:\n      interfaces: [ens192]\n",
 		"ens192= ens224= ens256= ");
-	look(&guest_netplan, "1.yaml", "network:\n  ethernets:\n    lan:\n      match: {macaddress: " MAC "}\n"
+	look(&guest_netplan, "1.yaml",
+		"network:\n  ethernets:\n    lan:\n      match: {macaddress: " MAC "}\n"
 		"    wan:\n      match:\n        name: ens256\n    all:\n      match: {name: \"en*\"}\n",
 		"=" MAC " ens256= ");
-	look(&guest_netplan, "1.yaml", "network:\n  ethernets:\n    lan:\n      match: {macaddress: " MAC "}\n"
+	look(&guest_netplan, "1.yaml",
+		"network:\n  ethernets:\n    lan:\n      match: {macaddress: " MAC "}\n"
 		"      set-name: lan0\n      nameservers:\n        addresses: [\"2001:db8::1\"]\n", "lan0=" MAC " ");
 	/* no end of a map, of a quote; a list where a map should be; nothing */
-	look(&guest_netplan, "1.yaml", "network: {ethernets: {ens192: {dhcp4: true\n", "ens192= ");
-	look(&guest_netplan, "1.yaml", "network:\n  ethernets:\n  - ens192\n  \"ens224: 5\n", "");
+	look(&guest_netplan, "1.yaml", "network: {ethernets: {ens192: {dhcp4: true\n",
+		"ens192= ");
+	look(&guest_netplan, "1.yaml",
+		"network:\n  ethernets:\n  - ens192\n  \"ens224: 5\n", "");
 	look(&guest_netplan, "1.yaml", "ethernets: {{{{{{{{{{{{{{{{{{{{{{{{{{{{", "");
 	look(&guest_netplan, "1.yaml", "", "");
 }
 
 TEST(others)
 {
-	look(&guest_ifupdown, "interfaces", "auto bond0\niface bond0 inet static\n\tbond-slaves ens192 ens224\n"
+	look(&guest_ifupdown, "interfaces",
+		"auto bond0\niface bond0 inet static\n\tbond-slaves ens192 ens224\n"
 		"iface br0 inet dhcp\n bridge_ports eth2 none\niface vlan5 inet dhcp\n vlan-raw-device eth3\n",
 		"ens192= ens224= eth2= eth3= ");
-	look(&guest_ifupdown, "interfaces", "iface br1 inet manual\n\tbridge_ports none\n", "");
-	look(&guest_wicked, "a.xml", "<interface>\n  <name>eth0</name>\n  <!-- <name>eth7</name> -->\n"
+	look(&guest_ifupdown, "interfaces",
+		"iface br1 inet manual\n\tbridge_ports none\n", "");
+	look(&guest_wicked, "a.xml",
+		"<interface>\n  <name>eth0</name>\n  <!-- <name>eth7</name> -->\n"
 		"  <ipv4:static><address><local>10.0.0.1/8</local></address></ipv4:static>\n</interface>\n"
 		"<interface><name namespace=\"ethernet\"><permanent-address>" MAC "</permanent-address></name>"
 		"</interface><interface><name>v5</name><vlan><device> eth1 </device></vlan></interface>",
@@ -174,7 +206,8 @@ TEST(stack_files)
 	CHECK(guest_networkd.mine("10-x.link"));
 }
 
-static void address(const struct net_stack *s, const char *how, const char *text, const char *expected)
+static void address(const struct net_stack *s, const char *how, const char *text,
+	const char *expected)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, again = STRBUF_INIT;
 	struct guest_address a;
@@ -194,9 +227,11 @@ static void address(const struct net_stack *s, const char *how, const char *text
 
 TEST(ipv4)
 {
-	address(&guest_ifupdown, "dhcp", "iface eth0 inet static\n  address 10.0.0.1/8\nauto eth0",
+	address(&guest_ifupdown, "dhcp",
+		"iface eth0 inet static\n  address 10.0.0.1/8\nauto eth0",
 		"iface eth0 inet dhcp\nauto eth0\n");
-	address(&guest_ifupdown, "dhcp", "iface eth0 inet manual\niface eth1 inet static\n", "");
+	address(&guest_ifupdown, "dhcp",
+		"iface eth0 inet manual\niface eth1 inet static\n", "");
 	address(&guest_ifcfg, "10.0.0.2/8", "DEVICE=eth0\nBOOTPROTO=dhcp",
 		"DEVICE=eth0\nBOOTPROTO=none\nIPADDR=10.0.0.2\nPREFIX=8\n");
 	address(&guest_ifcfg, "dhcp", "DEVICE=eth0\nMASTER=bond0\n", "");
@@ -204,23 +239,31 @@ TEST(ipv4)
 		"[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\n",
 		"[connection]\ninterface-name=eth0\n[ipv4]\nmethod=manual\naddress1=10.0.0.2/8\n"
 		"dns=10.0.0.3;\n");
-	address(&guest_networkd, "10.0.0.2/8", "[Match]\nName=eth1 eth0\n[Network]\nDHCP=yes\n", NULL);
-	address(&guest_networkd, "dhcp", "[Match]\nName = eth0\n[Network]\nAddress = 10.0.0.1/8\n",
+	address(&guest_networkd, "10.0.0.2/8",
+		"[Match]\nName=eth1 eth0\n[Network]\nDHCP=yes\n", NULL);
+	address(&guest_networkd, "dhcp",
+		"[Match]\nName = eth0\n[Network]\nAddress = 10.0.0.1/8\n",
 		"[Match]\nName = eth0\n[Network]\nDHCP=ipv4\n");
 	address(&guest_wicked, "dhcp", "<interface><name>eth0</name></interface>", NULL);
 	address(&guest_wicked, "dhcp", "<interface><name>eth1</name></interface>", "");
 	address(&guest_netplan, "dhcp", "ethernets:\n  eth0: &a\n    dhcp4: no\n", NULL);
-	address(&guest_netplan, "dhcp", "ethernets:\n  eth0:\n    <<: *a\n    addresses: [10.0.0.1/8]\n", NULL);
+	address(&guest_netplan, "dhcp",
+		"ethernets:\n  eth0:\n    <<: *a\n    addresses: [10.0.0.1/8]\n", NULL);
 	address(&guest_netplan, "dhcp", "ethernets:\n  eth0:\n    addresses: *a\n", NULL);
-	address(&guest_networkd, "10.0.0.2/8", "[Match]\nName=eth*\n[Network]\nDHCP=yes\n", NULL);
-	address(&guest_networkd, "10.0.0.2/8", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n",
+	address(&guest_networkd, "10.0.0.2/8",
+		"[Match]\nName=eth*\n[Network]\nDHCP=yes\n", NULL);
+	address(&guest_networkd, "10.0.0.2/8",
+		"[Match]\nName=eth0\n[Network]\nDHCP=yes\n",
 		"[Match]\nName=eth0\n[Network]\nDHCP=ipv6\nAddress=10.0.0.2/8\n");
-	address(&guest_networkd, "dhcp", "[Match]\nName=eth0\n[Address]\nAddress=10.0.0.1/8\n",
+	address(&guest_networkd, "dhcp",
+		"[Match]\nName=eth0\n[Address]\nAddress=10.0.0.1/8\n",
 		"[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n");
-	address(&guest_connman_config, "dhcp", "[service_a]\nDeviceName=eth0\nIPv4=10.0.0.1\n[service_b]\n", NULL);
+	address(&guest_connman_config, "dhcp",
+		"[service_a]\nDeviceName=eth0\nIPv4=10.0.0.1\n[service_b]\n", NULL);
 	address(&guest_netplan, "10.0.0.2/8", "ethernets:\n  eth0:\n    dhcp4: yes",
 		"ethernets:\n  eth0:\n    dhcp4: false\n    addresses: [\"10.0.0.2/8\"]\n");
-	address(&guest_netplan, "dhcp", "ethernets:\n  eth0: {addresses: [10.0.0.1/8]}\n", NULL);
+	address(&guest_netplan, "dhcp", "ethernets:\n  eth0: {addresses: [10.0.0.1/8]}\n",
+		NULL);
 	address(&guest_netplan, "dhcp", "ethernets:\n  eth0:\n    addresses:\n"
 		"    - 10.0.0.1/8:\n        label: x\n", NULL);
 	address(&guest_netplan, "dhcp", "ethernets:\n  eth0:\n    dhcp6: true\n", "");
@@ -249,7 +292,8 @@ static void label(const char *path, unsigned mode, const char *expected)
 TEST(labels)
 {
 	label("/etc/hosts", S_IFREG, "system_u:object_r:etc_t:s0");
-	label("/etc/systemd/system/a.service", S_IFREG, "system_u:object_r:systemd_unit_file_t:s0");
+	label("/etc/systemd/system/a.service", S_IFREG,
+		"system_u:object_r:systemd_unit_file_t:s0");
 	label("/etc/systemd/system/a.wants", S_IFDIR, "system_u:object_r:etc_t:s0");
 	label("/etc/fstab", S_IFREG, "system_u:object_r:etc_exact_t:s0");
 	label("/etc/fstab.old", S_IFREG, "system_u:object_r:etc_late_t:s0");
@@ -263,7 +307,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(macs, "old addresses become new ones, as they were written"),
 	TEST_ENTRY(macs_left, "what is no old address stays"),
 	TEST_ENTRY(stacks, "adapters of each network stack"),
-	TEST_ENTRY(ifcfg, "ifcfg: by the address alone, and what VLANs, bonds and bridges stand on"),
+	TEST_ENTRY(ifcfg,
+		"ifcfg: by the address alone, and what VLANs, bonds and bridges stand on"),
 	TEST_ENTRY(networkmanager, "key files: by name, by address, by both, VLANs"),
 	TEST_ENTRY(networkd, "units for several adapters, or for an address"),
 	TEST_ENTRY(netplan, "netplan: flow style, JSON, anchors, match, what is broken"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a guest is and needs, as its own files tell: adapters, firmware, drivers, CPU, packages. */
+/* What a guest is and needs, as its own files tell: adapters, firmware, drivers,
+ * CPU, packages. */
 #include "guest/guest-internal.h"
 
 #include "../test.h"
@@ -24,7 +25,8 @@ TEST(interfaces)
 
 TEST(shell_values)
 {
-	static const char text[] = "ID=debian\nNAME=\"Debian GNU/Linux\"\nX='a b' # c\nY=1 # d\nID2=x\n"
+	static const char text[] =
+		"ID=debian\nNAME=\"Debian GNU/Linux\"\nX='a b' # c\nY=1 # d\nID2=x\n"
 		"UNENDED=\"abc\nLAST=z";
 	char s[32];
 
@@ -45,7 +47,8 @@ TEST(shell_values)
 	CHECK_STR(s, "Deb");
 }
 
-static enum err_code fits(const char *made_for, const char *esp, const char *vm, bool stays)
+static enum err_code fits(const char *made_for, const char *esp, const char *vm,
+	bool stays)
 {
 	struct guest_options opt = { .firmware = vm, .firmware_stays = stays };
 	struct guest *g = calloc(1, sizeof(*g));
@@ -83,7 +86,8 @@ static void layer_needs(enum fs_layer_kind kind, const char *detail, const char 
 	}
 	g->stack.layers[0].kind = FS_LAYER_LVM;
 	g->stack.layers[1].kind = kind;
-	snprintf(g->stack.layers[1].detail, sizeof(g->stack.layers[1].detail), "%s", detail);
+	snprintf(g->stack.layers[1].detail, sizeof(g->stack.layers[1].detail), "%s",
+		detail);
 	g->stack.n = 2;
 	guest_driver_list(guest_stack_drivers(g), " ", list, sizeof(list));
 	CHECK_STR(list, names);
@@ -92,7 +96,8 @@ static void layer_needs(enum fs_layer_kind kind, const char *detail, const char 
 
 TEST(stack_drivers)
 {
-	layer_needs(FS_LAYER_LUKS, "LUKS, aes-xts-plain64", "xts ecb aes_generic dm_crypt ");
+	layer_needs(FS_LAYER_LUKS, "LUKS, aes-xts-plain64",
+		"xts ecb aes_generic dm_crypt ");
 	layer_needs(FS_LAYER_LUKS, "LUKS, serpent-cbc-essiv:sha256",
 		"cbc essiv sha256_generic serpent_generic dm_crypt ");
 	layer_needs(FS_LAYER_LUKS, "LUKS", "dm_crypt ");
@@ -104,16 +109,19 @@ TEST(stack_drivers)
 	layer_needs(FS_LAYER_LVM, "raid1, 2 members", "");
 }
 
-/* Of drivers/md what the image holds and the stack needs, nothing else and nothing built in. */
+/* Of drivers/md what the image holds and the stack needs,
+ * nothing else and nothing built in. */
 TEST(kept_drivers)
 {
 	static const char *const packed[] = {
-		"kernel/drivers/md/dm-thin-pool.ko.xz", "kernel/drivers/md/bcache/bcache.ko",
-		"dm-service-time.ko.zst", "kernel/drivers/net/virtio_net.ko", "kernel/drivers/md/raid10.ko",
-		"kernel/crypto/xts.ko",
+		"kernel/drivers/md/dm-thin-pool.ko.xz",
+		"kernel/drivers/md/bcache/bcache.ko",
+		"dm-service-time.ko.zst", "kernel/drivers/net/virtio_net.ko",
+		"kernel/drivers/md/raid10.ko", "kernel/crypto/xts.ko",
 	};
 	struct guest *g = calloc(1, sizeof(*g));
-	struct guest_kernel k = { .builtin = guest_driver_bit("kernel/drivers/md/raid10.ko") };
+	struct guest_kernel k =
+		{ .builtin = guest_driver_bit("kernel/drivers/md/raid10.ko") };
 	char list[GUEST_DRIVER_LIST_MAX];
 
 	if (!g) {
@@ -123,7 +131,8 @@ TEST(kept_drivers)
 	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
 		k.packed |= guest_driver_bit(packed[i]);
 	g->stack.layers[0].kind = FS_LAYER_MD;
-	snprintf(g->stack.layers[0].detail, sizeof(g->stack.layers[0].detail), "raid1, 2 members");
+	snprintf(g->stack.layers[0].detail, sizeof(g->stack.layers[0].detail),
+		"raid1, 2 members");
 	g->stack.n = 1;
 	guest_driver_list(guest_kept_drivers(g, &k), " ", list, sizeof(list));
 	CHECK_STR(list, "raid1 dm_thin_pool dm_service_time bcache ");
@@ -149,7 +158,8 @@ TEST(early_crypttab)
 		"root UUID=5 none luks\n";
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 
-	CHECK_U64(guest_crypttab_early(text, sizeof(text) - 1, "root_crypt,two,three,there,gone", &out), 3);
+	CHECK_U64(guest_crypttab_early(text, sizeof(text) - 1,
+		"root_crypt,two,three,there,gone", &out), 3);
 	CHECK_STR(out.s, "# name source key options\n"
 		"root_crypt UUID=1 none luks,discard,initramfs\n"
 		"two\tUUID=2 none luks,initramfs\n"
@@ -160,7 +170,8 @@ TEST(early_crypttab)
 
 TEST(xorg)
 {
-	static const char before[] = "Section \"Device\"\n\tIdentifier \"card\"\n\tdriver  \"VMware\" # 3D\n"
+	static const char before[] =
+		"Section \"Device\"\n\tIdentifier \"card\"\n\tdriver  \"VMware\" # 3D\n"
 		"\tBusID \"PCI:0:15:0\"\n\tOption \"HWcursor\" \"off\"\nEndSection\n"
 		"Section \"InputDevice\"\n\tDriver \"vmmouse\"\n\tOption \"Device\" \"/dev/input/mice\"\nEndSection\n"
 		"Section \"Device\"\n\tDriver \"nv\"\n\tBusID \"PCI:1:0:0\"\nEndSection\n"
@@ -201,7 +212,8 @@ TEST(cpu_level)
 	guest_check_cpu(&g, arm, sizeof(arm) - 1);
 	CHECK_U64(yyjson_mut_arr_size(g.warnings), 0);
 	guest_check_cpu(&g, v1, sizeof(v1) - 1);
-	CHECK_STR(yyjson_mut_get_str(yyjson_mut_arr_get_first(g.warnings)), "Some 9 runs on a CPU of x86-64-v2, "
+	CHECK_STR(yyjson_mut_get_str(yyjson_mut_arr_get_first(g.warnings)),
+		"Some 9 runs on a CPU of x86-64-v2, "
 		"and this VM's is one of x86-64-v1: give the VM another model of CPU before the guest starts, "
 		"such as the host's");
 	yyjson_mut_doc_free(g.doc);
@@ -209,10 +221,12 @@ TEST(cpu_level)
 
 TEST(kernel_config)
 {
-	static const char text[] = "# CONFIG_VIRTIO_NET=y\nCONFIG_VIRTIO_BLK=y\nCONFIG_VIRTIO_PCI=m\n"
+	static const char text[] =
+		"# CONFIG_VIRTIO_NET=y\nCONFIG_VIRTIO_BLK=y\nCONFIG_VIRTIO_PCI=m\n"
 		"CONFIG_VIRTIO_PCI=yes\nCONFIG_SATA_AHCI=y";
 
-	CHECK_U64(guest_config_drivers(text, sizeof(text) - 1), 1u << DRIVER_VIRTIO_BLK | 1u << DRIVER_AHCI);
+	CHECK_U64(guest_config_drivers(text, sizeof(text) - 1),
+		1u << DRIVER_VIRTIO_BLK | 1u << DRIVER_AHCI);
 	CHECK_U64(guest_config_drivers("", 0), 0);
 }
 
@@ -228,22 +242,26 @@ TEST(debconf)
 		"Name: grub-pc/install_devices_empty\nValue: false\n";
 	static const char *const same[] = { "",
 		"Name: grub-pc/install_devices\nOwners: grub-pc\n\nName: other\nValue: /dev/sda\n",
-		"Name: grub-pc/install_devices\nValue: \n", "Name: grub-pc/install_devices\nValue:",
+		"Name: grub-pc/install_devices\nValue: \n",
+		"Name: grub-pc/install_devices\nValue:",
 		"Name: grub-pc/install_devices\nValue: /dev/vda", "Value: /dev/sda\n" };
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 
 	CHECK_U64(guest_debconf_rewrite(text, sizeof(text) - 1, "/dev/sda", &out), 1);
 	CHECK_STR(out.s, after);
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
-		CHECK_U64(guest_debconf_rewrite(same[i], strlen(same[i]), "/dev/sda", &out), 0);
+		CHECK_U64(guest_debconf_rewrite(same[i], strlen(same[i]), "/dev/sda",
+			&out), 0);
 }
 
 TEST(repositories)
 {
-	static const char text[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
+	static const char text[] =
+		"Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
 		"# tools\nTypes: deb\nEnabled: yes\nURIs: http://packages.vmware.com/tools/esx\n"
 		"Suites: a\n\nTypes: deb\nURIs: http://packages.vmware.com/photon\n";
-	static const char off[] = "Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
+	static const char off[] =
+		"Types: deb\nURIs: http://example.test/debian\nEnabled: yes\n\n"
 		"Enabled: no\n# tools\nTypes: deb\nURIs: http://packages.vmware.com/tools/esx\n"
 		"Suites: a\n\nTypes: deb\nURIs: http://packages.vmware.com/photon\n";
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT, again = STRBUF_INIT;
@@ -262,7 +280,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(early_crypttab, "what the initramfs opened is marked for its tool"),
 	TEST_ENTRY(xorg, "X's driver of another hypervisor's card"),
 	TEST_ENTRY(cpu_level, "the CPU that a system needs, and the one that is there"),
-	TEST_ENTRY(kernel_config, "drivers that an old kernel's configuration says are built in"),
+	TEST_ENTRY(kernel_config,
+		"drivers that an old kernel's configuration says are built in"),
 	TEST_ENTRY(debconf, "the disks of grub-pc's answer"),
 	TEST_ENTRY(repositories, "tools' paragraphs of .sources are switched off"),
 	TEST_ENTRY(shell_values, "KEY=value files"),

@@ -14,8 +14,9 @@ static bool map(void *ctx, const char *spec, char *ret, size_t size)
 }
 static const struct boot_map m = { .device = map };
 
-static void golden(int (*fn)(const char *, size_t, const struct boot_map *, struct strbuf *),
-	const char *before, size_t len, const char *after, size_t after_len, int changes)
+static void golden(int (*fn)(const char *, size_t, const struct boot_map *,
+	struct strbuf *), const char *before, size_t len, const char *after,
+	size_t after_len, int changes)
 {
 	CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 
@@ -59,7 +60,8 @@ TEST(fstab)
 TEST(units)
 {
 	char what[64], type[64];
-	static const char folder[] = "[Unit]\nWhat=no\n[Mount]\nWhat = .host:/ \nWhere=/h\n"
+	static const char folder[] =
+		"[Unit]\nWhat=no\n[Mount]\nWhat = .host:/ \nWhere=/h\n"
 		"Type=fuse.vmhgfs-fuse\n";
 
 	GOLDEN(guest_unit_rewrite,
@@ -81,10 +83,13 @@ TEST(units)
 		"What= /dev/disk/by-uuid/u-0-3 \n"
 		"Where=/srv/x\\x2dy\n"
 		"Options=defaults", 3);
-	GOLDEN(guest_unit_rewrite, "[Swap]\nWhat=\n=\nWhat=/dev/sda\n[Install]\nWhat=/dev/sda1",
+	GOLDEN(guest_unit_rewrite,
+		"[Swap]\nWhat=\n=\nWhat=/dev/sda\n[Install]\nWhat=/dev/sda1",
 		"[Swap]\nWhat=\n=\nWhat=/dev/disk/by-uuid/u-0-0\n[Install]\nWhat=/dev/sda1", 1);
-	GOLDEN(guest_unit_rewrite, "[Unit]\nAfter=dev-sda\\x.device \\.swap .device dev\\x00-sda1.device",
-		"[Unit]\nAfter=dev-sda\\x.device \\.swap .device dev\\x00-sda1.device", 0);
+	GOLDEN(guest_unit_rewrite,
+		"[Unit]\nAfter=dev-sda\\x.device \\.swap .device dev\\x00-sda1.device",
+		"[Unit]\nAfter=dev-sda\\x.device \\.swap .device dev\\x00-sda1.device",
+		0);
 	CHECK(guest_unit_mount(folder, strlen(folder), what, type, sizeof(what)));
 	CHECK_STR(what, ".host:/");
 	CHECK_STR(type, "fuse.vmhgfs-fuse");
@@ -190,15 +195,18 @@ TEST(lvm_conf)
 TEST(volumes)
 {
 	static struct guest_vol vols[] = {
-		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vda1", .uuid = "ABCD-0001", .label = "boot" } },
-		{ .disk = -1, .alias = "/dev/vg/root", .fs = { .dev = "/dev/mapper/vg-root", .uuid = "u-2" } },
+		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vda1", .uuid = "ABCD-0001",
+			.label = "boot" } },
+		{ .disk = -1, .alias = "/dev/vg/root",
+			.fs = { .dev = "/dev/mapper/vg-root", .uuid = "u-2" } },
 		{ .disk = -1, .fs = { .dev = "/dev/mapper/crypt", .uuid = "u-3" } },
 	};
 	static const struct { const char *spec; int vol; } names[] = {
-		{ "/dev/sda1", 0 }, { "UUID=abcd-0001", 0 }, { "LABEL=boot", 0 }, { "LABEL=Boot", -1 },
-		{ "/dev/vg/root", 1 }, { "/dev/mapper/vg-root", 1 }, { "/dev/disk/by-uuid/u-2", 1 },
-		{ "/dev/disk/by-id/dm-name-vg-root", 1 }, { "/dev/disk/by-id/dm-name-vda1", -1 },
-		{ "/dev/mapper/crypt", 2 }, { "/dev/disk/by-id/dm-name-crypt", 2 }, { "vg-root", -1 },
+		{ "/dev/sda1", 0 }, { "UUID=abcd-0001", 0 }, { "LABEL=boot", 0 },
+		{ "LABEL=Boot", -1 }, { "/dev/vg/root", 1 }, { "/dev/mapper/vg-root", 1 },
+		{ "/dev/disk/by-uuid/u-2", 1 }, { "/dev/disk/by-id/dm-name-vg-root", 1 },
+		{ "/dev/disk/by-id/dm-name-vda1", -1 }, { "/dev/mapper/crypt", 2 },
+		{ "/dev/disk/by-id/dm-name-crypt", 2 }, { "vg-root", -1 },
 		{ "/dev/mapper/", -1 }, { "UUID=", -1 }, { "", -1 },
 	};
 	static const struct guest_options opt = { .in_target = true };
@@ -209,7 +217,8 @@ TEST(volumes)
 		char want[96], got[96];
 
 		snprintf(want, sizeof(want), "%s: %d", names[i].spec, names[i].vol);
-		snprintf(got, sizeof(got), "%s: %d", names[i].spec, guest_find_vol(&g, names[i].spec));
+		snprintf(got, sizeof(got), "%s: %d", names[i].spec,
+			guest_find_vol(&g, names[i].spec));
 		CHECK_STR(got, want);
 	}
 }
@@ -217,13 +226,16 @@ TEST(volumes)
 TEST(multipath)
 {
 	static const struct { const char *spec; int vol; } names[] = {
-		{ "/dev/mapper/mpatha1", 0 }, { "/dev/mapper/mpathap1", 0 }, { "/dev/mapper/mpatha-part1", 0 },
-		{ "/dev/mapper/mpathab_part1", 0 }, { "/dev/mapper/mpathp1", 0 }, { "/dev/mapper/mpatha", -1 },
-		{ "/dev/mapper/mpatha2", -1 }, { "/dev/mapper/mpathdata1", -1 }, { "/dev/mapper/mpath1", -1 },
-		{ "/dev/mapper/mpathb-lv", -1 }, { "/dev/mapper/mpathc1", 1 },
+		{ "/dev/mapper/mpatha1", 0 }, { "/dev/mapper/mpathap1", 0 },
+		{ "/dev/mapper/mpatha-part1", 0 }, { "/dev/mapper/mpathab_part1", 0 },
+		{ "/dev/mapper/mpathp1", 0 }, { "/dev/mapper/mpatha", -1 },
+		{ "/dev/mapper/mpatha2", -1 }, { "/dev/mapper/mpathdata1", -1 },
+		{ "/dev/mapper/mpath1", -1 }, { "/dev/mapper/mpathb-lv", -1 },
+		{ "/dev/mapper/mpathc1", 1 },
 		{ "/dev/mapper/360000000000000000e00000000010001-part1", 0 },
 		{ "/dev/mapper/360000000000000000e00000000010001p1", 0 },
-		{ "/dev/mapper/20000000000000001-part1", 0 }, { "/dev/mapper/60000000000000001-part1", -1 },
+		{ "/dev/mapper/20000000000000001-part1", 0 },
+		{ "/dev/mapper/60000000000000001-part1", -1 },
 		{ "/dev/disk/by-id/dm-name-mpatha-part1", 0 },
 	};
 	static const struct guest_options opt = { .in_target = true };
@@ -235,7 +247,8 @@ TEST(multipath)
 		char want[96], got[96];
 
 		snprintf(want, sizeof(want), "%s: %d", names[i].spec, names[i].vol);
-		snprintf(got, sizeof(got), "%s: %d", names[i].spec, guest_find_vol(&g, names[i].spec));
+		snprintf(got, sizeof(got), "%s: %d", names[i].spec,
+			guest_find_vol(&g, names[i].spec));
 		CHECK_STR(got, want);
 	}
 	/* which of two disks it is cannot be told */
@@ -244,11 +257,13 @@ TEST(multipath)
 	CHECK(guest_is_elsewhere(&g, "/dev/mapper/mpatha1"));
 }
 
-/* sda and sdc of a source were copied, sdb was not: the guest's sdb is no disk of ours. */
+/* sda and sdc of a source were copied, sdb was not:
+ * the guest's sdb is no disk of ours. */
 TEST(source_names)
 {
 	static const char *const sources[] = { "sda", "sdc", "backup" };
-	const struct guest_options named = { .sources = sources }, unnamed = { .sources = sources + 2 };
+	const struct guest_options named = { .sources = sources },
+		unnamed = { .sources = sources + 2 };
 	static struct guest g = { .n_disks = 2, .n_vols = 2, .vols = {
 		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vdb1", .uuid = "u-a" } },
 		{ .disk = 1, .part = 1, .fs = { .dev = "/dev/vdc1", .uuid = "u-c" } } } };
@@ -260,7 +275,8 @@ TEST(source_names)
 	CHECK(guest_stable_name(&g, "/dev/sdc1", name, sizeof(name)));
 	CHECK_STR(name, "UUID=u-c");
 	CHECK(!guest_stable_name(&g, "/dev/sdb1", name, sizeof(name)));
-	CHECK(guest_is_elsewhere(&g, "/dev/sdb1") && !guest_is_elsewhere(&g, "/dev/sdc1"));
+	CHECK(guest_is_elsewhere(&g, "/dev/sdb1") &&
+		!guest_is_elsewhere(&g, "/dev/sdc1"));
 	CHECK(guest_is_elsewhere(&g, "UUID=u-b") && !guest_is_elsewhere(&g, "UUID=u-c"));
 	CHECK(!guest_is_elsewhere(&g, "/dev/cdrom") && !guest_is_elsewhere(&g, "tmpfs"));
 	g.opt = &unnamed;
@@ -272,14 +288,17 @@ TEST(source_names)
 TEST(first_of_bus)
 {
 	static const struct { const char *node, *first; } names[] = {
-		{ "/dev/vdb", "/dev/vda" }, { "/dev/vda", "/dev/vda" }, { "/dev/sdc", "/dev/sda" },
-		{ "/dev/xvdb", "/dev/xvda" }, { "/dev/hdb", "/dev/hda" }, { "/dev/nvme1n1", "/dev/nvme0n1" },
-		{ "/dev/vdb1", NULL }, { "/dev/loop0", NULL }, { "/tmp/disk", NULL }, { "", NULL },
+		{ "/dev/vdb", "/dev/vda" }, { "/dev/vda", "/dev/vda" },
+		{ "/dev/sdc", "/dev/sda" }, { "/dev/xvdb", "/dev/xvda" },
+		{ "/dev/hdb", "/dev/hda" }, { "/dev/nvme1n1", "/dev/nvme0n1" },
+		{ "/dev/vdb1", NULL }, { "/dev/loop0", NULL }, { "/tmp/disk", NULL },
+		{ "", NULL },
 	};
 	char got[32];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		CHECK(guest_first_of_bus(names[i].node, got, sizeof(got)) == !!names[i].first);
+		CHECK(guest_first_of_bus(names[i].node, got,
+			sizeof(got)) == !!names[i].first);
 		if (names[i].first)
 			CHECK_STR(got, names[i].first);
 	}
@@ -290,7 +309,8 @@ TEST(fstab_hostile)
 	/* a line with a NUL is left to whoever wrote it; the others are still read */
 	GOLDEN(guest_fstab_rewrite, "/dev/sda1 /\0 ext4\n/dev/sda2 none swap\n",
 		"/dev/sda1 /\0 ext4\nUUID=u-0-2 none swap\n", 1);
-	GOLDEN(guest_fstab_rewrite, "\\0 \\04 \\400 x\n\\\n \\", "\\0 \\04 \\400 x\n\\\n \\", 0);
+	GOLDEN(guest_fstab_rewrite, "\\0 \\04 \\400 x\n\\\n \\",
+		"\\0 \\04 \\400 x\n\\\n \\", 0);
 }
 
 static int collect(void *ctx, const struct fstab_entry *e)
@@ -303,7 +323,8 @@ static int collect(void *ctx, const struct fstab_entry *e)
 
 TEST(fstab_fields)
 {
-	static const char text[] = "LABEL=\"a\" /x\\040y ext4 rw,noatime 0 1\n#c\nUUID='u' /z\n"
+	static const char text[] =
+		"LABEL=\"a\" /x\\040y ext4 rw,noatime 0 1\n#c\nUUID='u' /z\n"
 		"/dev/sda1\n";
 	char s[256] = "";
 
@@ -313,7 +334,8 @@ TEST(fstab_fields)
 
 TEST(crypttab)
 {
-	GOLDEN(guest_crypttab_rewrite, "root /dev/sda5 none luks\n# x\nswap\t/dev/sda6 /dev/urandom swap\n"
+	GOLDEN(guest_crypttab_rewrite,
+		"root /dev/sda5 none luks\n# x\nswap\t/dev/sda6 /dev/urandom swap\n"
 		"d UUID=1 none\n",
 		"root UUID=u-0-5 none luks\n# x\nswap\tUUID=u-0-6 /dev/urandom swap\nd UUID=1 none\n",
 		2);
@@ -330,9 +352,10 @@ TEST(devices)
 		{ "/dev/vda1", 0, 1 }, { "/dev/xvdb2", 1, 2 }, { "/dev/nvme0n1", 0, 0 },
 		{ "/dev/nvme1n1p3", 1, 3 }, { "/dev/cciss/c0d0p2", 0, 2 },
 		{ "/dev/sd", -1, 0 }, { "/dev/sda1x", -1, 0 }, { "/dev/sda0", -1, 0 },
-		{ "/dev/sda-1", -1, 0 }, { "/dev/sr0", -1, 0 }, { "/dev/mapper/vg-root", -1, 0 },
-		{ "/dev/nvme0n1p", -1, 0 }, { "/dev/sda99999999999999999999", -1, 0 },
-		{ "/dev/nvme-1n1", -1, 0 }, { "sda1", -1, 0 }, { "", -1, 0 },
+		{ "/dev/sda-1", -1, 0 }, { "/dev/sr0", -1, 0 },
+		{ "/dev/mapper/vg-root", -1, 0 }, { "/dev/nvme0n1p", -1, 0 },
+		{ "/dev/sda99999999999999999999", -1, 0 }, { "/dev/nvme-1n1", -1, 0 },
+		{ "sda1", -1, 0 }, { "", -1, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -357,7 +380,8 @@ TEST(kdump_conf)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(fstab, "device names become UUIDs, shared folders comments, the rest stays"),
+	TEST_ENTRY(fstab,
+		"device names become UUIDs, shared folders comments, the rest stays"),
 	TEST_ENTRY(volumes, "what a name of a device means"),
 	TEST_ENTRY(multipath, "names of multipath's maps, with one disk"),
 	TEST_ENTRY(source_names, "disks by the names that the source gave them"),
@@ -365,7 +389,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),
-	TEST_ENTRY(units, "devices of systemd's mount and swap units become paths by UUID"),
+	TEST_ENTRY(units, "devices of mount and swap units become paths by UUID"),
 	TEST_ENTRY(dracut_conf, "devices in dracut's own configuration"),
 	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
 	TEST_ENTRY(autofs, "maps of autofs that mount shared folders"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of PID 1 that need no machine: messages, options, mount table, crash texts. */
+/* The parts of PID 1 that need no machine: messages, options, mount table,
+ * crash texts. */
 #include "tests/unit/test.h"
 
 #include "initramfs/init-crash.c"
@@ -28,7 +29,8 @@ TEST(messages)
 	CHECK(parse(&m, "allow 90") && m.kind == MESSAGE_ALLOW && m.seconds == 90);
 	CHECK(parse(&m, "allow 999999") && m.seconds == ALLOW_MAX);
 	CHECK(parse(&m, "settle") && m.kind == MESSAGE_SETTLE);
-	CHECK(parse(&m, "finish hold") && m.kind == MESSAGE_FINISH && m.verb == VERB_HOLD);
+	CHECK(parse(&m, "finish hold") && m.kind == MESSAGE_FINISH &&
+		m.verb == VERB_HOLD);
 	CHECK(parse(&m, "written /dev/vda") && m.kind == MESSAGE_WRITTEN);
 	CHECK_STR(m.text, "/dev/vda");
 	CHECK(parse(&m, "status copying \033[2J") && m.kind == MESSAGE_STATUS);
@@ -37,10 +39,12 @@ TEST(messages)
 
 TEST(bad_messages)
 {
-	static const char *const bad[] = { "", "tic", "ticks", "tick tock", "allow", "allow 0",
-		"allow -1", "allow 1x", "allow 9999999", "finish", "finish shell", "finish none",
-		"finish now", "settle x", "settled", "written vda", "written /dev/", "written /dev/../etc/passwd",
-		"written /proc/self/mem", "STATUS x" };
+	static const char *const bad[] = { "", "tic", "ticks", "tick tock", "allow",
+		"allow 0",
+		"allow -1", "allow 1x", "allow 9999999", "finish", "finish shell",
+		"finish none",
+		"finish now", "settle x", "settled", "written vda", "written /dev/",
+		"written /dev/../etc/passwd", "written /proc/self/mem", "STATUS x" };
 	char longest[2000];
 	struct message m;
 
@@ -51,7 +55,8 @@ TEST(bad_messages)
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest, "status ", 7);
 	CHECK(!message_parse(&m, longest, sizeof(longest)));
-	/* A text that fits the packet but not the field is cut, a device name is refused. */
+	/* A text that fits the packet but not the field is cut,
+	 * a device name is refused. */
 	CHECK(message_parse(&m, longest, 1000));
 	CHECK_U64(strlen(m.text), sizeof(m.text) - 1);
 	memcpy(longest, "written /dev/", 13);
@@ -77,7 +82,8 @@ TEST(mount_table)
 {
 	struct mount_entry e;
 
-	REQUIRE(mount_entry_parse(&e, "36 25 254:1 / /mnt/a\\040b\\134c rw,relatime - ext4 x rw\n"));
+	REQUIRE(mount_entry_parse(&e,
+		"36 25 254:1 / /mnt/a\\040b\\134c rw,relatime - ext4 x rw\n"));
 	CHECK_STR(e.point, "/mnt/a b\\c");
 	CHECK(!e.base);
 	CHECK(mount_entry_parse(&e, "20 1 0:4 / /proc rw - proc proc rw") && e.base);
@@ -90,11 +96,13 @@ TEST(mount_table)
 
 TEST(crashes)
 {
-	struct crash c = { .status = 11, .maxrss_kb = 8123, .ran_s = 12, .last_line = "x\ny" };
+	struct crash c = { .status = 11, .maxrss_kb = 8123, .ran_s = 12,
+		.last_line = "x\ny" };
 	char text[200], small[20];
 
 	crash_describe(text, sizeof(text), &c);
-	CHECK_STR(text, "signal 11 (Segmentation fault); ran 12 s; maxrss 8123 kB; last: x?y");
+	CHECK_STR(text,
+		"signal 11 (Segmentation fault); ran 12 s; maxrss 8123 kB; last: x?y");
 	c = (struct crash){ .status = 3 << 8 };
 	crash_describe(text, sizeof(text), &c);
 	CHECK_STR(text, "exit status 3; ran 0 s; maxrss 0 kB");

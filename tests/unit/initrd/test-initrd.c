@@ -10,8 +10,8 @@
 
 #include "../test.h"
 
-/* One archive with lib/modules/6.1/virtio_blk.ko ("hello virtio"), packed by gzip 9, zstd -19,
- * xz --check=crc32 and lzma (alone). */
+/* One archive with lib/modules/6.1/virtio_blk.ko ("hello virtio"), packed by gzip 9, zstd
+ * -19, xz --check=crc32 and lzma (alone). */
 static const uint8_t gzip_image[] = {
 	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x33, 0x30,
 	0x37, 0x30, 0x37, 0x30, 0x34, 0x80, 0x00, 0x30, 0x6d, 0x61, 0xe8, 0x68,
@@ -90,7 +90,8 @@ static int see(void *ctx, const struct initrd_entry *e)
 {
 	struct memory *m = ctx;
 
-	snprintf(m->names + strlen(m->names), sizeof(m->names) - strlen(m->names), "%s;", e->name);
+	snprintf(m->names + strlen(m->names), sizeof(m->names) - strlen(m->names), "%s;",
+		e->name);
 	reader->want_data = S_ISREG(e->mode);
 	return ++m->seen == m->stop_at;
 }
@@ -108,7 +109,8 @@ static int take(void *ctx, const struct initrd_entry *e, const void *buf, size_t
 
 static enum initrd_status walk(struct memory *m, struct initrd_info *info)
 {
-	struct initrd_reader r = { .read = read_memory, .entry = see, .data = take, .ctx = m };
+	struct initrd_reader r = { .read = read_memory, .entry = see, .data = take,
+		.ctx = m };
 
 	reader = &r;
 	m->at = 0;
@@ -134,7 +136,8 @@ TEST(formats)
 
 	for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++)
 		for (size_t step = 0; step < 3; step++) {
-			struct memory m = { .data = images[i].data, .len = images[i].len, .step = step };
+			struct memory m = { .data = images[i].data, .len = images[i].len,
+				.step = step };
 
 			CHECK_U64(walk(&m, &info), INITRD_OK);
 			CHECK_STR(info.format, images[i].name);
@@ -145,7 +148,8 @@ TEST(formats)
 		}
 }
 
-/* Every proper prefix and every flipped byte ends in a verdict, and a cut one never in "ok". */
+/* Every proper prefix and every flipped byte ends in a verdict,
+ * and a cut one never in "ok". */
 TEST(damage)
 {
 	uint8_t copy[sizeof(xz_image)];
@@ -172,7 +176,8 @@ TEST(early_cpio)
 	struct memory m = { .step = 0 };
 
 	initrd_add(&b, "kernel", S_IFDIR | 0755, "", 0);
-	initrd_add(&b, "kernel/x86/microcode/GenuineIntel.bin", S_IFREG | 0644, "abcde", 5);
+	initrd_add(&b, "kernel/x86/microcode/GenuineIntel.bin", S_IFREG | 0644,
+		"abcde", 5);
 	initrd_end(&b);
 	for (int i = 0; i < 300; i++)
 		strbuf_add(&b, "\0\0\0\0", 4);
@@ -242,7 +247,8 @@ TEST(module_names)
 {
 	char name[32];
 
-	CHECK(initrd_module_name("usr/lib/modules/6.1/kernel/block/virtio-blk.ko.xz", name, 32));
+	CHECK(initrd_module_name("usr/lib/modules/6.1/kernel/block/virtio-blk.ko.xz",
+		name, 32));
 	CHECK_STR(name, "virtio_blk");
 	CHECK(initrd_module_name("nvme.ko.zst", name, 32));
 	CHECK_STR(name, "nvme");
@@ -258,9 +264,11 @@ TEST(expand)
 	struct memory plain = { .data = (const uint8_t *)"hello", .len = 5 };
 	struct memory packed = { .data = xz_image, .len = sizeof(xz_image), .step = 1 };
 	struct memory cut = { .data = xz_image, .len = sizeof(xz_image) - 1 };
-	struct memory other = { .data = bzip2, .len = sizeof(bzip2) }, empty = { .data = bzip2 };
+	struct memory other = { .data = bzip2, .len = sizeof(bzip2) },
+		empty = { .data = bzip2 };
 	struct memory *const all[] = { &plain, &packed, &cut, &other, &empty };
-	static const enum initrd_status want[] = { INITRD_OK, INITRD_OK, INITRD_CORRUPT, INITRD_UNSUPPORTED,
+	static const enum initrd_status want[] = { INITRD_OK, INITRD_OK, INITRD_CORRUPT,
+		INITRD_UNSUPPORTED,
 		INITRD_OK };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -281,7 +289,8 @@ TEST(expand)
 static const struct test tests[] = {
 	TEST_ENTRY(formats, "gzip, zstd, xz and lzma images, in reads of any size"),
 	TEST_ENTRY(damage, "a cut or changed image is never taken for a good one"),
-	TEST_ENTRY(early_cpio, "a plain archive, zeroes and a compressed one are one image"),
+	TEST_ENTRY(early_cpio,
+		"a plain archive, zeroes and a compressed one are one image"),
 	TEST_ENTRY(lz4_legacy, "lz4 in the kernel's form"),
 	TEST_ENTRY(refused, "what cannot be read is named, without taking memory for it"),
 	TEST_ENTRY(expand, "single files, compressed or not"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole jobs on this host: files and patterns into files, with a controller made of functions. */
+/* Whole jobs on this host: files and patterns into files,
+ * with a controller made of functions. */
 #ifndef TESTS_UNIT_JOB_RIG_H
 #define TESTS_UNIT_JOB_RIG_H
 
@@ -89,8 +90,8 @@ static void command_done(void *ctx, const char *id, const struct err *err)
 	}
 }
 
-static int report(void *ctx, const char *result, unsigned deadline_s, enum job_finish *ret_then,
-	struct err *err)
+static int report(void *ctx, const char *result, unsigned deadline_s,
+	enum job_finish *ret_then, struct err *err)
 {
 	(void)ctx;
 	(void)err;
@@ -102,12 +103,14 @@ static int report(void *ctx, const char *result, unsigned deadline_s, enum job_f
 	return 0;
 }
 
-static int open_port(void *ctx, const struct job *j, struct job_port *ret, struct err *err)
+static int open_port(void *ctx, const struct job *j, struct job_port *ret,
+	struct err *err)
 {
 	(void)ctx;
 	(void)err;
 	CHECK_STR(j->controller.token, "t");
-	*ret = (struct job_port){ .announce = announce, .event = event, .command = command,
+	*ret = (struct job_port){ .announce = announce, .event = event,
+		.command = command,
 		.command_done = command_done, .report = report };
 	return 0;
 }
@@ -155,7 +158,8 @@ static bool same_files(const char *a, const char *b)
 	return same;
 }
 
-/* Whether there is nothing that firmware starts from: no boot sector, no partition table. */
+/* Whether there is nothing that firmware starts from: no boot sector,
+ * no partition table. */
 static inline bool head_is_zero(const char *name)
 {
 	static char head[4096];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is taken for a boot medium and a config volume; the kernel command line; old results. */
+/* What is taken for a boot medium and a config volume; the kernel command line;
+ * old results. */
 #include "tests/unit/test.h"
 
 #include <sys/mman.h>
@@ -134,7 +135,8 @@ TEST(cmdline)
 	CHECK(job_cmdline_parse("tw.job=https://h/j", &c, &err) == -1);
 	CHECK(job_cmdline_parse("tw.job=http://h/j tw.pin=" PIN, &c, &err) == -1);
 	CHECK(job_cmdline_parse("tw.pin=sha256//x", &c, &err) == -1);
-	CHECK(job_cmdline_parse("tw.job=https://a/ tw.job=https://b/ tw.pin=" PIN, &c, &err) == -1);
+	CHECK(job_cmdline_parse("tw.job=https://a/ tw.job=https://b/ tw.pin=" PIN, &c,
+		&err) == -1);
 	CHECK(err.code == ERR_CFG_AMBIGUOUS);
 	memset(many, 'a', sizeof(many) - 1);
 	many[sizeof(many) - 1] = '\0';
@@ -181,7 +183,8 @@ static int done(const char *text, const char *when)
 /* Only a full copy of this migration that was a success is not done again. */
 TEST(done_before)
 {
-	static const char acked[] = "{\"acknowledged\":true}", not[] = "{\"acknowledged\":false}";
+	static const char acked[] = "{\"acknowledged\":true}",
+		not[] = "{\"acknowledged\":false}";
 
 	CHECK(done(DONE("m-1", "full", "success"), "2026-01-02T03:04:05Z"));
 	CHECK(!done(DONE("m-2", "full", "success"), NULL));
@@ -195,7 +198,8 @@ TEST(done_before)
 	CHECK(!done("{\"migration\":\"m-1\",\"mode\":\"full\",\"verdict\":\"succ", NULL));
 	CHECK(!done("", NULL) && !done("[]", NULL));
 	CHECK(job_result_acknowledged(acked, strlen(acked)));
-	CHECK(!job_result_acknowledged(not, strlen(not)) && !job_result_acknowledged("{}", 2));
+	CHECK(!job_result_acknowledged(not, strlen(not)) &&
+		!job_result_acknowledged("{}", 2));
 }
 
 TEST(medium_for_result)
@@ -214,12 +218,15 @@ TEST(medium_for_result)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(medium_for_result, "the result goes to the volume of the job, never to a stale one"),
+	TEST_ENTRY(medium_for_result,
+		"the result goes to the volume of the job, never to a stale one"),
 	TEST_ENTRY(boot_medium, "the boot medium is known by its own layout"),
-	TEST_ENTRY(damaged_medium, "a worker volume without a usable TWCONFIG is told apart"),
+	TEST_ENTRY(damaged_medium,
+		"a worker volume without a usable TWCONFIG is told apart"),
 	TEST_ENTRY(config_volume, "small labelled volumes only"),
 	TEST_ENTRY(cmdline, "the kernel command line points, with a pin"),
-	TEST_ENTRY(earlier_result, "an unfinished result of this migration means to resume"),
+	TEST_ENTRY(earlier_result,
+		"an unfinished result of this migration means to resume"),
 	TEST_ENTRY(done_before, "a full copy that was a success is not done again"),
 };
 TEST_MAIN(tests)

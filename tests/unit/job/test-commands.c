@@ -20,7 +20,8 @@ TEST(cancelled_then_continued)
 	CHECK(run(SLOW(CONTROLLER), NULL) == 8);
 	CHECK(ctl.answered && ctl.answer.code == ERR_NONE);
 	CHECK(strstr(ctl.states, "CANCELLING CANCELLED REPORT OFF "));
-	CHECK(strstr(result(), "\"verdict\":\"cancelled\"") && strstr(result(), "\"touched\":true"));
+	CHECK(strstr(result(), "\"verdict\":\"cancelled\"") &&
+		strstr(result(), "\"touched\":true"));
 	CHECK(head_is_zero("ta"));
 	new_controller();
 	CHECK(run(SLOW(""), NULL) == 0);
@@ -116,7 +117,8 @@ TEST(retry_forgets)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(retry_forgets, "a second attempt does not inherit results of the first"),
+	TEST_ENTRY(retry_forgets,
+		"a second attempt does not inherit results of the first"),
 	TEST_ENTRY(cancelled_then_continued, "cancel keeps data; the same job continues"),
 	TEST_ENTRY(stopped_by_signal, "a signal cancels in order"),
 	TEST_ENTRY(paused, "pause and resume by command"),

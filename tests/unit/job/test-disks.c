@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disks of a machine read from a made-up sysfs and /dev, down to the choice of a target. */
+/* The disks of a machine read from a made-up sysfs and /dev,
+ * down to the choice of a target. */
 #include "tests/unit/test.h"
 
 #include <ftw.h>
@@ -61,7 +62,8 @@ static const char *disk(const char *name, const char *device, uint64_t size)
 	snprintf(path, sizeof(path), "%s/%s", dev_root, name);
 	make_dirs(path);
 	f = fopen(path, "w");
-	if (CHECK(f && ftruncate(fileno(f), (off_t)(size < (1 << 20) ? size : 1 << 20)) == 0))
+	if (CHECK(f &&
+		ftruncate(fileno(f), (off_t)(size < (1 << 20) ? size : 1 << 20)) == 0))
 		fclose(f);
 	return dir;
 }
@@ -82,20 +84,23 @@ static void worker_volume(const char *name)
 
 static void machine(void)
 {
-	static const unsigned char page80[] = { 0, 0x80, 0, 8, ' ', ' ', 'S', 'N', '-', '4', '2', ' ' };
+	static const unsigned char page80[] = { 0, 0x80, 0, 8, ' ', ' ', 'S', 'N', '-',
+		'4', '2', ' ' };
 	const char *dir;
 	char path[400];
 
 	dir = disk("vda", "pci0000:00/0000:00:05.0/virtio2", 8ull << 30);
 	text(dir, "serial", "TW0\n");
-	dir = disk("sda", "pci0000:00/0000:00:06.0/virtio3/host0/target0:0:1/0:0:1:0", 4ull << 30);
+	dir = disk("sda", "pci0000:00/0000:00:06.0/virtio3/host0/target0:0:1/0:0:1:0",
+		4ull << 30);
 	put(dir, "device/vpd_pg80", page80, sizeof(page80));
 	text(dir, "device/wwid", "naa.5000c500a1b2c3d4\n");
 	text(dir, "device/model", "QEMU HARDDISK   \n");
 	dir = disk("nvme0n1", "pci0000:00/0000:00:07.0/nvme/nvme0", 4ull << 30);
 	text(dir, "device/serial", "NV1                 \n");
 	text(dir, "wwid", "eui.0123456789abcdef\n");
-	dir = disk("sdb", "pci0000:00/0000:00:1f.2/ata3/host4/target4:0:0/4:0:0:0", 5ull << 30);
+	dir = disk("sdb", "pci0000:00/0000:00:1f.2/ata3/host4/target4:0:0/4:0:0:0",
+		5ull << 30);
 	text(dir, "holders/md127/x", "");
 	snprintf(path, sizeof(path), "%s/devices/pci0000:00/0000:00:1f.2/ata3", sys_root);
 	text(path, "ata_port/ata3/port_no", "2\n");
@@ -162,9 +167,12 @@ TEST(chosen)
 
 	n_disks = job_disks(sys_root, dev_root, disks, 16, &err);
 	CHECK(choose((struct job_target){ .serial = "SN-42" }, 1, "sda") == ERR_NONE);
-	CHECK(choose((struct job_target){ .wwn = "0x0123456789ABCDEF" }, 1, "nvme0n1") == ERR_NONE);
-	CHECK(choose((struct job_target){ .path = "pci-0000:00:05.0" }, 1, "vda") == ERR_NONE);
-	CHECK(choose((struct job_target){ .size_exact = true }, 8ull << 30, "vda") == ERR_NONE);
+	CHECK(choose((struct job_target){ .wwn = "0x0123456789ABCDEF" }, 1,
+		"nvme0n1") == ERR_NONE);
+	CHECK(choose((struct job_target){ .path = "pci-0000:00:05.0" }, 1,
+		"vda") == ERR_NONE);
+	CHECK(choose((struct job_target){ .size_exact = true }, 8ull << 30,
+		"vda") == ERR_NONE);
 	CHECK(choose((struct job_target){ .size_exact = true }, 4ull << 30, "") ==
 		ERR_DISK_AMBIGUOUS);
 	CHECK(choose((struct job_target){ .path = "pci-0000:00:1f.2-ata-2" }, 1, "") ==

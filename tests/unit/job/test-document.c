@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents that are no job: too deep, too large, or refused but for whom to tell; and the URI of a drive. */
+/* Documents that are no job: too deep, too large, or refused but for whom to tell;
+ * and the URI of a drive. */
 #include "tests/unit/test.h"
 
 #include "job/job-internal.h"
@@ -44,7 +45,8 @@ TEST(drive_uris)
 	CHECK_STR(uri_of("tws://h:5994", "sda"), "tws://h:5994/sda");
 	CHECK_STR(uri_of("tws://h/", "sda"), "tws://h/sda");
 	CHECK_STR(uri_of("nbd://h", "a/b c?"), "nbd://h/a%2Fb%20c%3F");
-	CHECK_STR(uri_of("nbd+unix:///?socket=/tmp/s", "x"), "nbd+unix:///x?socket=/tmp/s");
+	CHECK_STR(uri_of("nbd+unix:///?socket=/tmp/s", "x"),
+		"nbd+unix:///x?socket=/tmp/s");
 	CHECK_STR(uri_of("file:/srv/disks", "sub/a?b"), "file:/srv/disks/sub/a%3Fb");
 	CHECK_STR(uri_of("pattern:", "1048576?zero=3"), "pattern:1048576?zero=3");
 }
@@ -63,7 +65,8 @@ static struct job *contact_of(const char *text)
 
 TEST(contact)
 {
-	struct job *j = contact_of("{\"drives\":7,\"network\":[{\"mac\":\"52:54:00:12:34:56\","
+	struct job *j =
+		contact_of("{\"drives\":7,\"network\":[{\"mac\":\"52:54:00:12:34:56\","
 		"\"dhcp\":true}],\"report_deadline_s\":9,\"finish\":\"hold\"," BOSS "}");
 
 	REQUIRE(j);
@@ -78,7 +81,8 @@ TEST(contact)
 	job_free(j);
 	CHECK(!contact_of("{\"migration\":\"m\"}"));
 	CHECK(!contact_of("{\"migration\":\"m\",\"controller\":{\"url\":\"https://c\"}}"));
-	CHECK(!contact_of("[" BOSS "]") && !contact_of("") && !contact_of("[]") && !contact_of("7"));
+	CHECK(!contact_of("[" BOSS "]") && !contact_of("") && !contact_of("[]") &&
+		!contact_of("7"));
 }
 
 static const struct test tests[] = {

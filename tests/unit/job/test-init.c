@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What init says to a worker: what stays when all is taken down, and why the last one ended. */
+/* What init says to a worker: what stays when all is taken down,
+ * and why the last one ended. */
 #include "tests/unit/test.h"
 
 #include <sys/socket.h>
@@ -72,7 +73,8 @@ TEST(nothing_stays)
 TEST(things_stay)
 {
 	static const char *const answers[] = { "left OFF_UMOUNT unmount /mnt: busy",
-		"left OFF_DM dm-0 stays: Resource busy", "left OFF_SYNC flush /dev/vda: I/O error",
+		"left OFF_DM dm-0 stays: Resource busy",
+		"left OFF_SYNC flush /dev/vda: I/O error",
 		"left OFF", "left OFF_DMX no such code", "unknown", "settled", NULL };
 	struct job_runner *r = ask(answers, false);
 	char *text = job_result(r, JOB_OFF, NULL);
@@ -117,7 +119,8 @@ TEST(why_it_ended)
 		const char *cause;
 		enum err_code code;
 	} cases[] = {
-		{ "stalled: no progress in the time it had asked for; ran 9 s", ERR_WORKER_STALL },
+		{ "stalled: no progress in the time it had asked for; ran 9 s",
+			ERR_WORKER_STALL },
 		{ "killed: out of memory; ran 3 s; maxrss 99 kB; last: x", ERR_NOMEM },
 		{ "signal 11 (Segmentation fault); ran 1 s", ERR_WORKER_CRASH },
 		{ "signal 9 (Killed); ran 1 s; last: stalled: no", ERR_WORKER_CRASH },
@@ -136,7 +139,8 @@ TEST(why_it_ended)
 static const struct test tests[] = {
 	TEST_ENTRY(nothing_stays, "init has taken everything down: nothing is said"),
 	TEST_ENTRY(things_stay, "what stays is a warning and in the result"),
-	TEST_ENTRY(more_than_there_is_room_for, "all are warnings, the result has the first"),
+	TEST_ENTRY(more_than_there_is_room_for,
+		"all are warnings, the result has the first"),
 	TEST_ENTRY(why_it_ended, "each way to end has its code"),
 	TEST_ENTRY(init_goes, "an init that ends in the middle is not waited for"),
 };

@@ -63,14 +63,16 @@ TEST(states)
 	for (int i = 0; i < JOB_N_STATES; i++) {
 		char line[64];
 
-		snprintf(line, sizeof(line), "\n.B %s\n", job_state_name((enum job_state)i));
+		snprintf(line, sizeof(line), "\n.B %s\n",
+			job_state_name((enum job_state)i));
 		if (!CHECK(strstr(manual, line) != NULL))
 			printf("  no entry for %s\n", job_state_name((enum job_state)i));
 	}
 	CHECK_STR(job_state_name((enum job_state)JOB_N_STATES), "UNKNOWN");
 }
 
-/* The names in a file with tables of the parser: {"name", job_read_... Returns how many. */
+/* The names in a file with tables of the parser: {"name", job_read_...
+ * Returns how many. */
 static int check_keys(const char *path)
 {
 	struct err err = ERR_INIT;

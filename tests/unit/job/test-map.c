@@ -64,10 +64,12 @@ TEST(by_serial)
 	CHECK(map((struct job_target){ .serial = "TW" }, 1, NULL) == ERR_DISK_NOT_FOUND);
 	CHECK(map((struct job_target){ .serial = "tw0" }, 1, NULL) == ERR_DISK_NOT_FOUND);
 	/* virtio-blk shows 20 characters of it */
-	map((struct job_target){ .serial = "0f5c2a1e-77b1-4c1b-9d7e-0242ac120002" }, 1, "vdb");
-	CHECK(map((struct job_target){ .serial = "0f5c2a1e-77b1-4c1b-8d7e-0242ac120002" }, 1,
-		      NULL) == ERR_DISK_NOT_FOUND);
-	CHECK(map((struct job_target){ .serial = "SAME" }, 1, NULL) == ERR_DISK_AMBIGUOUS);
+	map((struct job_target){ .serial = "0f5c2a1e-77b1-4c1b-9d7e-0242ac120002" }, 1,
+		"vdb");
+	CHECK(map((struct job_target){ .serial = "0f5c2a1e-77b1-4c1b-8d7e-0242ac120002" },
+		      1, NULL) == ERR_DISK_NOT_FOUND);
+	CHECK(map((struct job_target){ .serial = "SAME" }, 1,
+		NULL) == ERR_DISK_AMBIGUOUS);
 }
 
 TEST(by_wwn)
@@ -82,16 +84,20 @@ TEST(by_wwn)
 		strcpy(t.wwn, forms[i]);
 		map(t, 1, "sda");
 	}
-	CHECK(map((struct job_target){ .wwn = "naa.5000" }, 1, NULL) == ERR_DISK_NOT_FOUND);
+	CHECK(map((struct job_target){ .wwn = "naa.5000" }, 1,
+		NULL) == ERR_DISK_NOT_FOUND);
 }
 
 TEST(by_path)
 {
 	machine();
 	map((struct job_target){ .path = "pci-0000:00:05.0" }, 1, "vda");
-	map((struct job_target){ .path = "/dev/disk/by-path/virtio-pci-0000:00:05.0" }, 1, "vda");
-	map((struct job_target){ .path = "/sys/devices/pci0000:00/0000:00:05.0" }, 1, "vda");
-	map((struct job_target){ .path = "pci0000:00/0000:00:05.0/virtio2/block/vda/" }, 1, "vda");
+	map((struct job_target){ .path = "/dev/disk/by-path/virtio-pci-0000:00:05.0" }, 1,
+		"vda");
+	map((struct job_target){ .path = "/sys/devices/pci0000:00/0000:00:05.0" }, 1,
+		"vda");
+	map((struct job_target){ .path = "pci0000:00/0000:00:05.0/virtio2/block/vda/" },
+		1, "vda");
 	map((struct job_target){ .path = "pci-0000:00:06.0-scsi-0:0:1:0" }, 1, "sda");
 	CHECK(map((struct job_target){ .path = "pci0000:00/0000:00:05" }, 1, NULL) ==
 		ERR_DISK_NOT_FOUND);
@@ -132,7 +138,8 @@ TEST(refused)
 	CHECK(map(t, 1, NULL) == ERR_DISK_BUSY);
 	disks[0].b.has_holders = false;
 	taken[0] = &disks[0];
-	CHECK(job_map(&t, 1, disks, 7, taken, 1, &d, &err) == -1 && err.code == ERR_DISK_BUSY);
+	CHECK(job_map(&t, 1, disks, 7, taken, 1, &d, &err) == -1 &&
+		err.code == ERR_DISK_BUSY);
 	CHECK(!d);
 	map(t, 1, "vda");
 }

@@ -35,16 +35,19 @@ static const char whole[] =
 	"   \"fatal\": false}],"
 	" \"finish\": \"hold\", \"on_error\": \"reboot\", \"report_deadline_s\": 60}";
 
-/* The smallest documents of the two kinds; %s takes what a case adds. */
+/* The smallest documents of each kind, and what a case puts into them. */
 #define HEAD "{\"version\":1,\"migration\":\"m\""
 #define SOURCE ",\"source\":{\"url\":\"nbd://h\"}"
 #define DRIVES ",\"drives\":[{\"source\":\"a\",\"target\":{\"serial\":\"S\"}}]"
 #define TRACKED(mode, url, keys) HEAD ",\"mode\":\"" mode "\",\"source\":{\"url\":\"" url \
 	"\"},\"drives\":[{\"source\":\"a\",\"target\":{\"serial\":\"S\"}," keys "}]}"
-#define FULL HEAD ",\"mode\":\"full\"" SOURCE DRIVES
+#define FULL COPY SOURCE DRIVES
 #define DISKS ",\"drives\":[{\"target\":{\"serial\":\"S\"}}]"
+#define COPY HEAD ",\"mode\":\"full\""
 #define PREP HEAD ",\"mode\":\"prepare\"" DISKS
-#define ONE_DRIVE(x) HEAD ",\"mode\":\"full\"" SOURCE ",\"drives\":[" x "]}"
+#define ONE_DRIVE(x) COPY SOURCE ",\"drives\":[" x "]}"
+#define TARGET(x) ONE_DRIVE("{\"source\":\"a\",\"target\":{" x "}}")
+#define PREPARE(x) FULL ",\"prepare\":{" x "}}"
 #define CTL(x) FULL ",\"controller\":{" x "}}"
 #define NET(x) FULL ",\"network\":[" x "]}"
 
@@ -76,21 +79,23 @@ static const struct {
 	{ "{\"version\":1,\"mode\":\"full\"}", "migration: missing" },
 	{ "{\"version\":1,\"migration\":\"a b\"}", "migration: may hold only" },
 	{ "{\"version\":1,\"migration\":\"\"}", "migration: must not be empty" },
-	{ "{\"version\":1,\"migration\":[]}", "migration: must be a string, not an array" },
+	{ "{\"version\":1,\"migration\":[]}",
+		"migration: must be a string, not an array" },
 	{ HEAD "}", "mode: missing" },
-	{ HEAD ",\"mode\":\"both\"}", "mode: \"both\" is not one of: full, delta, prepare" },
+	{ HEAD ",\"mode\":\"both\"}",
+		"mode: \"both\" is not one of: full, delta, prepare" },
 	{ HEAD ",\"mode\":1}", "mode: must be a string, not a number" },
-	{ HEAD ",\"mode\":\"full\"" DRIVES "}", "source: missing" },
-	{ HEAD ",\"mode\":\"full\"" SOURCE "}", "drives: missing" },
-	{ HEAD ",\"mode\":\"full\"" SOURCE ",\"drives\":[]}", "drives: needs at least one" },
-	{ HEAD ",\"mode\":\"full\"" SOURCE ",\"drives\":{}}", "drives: must be an array" },
+	{ COPY DRIVES "}", "source: missing" },
+	{ COPY SOURCE "}", "drives: missing" },
+	{ COPY SOURCE ",\"drives\":[]}", "drives: needs at least one" },
+	{ COPY SOURCE ",\"drives\":{}}", "drives: must be an array" },
 	{ ONE_DRIVE("1"), "drives[0]: must be an object" },
 	{ ONE_DRIVE("{\"source\":\"a\"}"), "drives[0].target: missing" },
 	{ ONE_DRIVE("{\"target\":{\"serial\":\"S\"}}"), "drives[0].source: missing" },
-	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{}}"), "drives[0].target: needs exactly one" },
-	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\",\"wwn\":\"W\"}}"),
+	{ TARGET(""), "drives[0].target: needs exactly one" },
+	{ TARGET("\"serial\":\"S\",\"wwn\":\"W\""),
 		"drives[0].target: needs exactly one" },
-	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":7}}"),
+	{ TARGET("\"serial\":7"),
 		"drives[0].target.serial: must be a string, not a number" },
 	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"}},"
 		    "{\"source\":\"b\",\"target\":{\"sreial\":\"T\"}}"),
@@ -101,9 +106,9 @@ static const struct {
 	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"}},"
 		    "{\"source\":\"a\",\"target\":{\"serial\":\"T\"}}"),
 		"drives[1].source: is that of drives[0] too" },
-	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"size_exact\":false}}"),
+	{ TARGET("\"size_exact\":false"),
 		"drives[0].target.size_exact: may only be true" },
-	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"device\":\"sda\"}}"),
+	{ TARGET("\"device\":\"sda\""),
 		"drives[0].target.device: must be an absolute path" },
 	{ ONE_DRIVE("{\"source\":\"a\",\"target\":{\"serial\":\"S\"},\"target_zero\":true}"),
 		"drives[0].target_zero: needs target_state" },
@@ -111,7 +116,8 @@ static const struct {
 		"drives[0].target_state: \"x\" is not one of" },
 	{ TRACKED("full", "nbd://h", "\"bitmap\":\"b\",\"target_state\":\"pristine\""),
 		"drives[0].bitmap: needs mode" },
-	{ TRACKED("delta", "nbd://h", "\"bitmap\":\"b\""), "drives[0].bitmap: needs target_state" },
+	{ TRACKED("delta", "nbd://h", "\"bitmap\":\"b\""),
+		"drives[0].bitmap: needs target_state" },
 	{ TRACKED("delta", "nbd://h", "\"since\":\"s\",\"target_state\":\"pristine\""),
 		"drives[0].since: needs a source with tws://" },
 	{ TRACKED("delta", "file:/x", "\"bitmap\":\"b\",\"target_state\":\"pristine\""),
@@ -120,28 +126,30 @@ static const struct {
 		"u:00112233445566778899aabbccddeeff",
 		"\"bitmap\":\"b\",\"target_state\":\"pristine\""),
 		"drives[0].bitmap: and source.live_passes exclude" },
-	{ TRACKED("delta", "nbd://h", "\"since\":\"0123456789012345678901234567890123456789\""),
+	{ TRACKED("delta", "nbd://h",
+		"\"since\":\"0123456789012345678901234567890123456789\""),
 		"drives[0].since: is 40 bytes long" },
-	{ TRACKED("delta", "nbd://h", "\"since\":\"\""), "drives[0].since: must not be empty" },
-	{ TRACKED("delta", "nbd://h", "\"bitmap\":\"b\",\"target_state\":\"pristine\""), NULL },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"http://h\"}" DRIVES "}",
+	{ TRACKED("delta", "nbd://h", "\"since\":\"\""),
+		"drives[0].since: must not be empty" },
+	{ TRACKED("delta", "nbd://h", "\"bitmap\":\"b\",\"target_state\":\"pristine\""),
+		NULL },
+	{ COPY ",\"source\":{\"url\":\"http://h\"}" DRIVES "}",
 		"source.url: must start with" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tw://h\"}" DRIVES "}",
+	{ COPY ",\"source\":{\"url\":\"tw://h\"}" DRIVES "}",
 		"source.url: is not encrypted" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tw://h\",\"allow_plain\":true}" DRIVES
+	{ COPY ",\"source\":{\"url\":\"tw://h\",\"allow_plain\":true}" DRIVES
 		"}", NULL },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tws://h\"}" DRIVES "}",
-		"source.psk: is missing" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tws://h\",\"psk\":\"x:12\"}" DRIVES "}",
+	{ COPY ",\"source\":{\"url\":\"tws://h\"}" DRIVES "}", "source.psk: is missing" },
+	{ COPY ",\"source\":{\"url\":\"tws://h\",\"psk\":\"x:12\"}" DRIVES "}",
 		"source.psk: is not of the form" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"tws://h\",\"psk\":"
+	{ COPY ",\"source\":{\"url\":\"tws://h\",\"psk\":"
 	  "\"x:zz112233445566778899aabbccddeeff\"}" DRIVES "}",
 		"source.psk: holds a key that is not" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"nbd://h\",\"connections\":0}" DRIVES "}",
+	{ COPY ",\"source\":{\"url\":\"nbd://h\",\"connections\":0}" DRIVES "}",
 		"source.connections: is 0, must be from 1 to 16" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"nbd://h\",\"connections\":-1}" DRIVES "}",
+	{ COPY ",\"source\":{\"url\":\"nbd://h\",\"connections\":-1}" DRIVES "}",
 		"source.connections: must be a whole number" },
-	{ HEAD ",\"mode\":\"full\",\"source\":{\"url\":\"nbd://h\",\"connections\":1.5}" DRIVES
+	{ COPY ",\"source\":{\"url\":\"nbd://h\",\"connections\":1.5}" DRIVES
 		"}", "source.connections: must be a whole number" },
 	{ PREP SOURCE "}", "source: has no use in mode prepare" },
 	{ PREP ",\"prepare\":false}", "prepare: is switched off in mode prepare" },
@@ -155,8 +163,10 @@ static const struct {
 		"controller.url: must be https" },
 	{ CTL("\"url\":\"https://u@c/\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"),
 		"controller.url: must be https" },
-	{ CTL("\"url\":\"https://[::1]:8443/v1\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"), NULL },
-	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[]"), "controller.pins: needs" },
+	{ CTL("\"url\":\"https://[::1]:8443/v1\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"),
+		NULL },
+	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[]"),
+		"controller.pins: needs" },
 	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[\"sha256//AAA\"]"),
 		"controller.pins[0]: is not a pin" },
 	{ CTL("\"url\":\"https://c\",\"token\":\"t\\r\\nX: y\",\"pins\":[\"" PIN "\"]"),
@@ -165,7 +175,8 @@ static const struct {
 		"controller.token: holds a blank" },
 	{ CTL("\"url\":\"https://c\",\"token\":\"t\""), "controller.pins: missing" },
 	{ NET("{}"), "network[0]: needs dhcp" },
-	{ NET("{\"dhcp\":\"yes\"}"), "network[0].dhcp: must be true or false, not a string" },
+	{ NET("{\"dhcp\":\"yes\"}"),
+		"network[0].dhcp: must be true or false, not a string" },
 	{ NET("{\"mac\":\"52:54\",\"dhcp\":true}"), "network[0].mac: is not a MAC" },
 	{ NET("{\"address\":\"10.0.0.1\"}"), "network[0].address: needs a prefix" },
 	{ NET("{\"address\":\"10.0.0.1/33\"}"), "network[0].address: has a bad prefix" },
@@ -174,59 +185,67 @@ static const struct {
 		"network[0].gateway: must be an address without" },
 	{ NET("{\"address\":\"10.0.0.1/24\",\"dhcp\":true}"),
 		"network[0].address: and dhcp exclude" },
-	{ NET("{\"dhcp\":true,\"gateway\":\"10.0.0.2\"}"), "network[0].gateway: needs address" },
-	{ NET("{\"address6\":\"2001:db8::1/129\"}"), "network[0].address6: has a bad prefix" },
-	{ NET("{\"dhcp\":true,\"dns\":[\"10.0.0.2\",\"x\"]}"), "network[0].dns[1]: is not an" },
+	{ NET("{\"dhcp\":true,\"gateway\":\"10.0.0.2\"}"),
+		"network[0].gateway: needs address" },
+	{ NET("{\"address6\":\"2001:db8::1/129\"}"),
+		"network[0].address6: has a bad prefix" },
+	{ NET("{\"dhcp\":true,\"dns\":[\"10.0.0.2\",\"x\"]}"),
+		"network[0].dns[1]: is not an" },
 	{ NET("{\"dhcp\":true,\"dns\":[\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\","
 	      "\"1.1.1.1\"]}"), "network[0].dns: has 5 elements" },
 	{ NET("{\"dhcp\":true,\"mtu\":100}"), "network[0].mtu: is 100" },
-	{ NET("{\"dhcp\":true},{\"dhcp\":true}"), "network[1].mac: is that of network[0]" },
+	{ NET("{\"dhcp\":true},{\"dhcp\":true}"),
+		"network[1].mac: is that of network[0]" },
 	{ FULL ",\"verify\":true}", "verify: must be a string, not true or false" },
 	{ FULL ",\"bandwidth\":\"fast\"}", "bandwidth: is not a rate" },
 	{ FULL ",\"bandwidth\":\"99999999999999999999\"}", "bandwidth: is not a rate" },
 	{ FULL ",\"bandwidth\":\"20000000T\"}", "bandwidth: is not a rate" },
-	{ FULL ",\"prepare\":{\"guest\":\"linux\"}}", "prepare.guest: must be" },
-	{ PREP ",\"prepare\":{\"undo\":true,\"dry_run\":true}}", "prepare.undo: and dry_run" },
-	{ FULL ",\"prepare\":{\"addresses\":{\"eth0\":\"10.0.0.5\"}}}",
+	{ PREPARE("\"guest\":\"linux\""), "prepare.guest: must be" },
+	{ PREP ",\"prepare\":{\"undo\":true,\"dry_run\":true}}",
+		"prepare.undo: and dry_run" },
+	{ PREPARE("\"addresses\":{\"eth0\":\"10.0.0.5\"}"),
 		"prepare.addresses.eth0: address eth0: 10.0.0.5 is neither dhcp nor" },
-	{ FULL ",\"prepare\":{\"addresses\":{\"all\":\"10.0.0.5/24\"}}}",
+	{ PREPARE("\"addresses\":{\"all\":\"10.0.0.5/24\"}"),
 		"prepare.addresses.all: address all: 10.0.0.5/24 is neither dhcp nor" },
-	{ FULL ",\"prepare\":{\"addresses\":{\"eth0\":1}}}",
+	{ PREPARE("\"addresses\":{\"eth0\":1}"),
 		"prepare.addresses.eth0: must be a string" },
-	{ FULL ",\"prepare\":{\"undo\":true}}", "prepare: dry_run, rehearse and undo need" },
-	{ FULL ",\"prepare\":{\"rehearse\":true}}", "prepare: dry_run, rehearse and undo need" },
-	{ PREP ",\"prepare\":{\"rehearse\":true,\"undo\":true}}", "prepare.rehearse: excludes" },
-	{ FULL ",\"prepare\":{\"network\":{\"a/b\":\"52:54:00:12:34:56\"}}}",
+	{ PREPARE("\"undo\":true"), "prepare: dry_run, rehearse and undo need" },
+	{ PREPARE("\"rehearse\":true"), "prepare: dry_run, rehearse and undo need" },
+	{ PREP ",\"prepare\":{\"rehearse\":true,\"undo\":true}}",
+		"prepare.rehearse: excludes" },
+	{ PREPARE("\"network\":{\"a/b\":\"52:54:00:12:34:56\"}"),
 		"prepare.network.a/b: is neither a MAC" },
-	{ FULL ",\"prepare\":{\"network\":{\"e\":\"52:54:00:12:34:56\",\"f\":\"52:54:00:12:34:56\"}}}",
+	{ PREPARE("\"network\":{\"e\":\"52:54:00:12:34:56\",\"f\":\"52:54:00:12:34:56\"}"),
 		"prepare.network.f: one of the two is already" },
-	{ FULL ",\"prepare\":{\"network\":{\"52:54:00:12:34:56\":1}}}",
+	{ PREPARE("\"network\":{\"52:54:00:12:34:56\":1}"),
 		"prepare.network.52:54:00:12:34:56: must be a string" },
-	{ FULL ",\"prepare\":{\"console\":\"ttyS0\"}}",
+	{ PREPARE("\"console\":\"ttyS0\""),
 		"prepare.console: \"ttyS0\" is not one of: keep, serial" },
-	{ FULL ",\"prepare\":{\"keys\":[\"\"]}}", "prepare.keys[0]: must not be empty" },
-	{ FULL ",\"prepare\":{\"keys\":[{\"uuid\":\"x\"}]}}", "prepare.keys[0].key: missing" },
-	{ FULL ",\"prepare\":{\"keys\":[{\"key\":\"x\",\"key_base64\":\"eA==\"}]}}",
+	{ PREPARE("\"keys\":[\"\"]"), "prepare.keys[0]: must not be empty" },
+	{ PREPARE("\"keys\":[{\"uuid\":\"x\"}]"), "prepare.keys[0].key: missing" },
+	{ PREPARE("\"keys\":[{\"key\":\"x\",\"key_base64\":\"eA==\"}]"),
 		"prepare.keys[0].key_base64: only one of" },
-	{ FULL ",\"prepare\":{\"keys\":[{\"key_base64\":\"%\"}]}}",
+	{ PREPARE("\"keys\":[{\"key_base64\":\"%\"}]"),
 		"prepare.keys[0].key_base64: is not base64" },
-	{ FULL ",\"prepare\":{\"keys\":[{\"key\":\"x\",\"uuid\":\"u\",\"device\":\"d\"}]}}",
+	{ PREPARE("\"keys\":[{\"key\":\"x\",\"uuid\":\"u\",\"device\":\"d\"}]"),
 		"prepare.keys[0].uuid: and device exclude" },
-	{ FULL ",\"prepare\":{\"guest_agent\":true}}", "prepare.guest_agent: must be a string" },
-	{ FULL ",\"prepare\":{\"guest_agent\":\"yes\"}}",
+	{ PREPARE("\"guest_agent\":true"), "prepare.guest_agent: must be a string" },
+	{ PREPARE("\"guest_agent\":\"yes\""),
 		"prepare.guest_agent: \"yes\" is not one of: keep, install" },
-	{ FULL ",\"prepare\":{\"packages\":{\"size_exact\":true}}}",
+	{ PREPARE("\"packages\":{\"size_exact\":true}"),
 		"prepare.packages.size_exact: says nothing" },
-	{ FULL ",\"prepare\":{\"virtio_win\":{}}}", "prepare.virtio_win: needs exactly one" },
-	{ FULL ",\"prepare\":{\"virtio_win\":{\"size_exact\":true}}}",
+	{ PREPARE("\"virtio_win\":{}"), "prepare.virtio_win: needs exactly one" },
+	{ PREPARE("\"virtio_win\":{\"size_exact\":true}"),
 		"prepare.virtio_win.size_exact: says nothing" },
-	{ FULL ",\"prepare\":{\"virtio_win\":\"x\"}}", "prepare.virtio_win: must be an object" },
+	{ PREPARE("\"virtio_win\":\"x\""), "prepare.virtio_win: must be an object" },
 	{ FULL ",\"extensions\":[{\"when\":\"never\",\"run\":\"x\"}]}",
 		"extensions[0].when: \"never\" is not one of" },
-	{ FULL ",\"extensions\":[{\"when\":\"mounted\"}]}", "extensions[0].run: missing" },
+	{ FULL ",\"extensions\":[{\"when\":\"mounted\"}]}",
+		"extensions[0].run: missing" },
 	{ FULL ",\"finish\":\"halt\"}", "finish: \"halt\" is not one of" },
 	{ FULL ",\"report_deadline_s\":86401}", "report_deadline_s: is 86401" },
-	{ FULL ",\"report_deadline_s\":18446744073709551616}", "report_deadline_s: must be a" },
+	{ FULL ",\"report_deadline_s\":18446744073709551616}",
+		"report_deadline_s: must be a" },
 };
 
 TEST(every_key)
@@ -278,7 +297,8 @@ TEST(every_key)
 	CHECK_STR(j->prepare.keys[1].secret, "second");
 	CHECK(j->prepare.keys[1].len == 6 && !*j->prepare.keys[1].device);
 	CHECK_STR(j->prepare.keys[2].uuid, "1-2");
-	CHECK(j->prepare.keys[2].len == 3 && !memcmp(j->prepare.keys[2].secret, "\0\x01\xff", 3));
+	CHECK(j->prepare.keys[2].len == 3 &&
+		!memcmp(j->prepare.keys[2].secret, "\0\x01\xff", 3));
 	CHECK(j->prepare.guest_agent == JOB_AGENT_INSTALL);
 	CHECK(j->prepare.has_packages);
 	CHECK_STR(j->prepare.packages.serial, "PK");
@@ -318,9 +338,10 @@ TEST(mistakes)
 			if (!CHECK(rc == 0))
 				printf("  %s: %s\n", cases[i].text, err.text);
 		} else if (!CHECK(rc == -1 && err.code == ERR_CFG_INVALID &&
-				   !strncmp(err.text, cases[i].error, strlen(cases[i].error)))) {
-			printf("  %s\n  says \"%s\", wanted \"%s\"\n", cases[i].text, err.text,
-				cases[i].error);
+				   !strncmp(err.text, cases[i].error,
+					   strlen(cases[i].error)))) {
+			printf("  %s\n  says \"%s\", wanted \"%s\"\n", cases[i].text,
+				err.text, cases[i].error);
 		}
 		job_free(j);
 	}
@@ -329,7 +350,8 @@ TEST(mistakes)
 /* The whole document with each of its values replaced by one of another type. */
 TEST(wrong_types)
 {
-	static const char *const others[] = { "null", "{\"x\":1}", "[[]]", "-1.5", "\"\\u0000\"" };
+	static const char *const others[] = { "null", "{\"x\":1}", "[[]]", "-1.5",
+		"\"\\u0000\"" };
 	size_t len = strlen(whole), tried = 0;
 	char *text = malloc(len + 32);
 
@@ -350,7 +372,8 @@ TEST(wrong_types)
 			struct err err = ERR_INIT;
 			struct job *j = NULL;
 
-			sprintf(text, "%.*s%s%s", (int)start, whole, others[o], whole + end);
+			sprintf(text, "%.*s%s%s", (int)start, whole, others[o],
+				whole + end);
 			if (!CHECK(job_parse(text, strlen(text), &j, &err) == -1))
 				printf("  accepted: %s\n", text);
 			CHECK(err.code == ERR_CFG_INVALID);

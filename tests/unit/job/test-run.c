@@ -16,9 +16,11 @@ TEST(two_drives)
 	CHECK(strstr(ctl.states, "VERIFY "));
 	CHECK(strstr(ctl.states, "PREPARE COMMIT REPORT OFF "));
 	REQUIRE(ctl.result);
-	CHECK(strstr(ctl.result, "\"verdict\":\"success\"") && strstr(ctl.result, "\"code\":\"NONE\""));
+	CHECK(strstr(ctl.result, "\"verdict\":\"success\"") &&
+		strstr(ctl.result, "\"code\":\"NONE\""));
 	CHECK(!strstr(ctl.result, "acknowledged"));
-	CHECK(strstr(result(), "\"acknowledged\":true") && strstr(result(), "\"committed\":true"));
+	CHECK(strstr(result(), "\"acknowledged\":true") &&
+		strstr(result(), "\"committed\":true"));
 	CHECK(strstr(result(), "\"drives\":\"file\""));
 }
 
@@ -29,20 +31,25 @@ TEST(second_source_missing)
 	make_file("a", MIB, 1);
 	CHECK(run(TWO_DRIVES(""), NULL) != 0);
 	CHECK(!exists("ta") && !exists("tb"));
-	CHECK(strstr(result(), "\"verdict\":\"failed\"") && strstr(result(), "\"touched\":false"));
-	CHECK(strstr(result(), "\"failed_in\":\"READY\"") && strstr(result(), "drives[1]"));
+	CHECK(strstr(result(), "\"verdict\":\"failed\"") &&
+		strstr(result(), "\"touched\":false"));
+	CHECK(strstr(result(), "\"failed_in\":\"READY\"") &&
+		strstr(result(), "drives[1]"));
 }
 
 TEST(bad_job)
 {
 	clean();
-	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"x\":1}", NULL) == 2);
-	CHECK(strstr(result(), "\"code\":\"CFG_INVALID\"") && strstr(result(), "x: unknown key"));
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"x\":1}",
+		NULL) == 2);
+	CHECK(strstr(result(), "\"code\":\"CFG_INVALID\"") &&
+		strstr(result(), "x: unknown key"));
 	CHECK(strstr(result(), "\"failed_in\":\"CONFIG\""));
 	clean();
 	make_file("a", MIB, 1);
 	make_file("b", MIB, 1);
-	CHECK(run(TWO_DRIVES(",\"extensions\":[{\"when\":\"mounted\",\"run\":\"x\"}]"), NULL) == 2);
+	CHECK(run(TWO_DRIVES(",\"extensions\":[{\"when\":\"mounted\",\"run\":\"x\"}]"),
+		NULL) == 2);
 	CHECK(!exists("ta"));
 }
 
@@ -81,12 +88,15 @@ TEST(bad_job_is_reported)
 	CHECK(ctl.announced && ctl.reports == 1);
 	CHECK_STR(ctl.states, "BOOT CONFIG FAILED REPORT OFF ");
 	REQUIRE(ctl.result);
-	CHECK(strstr(ctl.result, "\"code\":\"CFG_INVALID\"") && strstr(ctl.result, "x: unknown key"));
-	CHECK(strstr(ctl.result, "\"migration\":\"m\"") && strstr(ctl.result, "\"mode\":\"delta\""));
+	CHECK(strstr(ctl.result, "\"code\":\"CFG_INVALID\"") &&
+		strstr(ctl.result, "x: unknown key"));
+	CHECK(strstr(ctl.result, "\"migration\":\"m\"") &&
+		strstr(ctl.result, "\"mode\":\"delta\""));
 	/* It is no job: a controller that says hold cannot make it one. */
 	new_controller();
 	ctl.then = JOB_HOLD;
-	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\"" CONTROLLER "}", NULL) == 2);
+	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\"" CONTROLLER "}",
+		NULL) == 2);
 	CHECK_STR(ctl.states, "BOOT CONFIG FAILED REPORT HOLD ");
 	/* Nobody is told by half an address. */
 	new_controller();
@@ -147,18 +157,21 @@ TEST(keys_stay_secret)
 	CHECK(run("{\"version\":1,\"migration\":\"m\",\"mode\":\"full\",\"source\":{\"url\":\"file:@\"},"
 		  "\"drives\":[{\"source\":\"none\",\"target\":{\"device\":\"@/ta\"}}],"
 		  "\"prepare\":{\"keys\":[\"open sesame\"]}" CONTROLLER "}", NULL) == 4);
-	CHECK(strstr(result(), "SRC_NO_DRIVE") && !strstr(result(), "sesame") && !exists("ta"));
+	CHECK(strstr(result(), "SRC_NO_DRIVE") && !strstr(result(), "sesame") &&
+		!exists("ta"));
 	CHECK(ctl.result && !strstr(ctl.result, "sesame"));
 }
 
-/* Windows' drivers and packages are looked for before anything is written, and are no target. */
+/* Windows' drivers and packages are looked for before anything is written,
+ * and are no target. */
 TEST(virtio_win)
 {
 	static const char job[] = "{\"version\":1,\"migration\":\"m\",\"mode\":\"full\","
 		"\"source\":{\"url\":\"file:@\"},\"drives\":[{\"source\":\"a\","
 		"\"target\":{\"device\":\"@/ta\"}}],\"prepare\":{\"%s\":{\"%s\":\"%s\"}}}";
 	static const char *const cases[][3] = {
-		{ "device", "@/nothing", "DISK_NOT_FOUND" }, { "device", "@/ta", "DISK_BUSY" },
+		{ "device", "@/nothing", "DISK_NOT_FOUND" },
+		{ "device", "@/ta", "DISK_BUSY" },
 		{ "serial", "no-such-serial", "DISK_NOT_FOUND" },
 	};
 
@@ -206,17 +219,23 @@ TEST(commit_or_cancel)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(target_zero_after_reset, "target_zero is not believed after an unknown run"),
+	TEST_ENTRY(target_zero_after_reset,
+		"target_zero is not believed after an unknown run"),
 	TEST_ENTRY(one_target_twice, "two names of one target are found out"),
 	TEST_ENTRY(keys_stay_secret, "a key of prepare.keys is in no result"),
 	TEST_ENTRY(virtio_win, "the disk of Windows' drivers is checked first"),
 	TEST_ENTRY(commit_or_cancel, "commit and cancel exclude each other"),
-	TEST_ENTRY(two_drives, "two drives arrive equal; states, result, acknowledgement"),
-	TEST_ENTRY(second_source_missing, "a fault of the second drive leaves the first untouched"),
+	TEST_ENTRY(two_drives,
+		"two drives arrive equal; states, result, acknowledgement"),
+	TEST_ENTRY(second_source_missing,
+		"a fault of the second drive leaves the first untouched"),
 	TEST_ENTRY(bad_job, "a bad job fails in CONFIG with its key"),
-	TEST_ENTRY(refused_by_controller, "no registration, no write, no secret in the result"),
-	TEST_ENTRY(result_after_failed_announce, "a result is offered when nobody was there at first"),
-	TEST_ENTRY(bad_job_is_reported, "a refused document is reported to its controller"),
+	TEST_ENTRY(refused_by_controller,
+		"no registration, no write, no secret in the result"),
+	TEST_ENTRY(result_after_failed_announce,
+		"a result is offered when nobody was there at first"),
+	TEST_ENTRY(bad_job_is_reported,
+		"a refused document is reported to its controller"),
 };
 
 int main(int argc, char **argv)

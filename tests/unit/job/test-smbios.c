@@ -161,16 +161,19 @@ TEST(hostile)
 TEST(base64)
 {
 	static const struct { const char *in, *out; } good[] = {
-		{ "", "" }, { "Zg==", "f" }, { "Zg", "f" }, { "Zm8=", "fo" }, { "Zm9v", "foo" },
+		{ "", "" }, { "Zg==", "f" }, { "Zg", "f" }, { "Zm8=", "fo" },
+		{ "Zm9v", "foo" },
 		{ "Zm9v\nYmFy", "foobar" }, { " Zm9vYg = = ", "foob" },
 	};
-	static const char *const bad[] = { "Z", "Zg=", "Zg===", "Zg==Zg", "Zm9v=", "Z-8=", "====" };
+	static const char *const bad[] = { "Z", "Zg=", "Zg===", "Zg==Zg", "Zm9v=", "Z-8=",
+		"====" };
 	char out[64];
 	size_t n, i;
 
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		n = 99;
-		if (CHECK(job_base64_decode(good[i].in, strlen(good[i].in), out, &n) == 0))
+		if (CHECK(job_base64_decode(good[i].in, strlen(good[i].in), out,
+			&n) == 0))
 			CHECK(n == strlen(good[i].out) && !memcmp(out, good[i].out, n));
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -180,8 +183,10 @@ TEST(base64)
 
 static const struct test tests[] = {
 	TEST_ENTRY(plain, "a raw document in one OEM string"),
-	TEST_ENTRY(joined, "a base64 document over two strings and two structures; announcement"),
-	TEST_ENTRY(nothing, "other strings, other structures and empty tables say nothing"),
+	TEST_ENTRY(joined,
+		"a base64 document over two strings and two structures; announcement"),
+	TEST_ENTRY(nothing,
+		"other strings, other structures and empty tables say nothing"),
 	TEST_ENTRY(bad_job, "a job in neither form is CFG_INVALID"),
 	TEST_ENTRY(hostile, "cut off and damaged tables are never read past their end"),
 	TEST_ENTRY(base64, "base64 with and without padding, and what is none"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real sockets on the loopback address, real TLS: one thread serves, the test is the client. */
+/* Real sockets on the loopback address, real TLS: one thread serves,
+ * the test is the client. */
 #include "net/net.h"
 #include "net/net-stream-internal.h"
 
@@ -36,8 +37,8 @@ static void *serve(void *arg)
 	if (sv->greeting) {
 		net_write(s, sv->greeting, strlen(sv->greeting), &sv->err);
 	} else if (!sv->tls || !net_tls_server(s, sv->tls, &sv->err)) {
-		if (!net_read(s, &len, 4, &sv->err) && len <= BIG && (buf = malloc(len)) &&
-			!net_read(s, buf, len, &sv->err))
+		if (!net_read(s, &len, 4, &sv->err) && len <= BIG &&
+			(buf = malloc(len)) && !net_read(s, buf, len, &sv->err))
 			net_write(s, buf, len, &sv->err);
 	}
 	free(buf);
@@ -84,7 +85,8 @@ static void echo(struct stream *s, uint32_t len)
 	free(out);
 }
 
-static const char good_key[] = "job-1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+static const char good_key[] =
+	"job-1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 TEST(plain_echo)
 {
@@ -97,11 +99,12 @@ TEST(plain_echo)
 	end(&sv, s);
 }
 
-/* Steps of sizes around that of the buffer behind small reads: nothing is lost, doubled or left
- * unseen by a wait. */
+/* Steps of sizes around that of the buffer behind small reads: nothing is lost, doubled
+ * or left unseen by a wait. */
 TEST(small_reads)
 {
-	static const size_t steps[] = { 1, 3, NET_RX - 1, 16, NET_RX, 2, NET_RX + 1, 5 * NET_RX, 7 };
+	static const size_t steps[] = { 1, 3, NET_RX - 1, 16, NET_RX, 2, NET_RX + 1,
+		5 * NET_RX, 7 };
 	uint8_t out[12 * NET_RX], in[sizeof(out)];
 	struct err err = ERR_INIT;
 	struct stream *s = NULL;
@@ -261,8 +264,10 @@ TEST(read_times_out)
 
 TEST(psk_texts)
 {
-	static const char *const bad[] = { "", "user", ":00112233445566778899aabbccddeeff",
-		"u:0011", "u:00112233445566778899aabbccddeef", "u:zz112233445566778899aabbccddeeff" };
+	static const char *const bad[] = { "", "user",
+		":00112233445566778899aabbccddeeff",
+		"u:0011", "u:00112233445566778899aabbccddeef",
+		"u:zz112233445566778899aabbccddeeff" };
 	struct net_psk psk;
 	struct err err = ERR_INIT;
 
@@ -278,7 +283,8 @@ TEST(psk_texts)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(plain_echo, "a megabyte over TCP and back, then the end of the stream"),
+	TEST_ENTRY(plain_echo,
+		"a megabyte over TCP and back, then the end of the stream"),
 	TEST_ENTRY(small_reads, "reads of all sizes around the buffer of a plain stream"),
 	TEST_ENTRY(data_before_tls, "bytes in front of a TLS handshake are SRC_TLS"),
 	TEST_ENTRY(tls_psk_echo, "three megabytes over TLS 1.3 with a pre-shared key"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames and lists: what one end writes the other reads, and what nobody writes is refused. */
+/* Frames and lists: what one end writes the other reads,
+ * and what nobody writes is refused. */
 #include "proto/proto.h"
 
 #include "base/bytes.h"
@@ -21,7 +22,8 @@ TEST(crc_vectors)
 
 TEST(header)
 {
-	struct proto_frame f = { .type = PROTO_READ, .flags = 0, .disk = 7, .id = 0x01020304,
+	struct proto_frame f = { .type = PROTO_READ, .flags = 0, .disk = 7,
+		.id = 0x01020304,
 		.len = 0, .off = 0x1122334455667788u, .raw = 0x90abcdef }, g;
 	struct err err = ERR_INIT;
 	uint8_t b[PROTO_HEADER];
@@ -49,7 +51,8 @@ TEST(header)
 
 TEST(hello)
 {
-	struct proto_hello h = { .min_version = 1, .max_version = 3, .seed = 99, .features = 3,
+	struct proto_hello h = { .min_version = 1, .max_version = 3, .seed = 99,
+		.features = 3,
 		.credit = 1 << 20, .job = "m-2041", .build = "b" }, g;
 	struct err err = ERR_INIT;
 	uint8_t b[512];
@@ -151,7 +154,8 @@ TEST(extents)
 	CHECK_U64(n, 3);
 	CHECK_U64(g[1].len, 5ull << 32);
 	CHECK(proto_get_extents(b, 48, sum - 1, g, 3, &n, &err) < 0); /* behind the end */
-	CHECK(proto_get_extents(b, 48, sum, g, 2, &n, &err) < 0);     /* more than there is room */
+	/* more than there is room */
+	CHECK(proto_get_extents(b, 48, sum, g, 2, &n, &err) < 0);
 	CHECK(proto_get_extents(b, 47, sum, g, 3, &n, &err) < 0);
 	CHECK(proto_get_extents(b, 0, sum, g, 3, &n, &err) < 0);
 	bytes_put_le64(b + 16, UINT64_MAX); /* the sum would overflow */
@@ -166,7 +170,8 @@ static void data_frame(struct proto_frame *f, uint8_t *p, uint32_t same, uint32_
 {
 	bytes_put_le32(p, same);
 	bytes_put_le32(p + 4, zero);
-	*f = (struct proto_frame){ .type = PROTO_DATA, .flags = lz4, .len = len, .raw = raw };
+	*f = (struct proto_frame){ .type = PROTO_DATA, .flags = lz4, .len = len,
+		.raw = raw };
 }
 
 TEST(data)
@@ -218,7 +223,8 @@ TEST(data_refused)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct err err = ERR_INIT;
 
-		data_frame(&f, p, bad[i].same, bad[i].zero, bad[i].raw, bad[i].len, bad[i].lz4);
+		data_frame(&f, p, bad[i].same, bad[i].zero, bad[i].raw, bad[i].len,
+			bad[i].lz4);
 		if (!CHECK(proto_get_data(&f, p, len, &d, &err) < 0))
 			printf("  %s\n", bad[i].what);
 		CHECK_U64(err.code, ERR_SRC_PROTO);

@@ -35,7 +35,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The first MiB is random, then zeroes that are a hole, then text, random to the odd end. */
+/* The first MiB is random, then zeroes that are a hole, then text,
+ * random to the odd end. */
 static bool rig_up(struct rig *r, bool plain, uint64_t bandwidth, bool state)
 {
 	struct err err = ERR_INIT;
@@ -60,10 +61,12 @@ static bool rig_up(struct rig *r, bool plain, uint64_t bandwidth, bool state)
 	close(fd);
 	r->drive = (struct serve_drive_spec){ "sda", r->path };
 	r->keys[0] = &r->key;
-	r->c = (struct serve_config){ .drives = &r->drive, .n_drives = 1, .host = "127.0.0.1",
+	r->c = (struct serve_config){ .drives = &r->drive, .n_drives = 1,
+		.host = "127.0.0.1",
 		.psks = r->keys, .allow_plain = plain, .bandwidth = bandwidth,
 		.state_dir = state ? r->dir : NULL, .freeze_s = 60, .grace_s = 1 };
-	return !net_psk_parse("tester:" KEY, &r->key, &err) && !serve_start(&r->c, &r->s, &err) &&
+	return !net_psk_parse("tester:" KEY, &r->key, &err) &&
+		!serve_start(&r->c, &r->s, &err) &&
 		!pthread_create(&r->thread, NULL, run, r->s);
 }
 

@@ -43,7 +43,8 @@ static void answer(struct liar *v, struct stream *s, const struct proto_frame *f
 	struct proto_frame r = { .id = f->id };
 	struct proto_welcome w = { .version = 1, .features = 3, .credit = PROTO_CREDIT,
 		.max_read = PROTO_MAX_READ, .max_connections = 2 };
-	struct proto_disk d = { .size = v->size, .sector = 512, .physical = 512, .extents = true,
+	struct proto_disk d = { .size = v->size, .sector = 512, .physical = 512,
+		.extents = true,
 		.name = "sda" };
 	struct proto_hello h;
 	struct err err = ERR_INIT;
@@ -112,12 +113,13 @@ static void end(struct source *s)
 }
 
 /* One read of two leaves; its own error, or that of the connection, in err. */
-static void read_once(void (*lie)(struct liar *, struct stream *, const struct proto_frame *),
-	enum source_verb verb, struct err *err, bool *broken)
+static void read_once(void (*lie)(struct liar *, struct stream *,
+	const struct proto_frame *), enum source_verb verb, struct err *err, bool *broken)
 {
 	struct source *s;
 	struct source_chan *c;
-	struct source_req r = { .verb = verb, .off = 1 << 20, .len = 2 * SOURCE_LEAF }, *done;
+	struct source_req r = { .verb = verb, .off = 1 << 20, .len = 2 * SOURCE_LEAF },
+		*done;
 
 	*broken = false;
 	r.buf = aligned_alloc(4096, r.len);
@@ -170,7 +172,8 @@ static void wrong_id(struct liar *v, struct stream *s, const struct proto_frame 
 
 static void same_unasked(struct liar *v, struct stream *s, const struct proto_frame *f)
 {
-	struct proto_frame r = { .type = PROTO_DATA, .id = f->id, .off = f->off, .len = 8 };
+	struct proto_frame r = { .type = PROTO_DATA, .id = f->id, .off = f->off,
+		.len = 8 };
 
 	bytes_put_le32(v->out, 3);
 	bytes_put_le32(v->out + 4, 0);
@@ -191,8 +194,8 @@ static void cut_lz4(struct liar *v, struct stream *s, const struct proto_frame *
 {
 	struct proto_frame r = good(v, f);
 	static char text[2 * PROTO_LEAF];
-	int n = LZ4_compress_default(text, (char *)v->out + PROTO_DATA_PREFIX(2), sizeof(text),
-		sizeof(v->out) - PROTO_DATA_PREFIX(2));
+	int n = LZ4_compress_default(text, (char *)v->out + PROTO_DATA_PREFIX(2),
+		sizeof(text), sizeof(v->out) - PROTO_DATA_PREFIX(2));
 
 	r.flags = PROTO_LZ4;
 	r.len = PROTO_DATA_PREFIX(2) + (uint32_t)n - 2;
@@ -257,7 +260,8 @@ TEST(replies)
 
 		read_once(lies[i].lie, SOURCE_READ, &err, &broken);
 		if (!CHECK(err.code == lies[i].code) || !CHECK(broken == lies[i].broken))
-			printf("  %s: %s %s\n", lies[i].what, err_name(err.code), err.text);
+			printf("  %s: %s %s\n", lies[i].what, err_name(err.code),
+				err.text);
 		CHECK(!strchr(err.text, '\x1b'));
 		if (lies[i].lie == reads_not)
 			CHECK_U64(err.sys, EIO);
@@ -300,7 +304,8 @@ TEST(extent_lies)
 		struct err err = ERR_INIT;
 
 		memcpy(extent_lens, lies[i], sizeof(extent_lens));
-		REQUIRE(!begin(extents, SIZE, &s, &err) && !source_chan_open(s, &c, &err));
+		REQUIRE(!begin(extents, SIZE, &s, &err) &&
+			!source_chan_open(s, &c, &err));
 		CHECK(source_extents(c, 0, SIZE, e, 8, &n, &stop, &err) < 0);
 		CHECK_U64(err.code, ERR_SRC_PROTO);
 		source_chan_close(c);

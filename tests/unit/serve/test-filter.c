@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The filter of system calls, in processes of its own: what a taken-over server would want fails. */
+/* The filter of system calls, in processes of its own:
+ * what a taken-over server would want fails. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -38,7 +39,8 @@ static int always_refused(void)
 {
 	const char *const argv[] = { "true", NULL };
 
-	if (!refused(socket(AF_INET, SOCK_STREAM, 0)) || !refused(socket(AF_UNIX, SOCK_STREAM, 0)))
+	if (!refused(socket(AF_INET, SOCK_STREAM, 0)) ||
+	    !refused(socket(AF_UNIX, SOCK_STREAM, 0)))
 		return 1;
 	if (!refused(syscall(SYS_execve, "/bin/true", argv, argv)))
 		return 2;
@@ -84,23 +86,26 @@ static int ask_block_size(void)
 
 static int plain(void)
 {
-	if (!wants_write(O_WRONLY) || !wants_write(O_RDWR) || !wants_write(O_RDONLY | O_CREAT) ||
-		!wants_write(O_RDONLY | O_TRUNC))
+	if (!wants_write(O_WRONLY) || !wants_write(O_RDWR) ||
+		!wants_write(O_RDONLY | O_CREAT) || !wants_write(O_RDONLY | O_TRUNC))
 		return 21;
 	if (!refused(rename(file, other)) || !refused(unlink(file)))
 		return 22;
-	return !refused(syscall(SYS_mlockall, MCL_CURRENT)) || !refused(ask_block_size()) ? 23 : 0;
+	return !refused(syscall(SYS_mlockall, MCL_CURRENT)) ||
+		!refused(ask_block_size()) ? 23 : 0;
 }
 
 static int keeps_journals(void)
 {
-	return wants_write(O_WRONLY | O_CREAT) || rename(file, other) || rename(other, file) ||
-		!refused(syscall(SYS_mlockall, MCL_CURRENT)) ? 31 : 0;
+	return wants_write(O_WRONLY | O_CREAT) || rename(file, other) ||
+		rename(other, file) || !refused(syscall(SYS_mlockall, MCL_CURRENT)) ? 31 :
+		0;
 }
 
 static int freezes(void)
 {
-	if (wants_write(O_RDWR) || !wants_write(O_RDWR | O_CREAT) || !refused(unlink(file)))
+	if (wants_write(O_RDWR) || !wants_write(O_RDWR | O_CREAT) ||
+	    !refused(unlink(file)))
 		return 41;
 	return ask_block_size() < 0 ? 42 : 0;
 }

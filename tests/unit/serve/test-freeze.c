@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The freezer of a server on whose drives nothing is mounted: all of it but the freezing itself. */
+/* The freezer of a server on whose drives nothing is mounted:
+ * all of it but the freezing itself. */
 #include "serve/freeze-internal.h"
 
 #include <poll.h>
@@ -27,7 +28,8 @@ static void *hold(void *arg)
 static void set_up(struct holder *h)
 {
 	memset(h, 0, sizeof(*h));
-	h->z = (struct serve_freezer){ .channel = -1, .limit_s = 60, .shared = &h->shared };
+	h->z = (struct serve_freezer){ .channel = -1, .limit_s = 60,
+		.shared = &h->shared };
 	pthread_mutex_init(&h->z.lock, NULL);
 }
 
@@ -59,7 +61,8 @@ TEST(no_freezer)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(writes, "a freeze waits for a write that has begun; none begins while it lasts"),
+	TEST_ENTRY(writes,
+		"a freeze waits for a write that has begun; none begins while it lasts"),
 	TEST_ENTRY(no_freezer, "with nothing to freeze, writing is allowed"),
 };
 TEST_MAIN(tests)

@@ -31,7 +31,8 @@ static unsigned hand_receive(struct stream *s, struct proto_frame *f)
 	struct err err = ERR_INIT;
 	uint8_t head[PROTO_HEADER];
 
-	if (net_read(s, head, sizeof(head), &err) < 0 || proto_get_header(head, f, &err) < 0 ||
+	if (net_read(s, head, sizeof(head), &err) < 0 ||
+		proto_get_header(head, f, &err) < 0 ||
 		(f->len && net_read(s, payload, f->len, &err) < 0))
 		return 0;
 	return f->type;
@@ -46,7 +47,8 @@ static struct stream *hand_hello(struct rig *r)
 
 	getrandom(h.session, sizeof(h.session), 0);
 	f.len = (uint32_t)proto_put_hello(b, sizeof(b), &h);
-	CHECK(s && !hand_send(s, &f, b) && hand_receive(s, &f) == PROTO_WELCOME && f.id == 5);
+	CHECK(s && !hand_send(s, &f, b) && hand_receive(s, &f) == PROTO_WELCOME &&
+		f.id == 5);
 	return s;
 }
 
@@ -81,7 +83,8 @@ TEST(impossible_requests)
 		CHECK_U64(hand_receive(s, &f), PROTO_ERROR);
 		CHECK_U64(f.id, 100 + i);
 	}
-	f = (struct proto_frame){ .type = PROTO_READ, .raw = 512 }; /* the connection goes on */
+	/* the connection goes on */
+	f = (struct proto_frame){ .type = PROTO_READ, .raw = 512 };
 	CHECK(!hand_send(s, &f, NULL));
 	CHECK_U64(hand_receive(s, &f), PROTO_DATA);
 	net_close(s);

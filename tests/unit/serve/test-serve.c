@@ -23,7 +23,8 @@ static int rig_open(struct rig *r, const char *psk, struct source **ret, struct 
 }
 
 /* Reads the whole drive with several requests at once. */
-static void read_all(struct rig *r, struct source *src, struct source_chan *c, enum source_verb verb, uint32_t *same)
+static void read_all(struct rig *r, struct source *src, struct source_chan *c,
+	enum source_verb verb, uint32_t *same)
 {
 	struct source_req req[5] = { { 0 } };
 	struct source_req *done = NULL;
@@ -58,7 +59,8 @@ static void read_all(struct rig *r, struct source *src, struct source_chan *c, e
 					continue;
 				if (done->zero & 1u << k)
 					memset(p, 0, n);
-				CHECK(!memcmp(p, r->content + done->off + k * SOURCE_LEAF, n));
+				CHECK(!memcmp(p, r->content + done->off + k * SOURCE_LEAF,
+					n));
 			}
 			same[done->off >> 20] = done->same;
 		}
@@ -85,7 +87,8 @@ TEST(reads)
 	read_all(&r, s, c, SOURCE_READ, same);
 	CHECK_U64(same[0] | same[1] | same[2] | same[3] | same[4], 0);
 	source_get_counters(s, &n);
-	CHECK(n.wire_in > 1 << 20 && n.wire_in < (1 << 20) + 200000); /* holes and text shrink */
+	/* holes and text shrink */
+	CHECK(n.wire_in > 1 << 20 && n.wire_in < (1 << 20) + 200000);
 	read_all(&r, s, c, SOURCE_READ_IF_DIFF, same);
 	CHECK_U64(same[0] & same[1] & same[2] & same[3], 0xffff);
 	CHECK_U64(same[4], 1);
@@ -93,8 +96,8 @@ TEST(reads)
 	r.content[SIZE - 1] ^= 1;
 	REQUIRE(!source_hashes(c, 0, SIZE, h, &err));
 	for (unsigned i = 0; i < 65; i++) {
-		source_hash_leaf(s, r.content + i * 65536, i < 64 ? 65536 : SIZE - 64 * 65536,
-			&mine);
+		source_hash_leaf(s, r.content + i * 65536,
+			i < 64 ? 65536 : SIZE - 64 * 65536, &mine);
 		CHECK(!memcmp(&mine, &h[i], 16) == (i != 1 && i != 64));
 	}
 	source_chan_close(c);
@@ -149,7 +152,8 @@ static bool restart(struct rig *r)
 
 	r->c.port = serve_port(r->s);
 	rig_stop(r);
-	return !serve_start(&r->c, &r->s, &err) && !pthread_create(&r->thread, NULL, run, r->s);
+	return !serve_start(&r->c, &r->s, &err) &&
+		!pthread_create(&r->thread, NULL, run, r->s);
 }
 
 static unsigned files_in(const char *path)
@@ -182,11 +186,13 @@ TEST(journal)
 	source_close(s);
 	rig_stop(&r);
 	/* A new process finds it in the folder. */
-	REQUIRE(!serve_start(&r.c, &r.s, &err) && !pthread_create(&r.thread, NULL, run, r.s));
+	REQUIRE(!serve_start(&r.c, &r.s, &err) &&
+		!pthread_create(&r.thread, NULL, run, r.s));
 	REQUIRE(!rig_open(&r, NULL, &s, &err) && !source_chan_open(s, &c, &err));
 	CHECK(!source_resume(c, got, 1, &n, &err));
 	CHECK(n == 1 && got[0] == 1);
-	CHECK(!utimensat(AT_FDCWD, r.path, NULL, 0)); /* another generation: not for a new session */
+	/* another generation: not for a new session */
+	CHECK(!utimensat(AT_FDCWD, r.path, NULL, 0));
 	CHECK(!source_commit(c, units, 1, &err));
 	source_chan_close(c);
 	source_close(s);
@@ -259,7 +265,8 @@ TEST(bandwidth)
 	REQUIRE(!rig_open(&r, NULL, &s, &err) && !source_chan_open(s, &c, &err));
 	start = clock_now_ms();
 	read_all(&r, s, c, SOURCE_READ, same);
-	/* About 1.1 MiB on the wire; what comes after the first chunk has to wait for it. */
+	/* About 1.1 MiB on the wire; what comes after the first
+	 * chunk has to wait for it. */
 	CHECK(clock_now_ms() - start >= 400);
 	source_chan_close(c);
 	source_close(s);
@@ -267,7 +274,8 @@ TEST(bandwidth)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(reads, "READ, READ_IF_DIFF and HASH over TLS give the drive's content"),
+	TEST_ENTRY(reads,
+		"READ, READ_IF_DIFF and HASH over TLS give the drive's content"),
 	TEST_ENTRY(extents, "holes are told and are zeroes"),
 	TEST_ENTRY(refused, "wrong key, unknown user, no TLS"),
 	TEST_ENTRY(journal, "commit, resume after a restart, other generation, finish"),

@@ -19,7 +19,8 @@
 static uint8_t memory[SIZE];
 static unsigned calls[3];
 
-static int mem_write(struct sink *k, const void *buf, size_t len, uint64_t off, struct err *err)
+static int mem_write(struct sink *k, const void *buf, size_t len, uint64_t off,
+	struct err *err)
 {
 	(void)k;
 	(void)err;
@@ -68,7 +69,8 @@ static const struct sink_zero_way ways[] = {
 static const struct sink_zero_way bad_ways[] = {
 	{ "refuses", refuses }, { "lies", lies }, { NULL, NULL },
 };
-static const struct sink_ops mem_ops = { .name = "mem", .write = mem_write, .read = mem_read };
+static const struct sink_ops mem_ops = { .name = "mem", .write = mem_write,
+	.read = mem_read };
 static struct sink mem = { .ops = &mem_ops, .info = { .size = SIZE }, .name = "memory" };
 
 static void zero(struct sink_zeroer *z, uint64_t off, uint64_t len)
@@ -137,7 +139,8 @@ TEST(file)
 	CHECK(!fstat(fd, &st) && st.st_size == 100001);
 	close(fd);
 	unlink(path);
-	CHECK(sink_open("/nonexistent/x", 10, &k, &err) < 0 && err.code == ERR_DISK_NOT_FOUND);
+	CHECK(sink_open("/nonexistent/x", 10, &k, &err) < 0 &&
+		err.code == ERR_DISK_NOT_FOUND);
 	CHECK(sink_open("/tmp", 10, &k, &err) < 0);
 }
 
@@ -195,8 +198,8 @@ TEST(forgets)
 		return;
 	}
 	memset(memory, 7, SIZE);
-	REQUIRE(sink_open(path, SIZE, &k, &err) == 0 && sink_write(k, memory, SIZE, 0, &err) == 0 &&
-		sink_flush(k, &err) == 0);
+	REQUIRE(sink_open(path, SIZE, &k, &err) == 0 &&
+		sink_write(k, memory, SIZE, 0, &err) == 0 && sink_flush(k, &err) == 0);
 	CHECK(resident(path, SIZE) > 0);
 	sink_forget(k);
 	CHECK_U64(resident(path, SIZE), 0);
@@ -205,7 +208,8 @@ TEST(forgets)
 }
 
 static const struct test tests[] = {
-	TEST_ENTRY(ladder, "a way that refuses or lies is not used again; edges are written"),
+	TEST_ENTRY(ladder,
+		"a way that refuses or lies is not used again; edges are written"),
 	TEST_ENTRY(written, "with no way left zeroes are written"),
 	TEST_ENTRY(holes, "what a file has no data for need not be read"),
 	TEST_ENTRY(file, "files grow, keep their end, check ranges"),

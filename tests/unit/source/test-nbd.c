@@ -18,9 +18,11 @@ TEST(allocation)
 	alloc[4] = (struct nbd_range){ 1, ~0ull ^ 2 }; /* flags of the future */
 	st.n[0] = 5;
 	st.n[1] = 0;
-	CHECK_U64(source_nbd_merge_status(&st, false, 512, (1ull << 40) + 512 + 3 * 4096 + 1, e, 8), 3);
+	CHECK_U64(source_nbd_merge_status(&st, false, 512,
+		(1ull << 40) + 512 + 3 * 4096 + 1, e, 8), 3);
 	CHECK(e[0].off == 512 && e[0].len == 8192 && e[0].kind == SOURCE_DATA);
-	CHECK(e[1].off == 8704 && e[1].len == 4096 + (1ull << 40) && e[1].kind == SOURCE_ZERO);
+	CHECK(e[1].off == 8704 && e[1].len == 4096 + (1ull << 40) &&
+		e[1].kind == SOURCE_ZERO);
 	CHECK(e[2].len == 1 && e[2].kind == SOURCE_DATA);
 	/* cut at the end that was asked for */
 	CHECK_U64(source_nbd_merge_status(&st, false, 0, 5000, e, 8), 1);
@@ -36,7 +38,8 @@ TEST(bitmap)
 	dirty[2] = (struct nbd_range){ 1000, 0 };
 	st.n[0] = 2;
 	st.n[1] = 3;
-	/* clean 50, dirty data 50, dirty zero 50, clean 50; then allocation says nothing more */
+	/* clean 50, dirty data 50, dirty zero 50, clean 50;
+	 * then allocation says nothing more */
 	CHECK_U64(source_nbd_merge_status(&st, true, 0, 1150, e, 8), 4);
 	CHECK(e[0].kind == SOURCE_UNCHANGED && e[0].len == 50);
 	CHECK(e[1].kind == SOURCE_DATA && e[1].off == 50 && e[1].len == 50);
@@ -69,7 +72,8 @@ TEST(errnos)
 TEST(gate)
 {
 	static uint8_t buf[4096] __attribute__((aligned(4096)));
-	struct source_req r = { .verb = SOURCE_READ, .buf = buf, .len = 4096, .off = 1u << 20 };
+	struct source_req r = { .verb = SOURCE_READ, .buf = buf, .len = 4096,
+		.off = 1u << 20 };
 	struct err err = ERR_INIT;
 	struct source *s = NULL;
 	struct source_chan *c = NULL;
@@ -95,7 +99,8 @@ TEST(gate)
 TEST(diff)
 {
 	static uint8_t buf[3 * SOURCE_LEAF] __attribute__((aligned(4096)));
-	struct source_req r = { .verb = SOURCE_READ, .buf = buf, .len = 2 * SOURCE_LEAF + 77 };
+	struct source_req r = { .verb = SOURCE_READ, .buf = buf,
+		.len = 2 * SOURCE_LEAF + 77 };
 	struct source_req *done;
 	struct err err = ERR_INIT;
 	struct source *s = NULL;

@@ -42,10 +42,11 @@ TEST(short_forms)
 
 TEST(refused)
 {
-	static const char *const bad[] = { "", "x", ":", "//h/", "nbd://h:0/", "nbd://h:65536/",
+	static const char *const bad[] = { "", "x", ":", "//h/", "nbd://h:0/",
+		"nbd://h:65536/",
 		"nbd://h:/", "nbd://h:1a/", "nbd://[::1/", "nbd://[::1]x/", "nbd://u@/e",
-		"file:%", "file:%0", "file:%zz", "file:a%00b", "nbd://h/?novalue", "nbd://%00/",
-		"a:?1=1&2=2&3=3&4=4&5=5&6=6&7=7&8=8&9=9" };
+		"file:%", "file:%0", "file:%zz", "file:a%00b", "nbd://h/?novalue",
+		"nbd://%00/", "a:?1=1&2=2&3=3&4=4&5=5&6=6&7=7&8=8&9=9" };
 	static char longest[SOURCE_URI_MAX + 10];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

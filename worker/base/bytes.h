@@ -84,8 +84,7 @@ static inline bool bytes_in_range(uint64_t off, uint64_t len, uint64_t size)
 bool bytes_are_zero(const void *p, size_t len);
 
 /* Length of the UTF-8 sequence at s, which ends with a NUL somewhere; 0 when there is
- * none (RFC 3629:
- * shortest form, no surrogates, up to U+10FFFF). */
+ * none (RFC 3629: shortest form, no surrogates, up to U+10FFFF). */
 unsigned bytes_utf8_length(const unsigned char *s);
 
 #endif

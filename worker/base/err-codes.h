@@ -78,8 +78,8 @@ X(FW_MISMATCH, 7, 0,
 	"the guest was installed for the other firmware; change the VM's firmware")
 X(FS_UNKNOWN, 7, 0,
 	"the worker does not know this file system; move what it holds to ext4 or xfs")
-X(FS_DIRTY, 7,
-	0, "the file system is damaged; have it checked on the source (fsck), then copy again")
+X(FS_DIRTY, 7, 0,
+	"the file system is damaged; have it checked on the source (fsck), then copy again")
 X(FS_MOUNT, 7, 0, "the file system cannot be mounted; check it on the source")
 X(FS_UNSAFE, 7, 0, "a path of the guest leads out of its root; see the log")
 X(PREP_NO_SYSTEM, 7, 0, "no Linux or Windows system was found on the copied drives")
@@ -95,8 +95,8 @@ X(PREP_TOOLS, 7, 0, "the old hypervisor's tools could not be removed; see the lo
 X(PREP_EXTENSION, 7, 0, "an operator's script failed; see its output in the log")
 X(PREP_TIMEOUT, 7, 1,
 	"a guest command took too long and was ended; see its output in the log")
-X(PREP_TASKS, 7,
-	0, "a guest command started too many processes and was ended; see its output in the log")
+X(PREP_TASKS, 7, 0,
+	"a guest command started too many processes and was ended; see its output in the log")
 X(PREP_STACK, 7, 0,
 	"the guest's RAID arrays or volume groups are incomplete or clash; see the text")
 X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")

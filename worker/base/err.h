@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Error records. A function that can fail returns 0 or -1 and takes `struct err *err`
- * last:
- * on -1 the record is filled, on 0 it is untouched. Records are plain values without
- * allocation, so that running out of memory can be reported too.
+ * last: on -1 the record is filled, on 0 it is untouched. Records are plain values
+ * without allocation, so that running out of memory can be reported too.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

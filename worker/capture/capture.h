@@ -16,9 +16,8 @@
 
 /* inventory.c: the machine as one JSON object (source-server.8, INVENTORY), read from
  * /proc, /sys, /etc and /run below root without running programs. With "/" also what only
- * system calls tell:
- * IPv4 addresses, usage of file systems, the hypervisor's own name. What is not known is
- * null.
+ * system calls tell: IPv4 addresses, usage of file systems, the hypervisor's own name.
+ * What is not known is null.
  * json: else the same as indented text for people. */
 int capture_inventory(const char *root, bool json, struct strbuf *ret, struct err *err);
 

@@ -50,9 +50,8 @@ int control_open(const struct job *job, const struct control_options *opt,
  *           controller that knows no journals is asked once.
  * report    sends all waiting events first; when the result tells of a failure, the log
  *           too. *ret_then is left alone when the controller has no wish or on failure.
- *           After
- *           the registration a wrong key is waited out like an absent controller, until
- *           deadline_s.
+ *           After the registration a wrong key is waited out like an absent controller,
+ *           until deadline_s.
  */
 void control_port(struct control *c, struct job_port *ret);
 

@@ -9,9 +9,8 @@
 #include "copy/copy-internal.h"
 
 /* What was taken for durable is not what the source has. The journals must not say so
- * either:
- * the target gets a new mark, which ends every journal of it, also one that cannot be
- * reached. */
+ * either: the target gets a new mark, which ends every journal of it, also one that
+ * cannot be reached. */
 int copy_drop_durable(struct copy_job *job, struct err *err)
 {
 	copy_account_reset(job);

@@ -57,8 +57,7 @@ int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err);
 int fs_mount(const char *dev, const char *type, const char *where, bool writable,
 	const char *options, struct err *err);
 /* Flushes first. A mount that is in use is taken out of the tree all the same, which is
- * DISK_BUSY:
- * its file system is still alive. */
+ * DISK_BUSY: its file system is still alive. */
 int fs_unmount(const char *where, struct err *err);
 /* Waits until no file system holds the device:
  * the last user's mounts go a moment after it. */

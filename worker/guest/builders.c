@@ -70,8 +70,7 @@ static bool has_image(const struct guest_kernel *k)
 }
 
 /* Whether images are to be built, all when one has to be, and what the tool has to be
- * told by name:
- * what any of them keeps. */
+ * told by name: what any of them keeps. */
 static bool build_is_due(const struct guest *g, uint64_t *ret_wanted)
 {
 	/* An initramfs with udev names adapters before the root's own files are read,

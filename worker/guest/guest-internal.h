@@ -305,8 +305,7 @@ int guest_unmount(struct guest *g, struct err *err);
 
 /* names.c */
 /* What the boot disk will be called when the volume that this machine started from is
- * gone:
- * "/dev/vda" for "/dev/vdb". False: not a name that tells. */
+ * gone: "/dev/vda" for "/dev/vdb". False: not a name that tells. */
 bool guest_first_of_bus(const char *node, char *ret, size_t size);
 /* Names a volume that is on none of the given disks. */
 bool guest_is_elsewhere(const struct guest *g, const char *spec);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an initramfs image holds. An image is a row of cpio archives
- * (Documentation/driver-api/ early-userspace/buffer-format.rst of Linux), each plain or
+ * (Documentation/driver-api/early-userspace/buffer-format.rst of Linux), each plain or
  * compressed, with zeroes between. Everything is read as a stream: memory use does not
  * grow with the image. Opens no file.
  */

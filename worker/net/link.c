@@ -214,9 +214,8 @@ static int find_link(const struct net_config *c, uint64_t deadline, struct net_l
 
 /* Whether there is a global IPv6 address past duplicate address detection: before that
  * the kernel takes a link-local one as source, which no router brings an answer back to.
- * Lines of the file:
- * address, index, prefix, scope, flags (IFA_F_*), name; all but the name in
- * hexadecimal. */
+ * Lines of the file: address, index, prefix, scope, flags (IFA_F_*), name; all but the
+ * name in hexadecimal. */
 static bool has_global6(const char *name)
 {
 	CLEANUP_FCLOSE FILE *f = fopen("/proc/net/if_inet6", "re");

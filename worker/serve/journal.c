@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Journals of copies: for each job, drive and state of it the units that the worker said
- * are durable. In memory, and with a folder also in one file each:
- * "TWJ1", u32 length of the key, u32 length of the bitmap, key, bitmap, XXH3-64 of all
- * before.
+ * are durable. In memory, and with a folder also in one file each: "TWJ1", u32 length of
+ * the key, u32 length of the bitmap, key, bitmap, XXH3-64 of all before.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -17,3 +17,7 @@ matrix: $(TEST_NEEDS) guests ## everything that boots, for a night; writes tests
 	exit $$status
 
 .PHONY: test matrix
+
+mutants: deps check-build ## break the code on purpose: every mutant of tests/mutants must fail its test (AREA=name)
+	$(Q)scripts/mutate $(AREA)
+.PHONY: mutants

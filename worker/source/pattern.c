@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pattern:SIZE[?fail=N&zero=N&delay=MS&break=N] - generated data, for tests, and the
- * example of a transport. Each 8 bytes are their offset, big-endian, as in nbdkit's
+ * pattern:SIZE[?fail=N&zero=N&delay=MS&break=N&gap=N] - generated data, for tests, and
+ * the example of a transport. Each 8 bytes are their offset, big-endian, as in nbdkit's
  * plugin of this name. Every Nth MiB is zeroes (zero=N); every Nth request fails once
  * with EIO (fail=N) or breaks the channel (break=N); each answer takes MS milliseconds.
+ * The Nth extent of each list leaves its first block out (gap=N, with zero), as a faulty
+ * server would.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,9 +19,10 @@
 
 #define DEPTH 8
 #define ZERO_UNIT (1u << 20)
+#define GAP 4096
 
 struct pattern {
-	uint64_t fail, zero, delay_ms, break_every;
+	uint64_t fail, zero, delay_ms, break_every, gap;
 	_Atomic uint64_t requests;
 };
 
@@ -42,9 +45,10 @@ static int number(const char *text, uint64_t *ret, struct err *err)
 
 static int pattern_open(struct source *s, const struct source_uri *uri, struct err *err)
 {
-	static const char *const known[] = { "fail", "zero", "delay", "break", NULL };
+	static const char *const known[] = { "fail", "zero", "delay", "break",
+		"gap", NULL };
 	struct pattern *p = calloc(1, sizeof(*p));
-	uint64_t *fields[4];
+	uint64_t *fields[5];
 
 	s->priv = p;
 	if (!p)
@@ -53,6 +57,7 @@ static int pattern_open(struct source *s, const struct source_uri *uri, struct e
 	fields[1] = &p->zero;
 	fields[2] = &p->delay_ms;
 	fields[3] = &p->break_every;
+	fields[4] = &p->gap;
 	if (source_uri_check_params(uri, known, err) < 0 ||
 		number(uri->path, &s->info.size, err) < 0)
 		return -1;
@@ -170,6 +175,8 @@ static int pattern_extents(struct source_chan *c, uint64_t off, uint64_t len,
 
 		ret[n] = (struct source_extent){ at, next - at,
 			is_zero(p, at) ? SOURCE_ZERO : SOURCE_DATA };
+		if (n + 1 == p->gap)
+			ret[n].off += GAP;
 		at = next;
 	}
 	*ret_n = n;

@@ -211,7 +211,7 @@ static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 		}
 		if (ended && now >= drain_until)
 			break;
-		if (!ended && !*why_stop) {
+		if (!ended && !*why_stop && !r->sp->never_kill) {
 			if (r->sp->cancel && *r->sp->cancel)
 				*why_stop = "cancelled";
 			else if (now >= deadline)
@@ -261,7 +261,8 @@ int spawn_run(const struct spawn *sp, struct spawn_result *ret, struct err *err)
 	setpgid(pid, pid);
 	follow(&r, fds[0], pid, begin + limit * 1000u, &why, &status, &ru);
 	close(fds[0]);
-	kill(-pid, SIGKILL); /* whatever it left behind in its group */
+	if (!sp->never_kill)
+		kill(-pid, SIGKILL); /* whatever it left behind in its group */
 	ret->seconds = (double)(clock_now_ms() - begin) / 1000;
 	ret->maxrss_kb = ru.ru_maxrss;
 	ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -2,7 +2,7 @@
 /*
  * Runs another program: no shell, standard input empty, output captured line by line, a
  * time limit, and its whole process group ended when the limit passes or the job is
- * cancelled.
+ * cancelled, unless it must never be ended.
  */
 #ifndef BASE_SPAWN_H
 #define BASE_SPAWN_H
@@ -20,6 +20,10 @@ struct spawn {
 	const char *dir;           /* working directory, NULL = "/" */
 	unsigned timeout_s;        /* 0 = 60 */
 	const _Atomic bool *cancel; /* may be NULL */
+	/* The program may hold what this machine cannot do without (a suspended device),
+	 * so no signal is ever sent: neither limit nor cancel is looked at, and what it
+	 * left behind stays. */
+	bool never_kill;
 	/* Called in the child before exec, for namespaces, chroot and limits; only
 	 * async-signal-safe calls. Non-zero ends the child with status 126. May be
 	 * NULL. */

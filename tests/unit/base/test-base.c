@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "../test.h"
@@ -139,6 +140,24 @@ TEST(spawn_limit)
 	CHECK(ret.seconds < 90);
 }
 
+/* Its last line is printed only if it ends by itself. */
+TEST(spawn_never_kills)
+{
+	const char *argv[] = { "/bin/sh", "-c",
+		"sleep 3 >/dev/null & trap 'echo signal' TERM INT; sleep 2; echo end $!",
+		NULL };
+	_Atomic bool cancel = true;
+	struct spawn sp = { .argv = argv, .timeout_s = 1, .cancel = &cancel,
+		.never_kill = true };
+	struct spawn_result ret;
+	struct err err = ERR_INIT;
+
+	REQUIRE(!spawn_run(&sp, &ret, &err));
+	CHECK(!ret.status && !ret.timed_out);
+	REQUIRE(!strncmp(ret.last_line, "end ", 4));
+	CHECK(!kill(atoi(ret.last_line + 4), 0)); /* what it left behind stays */
+}
+
 /* The machine has more threads than either limit: only those of the program count. */
 TEST(spawn_tasks)
 {
@@ -200,6 +219,8 @@ static const struct test tests[] = {
 		"the log keeps the newest whole lines and masks control characters"),
 	TEST_ENTRY(spawn_runs, "output, status and a missing program"),
 	TEST_ENTRY(spawn_limit, "a program past its limit is ended with its children"),
+	TEST_ENTRY(spawn_never_kills,
+		"a program that must not be ended outlives its limit and a cancel"),
 	TEST_ENTRY(spawn_tasks,
 		"more processes than allowed are ended, and others are not counted"),
 	TEST_ENTRY(replace_file, "files are replaced whole and read within a limit"),

@@ -35,8 +35,12 @@ static int drop_capabilities(struct serve *s, struct err *err)
 		caps[i] = (struct __user_cap_data_struct){ .effective = left,
 			.permitted = left };
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_sys(err, ERR_INTERNAL, "give up new privileges");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		if (errno != EINVAL)
+			return err_sys(err, ERR_INTERNAL, "give up new privileges");
+		/* Linux before 3.5. No program is run, and none could be gained by. */
+		log_warn("this kernel cannot keep a process from gaining privileges");
+	}
 	if (drop_bounding(keep, err) < 0)
 		return -1;
 	if (syscall(SYS_capset, &head, caps) < 0)

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/log.h"
 #include "serve/serve-internal.h"
 
 #ifdef __has_feature
@@ -183,8 +184,12 @@ int serve_filter(bool state, bool freezer, struct err *err)
 	if (c.n == MAX_CODE)
 		return err_set(err, ERR_INTERNAL, "filter of system calls: too long");
 	program.len = c.n;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 && errno != EINVAL)
+		return err_sys(err, ERR_INTERNAL, "give up new privileges");
+	if (!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
 		return err_sys(err, ERR_INTERNAL, "filter system calls");
+	log_warn("this kernel cannot filter system calls: all of them stay allowed");
 	return 0;
 }

@@ -125,7 +125,8 @@ void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write
 void serve_journal_flush(struct serve_journal *j);
 
 /* filter.c: all system calls fail from here on but those of a server that keeps journals,
- * that holds file systems still. Of this thread and those it starts. */
+ * that holds file systems still. Of this thread and those it starts. A kernel without
+ * filters (Linux before 3.5, or so configured) is a warning. */
 int serve_filter(bool state, bool freezer, struct err *err);
 
 /* snapper.c: the process for snapshots */

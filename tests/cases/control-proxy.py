@@ -8,7 +8,7 @@ Prints the URL for workers. Each exchange becomes one line of JSON in the record
 is read before each request: one rule a line, "COUNT METHOD PATH-REGEX ACTION [ARGUMENT]", the first
 rule that fits and was used less than COUNT times applies. Actions: drop-request and drop-reply
 close the connection before or after the controller has seen the request; status CODE answers
-without asking (503 with Retry-After: 1); delay SECONDS; huge answers 2 MiB; garbage answers 200 with
+without asking, with Retry-After: 1 or, as CODE/SECONDS, another one; delay SECONDS; huge answers 2 MiB; garbage answers 200 with
 something else; cut sends half of the answer.
 """
 import argparse
@@ -98,10 +98,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if action == "drop-request":
             return self.cut()
         if action == "status":
-            problem = {"title": "spoiled", "status": int(argument), "code": "CTL_BUSY",
+            code, _, later = argument.partition("/")
+            problem = {"title": "spoiled", "status": int(code), "code": "CTL_BUSY",
                        "retryable": True}
-            return self.answer(int(argument), "application/problem+json",
-                               json.dumps(problem).encode(), [("Retry-After", "1")])
+            return self.answer(int(code), "application/problem+json",
+                               json.dumps(problem).encode(), [("Retry-After", later or "1")])
         if action == "huge":
             return self.answer(200, "application/json", b'{"x":"' + b"y" * (2 << 20) + b'"}')
         if action == "garbage":

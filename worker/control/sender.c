@@ -2,7 +2,8 @@
 /*
  * The thread that tells the controller things, one at a time over one connection, so that
  * they arrive in order: answers to commands, events, logs, and the result behind all of
- * them.
+ * them. When the controller twice fails to take what is in front of the result, the
+ * result goes first: it is what the controller waits for.
  */
 #include "control/control-internal.h"
 
@@ -18,6 +19,7 @@
 #define BATCH_MAX 100 /* events; about 150 KB */
 #define JOURNAL_MS 5000 /* between two journals: so much is sent again after a kill */
 #define PROGRESS_MS 1000 /* between two batches with nothing but progress */
+#define HELD_UP 2 /* failures of what is in front of a result */
 
 struct sender {
 	struct control *c;
@@ -27,8 +29,10 @@ struct sender {
 	struct err err;
 	struct control_backoff backoff;
 	struct control_upload upload;
-	uint64_t not_before, next_heartbeat, next_progress, next_journal;
+	uint64_t not_before, soon; /* soon: the same while a result waits */
+	uint64_t next_heartbeat, next_progress, next_journal;
 	unsigned batch_max;
+	unsigned held_up; /* failures in front of the result that waits */
 };
 
 static struct control_identity identity(struct control *c)
@@ -175,29 +179,32 @@ static void sha256_hex(const void *buf, size_t len, char ret[65])
 		snprintf(ret + 2 * i, 3, "%02x", hash[i]);
 }
 
+/* A failure is told with the log in front of it. */
+static enum control_outcome send_first_logs(struct sender *s)
+{
+	enum control_outcome rc = control_logs_send(s->c, s->http, &s->upload, &s->r,
+		&s->err);
+
+	if (rc != CONTROL_OK)
+		return rc;
+	control_logs_free(&s->upload);
+	pthread_mutex_lock(&s->c->lock);
+	s->c->logs_first = false;
+	pthread_mutex_unlock(&s->c->lock);
+	return CONTROL_OK;
+}
+
 static enum control_outcome send_result(struct sender *s)
 {
 	struct control *c = s->c;
 	char mine[65], theirs[65];
 	enum control_outcome rc = CONTROL_OK;
 	int then = -1;
-	bool logs;
 
 	pthread_mutex_lock(&c->lock);
-	logs = c->logs_first;
 	strbuf_reset(&s->body);
 	strbuf_str(&s->body, c->result);
 	pthread_mutex_unlock(&c->lock);
-	if (logs) {
-		rc = control_logs_send(c, s->http, &s->upload, &s->r, &s->err);
-		if (rc != CONTROL_OK)
-			return rc;
-		control_logs_free(&s->upload);
-		pthread_mutex_lock(&c->lock);
-		c->logs_first = false;
-		pthread_mutex_unlock(&c->lock);
-		return CONTROL_OK; /* what has happened meanwhile goes first */
-	}
 	rc = s->body.failed ? CONTROL_RETRY :
 		post(s, "PUT", "/result", "application/json");
 	if (rc == CONTROL_OK) {
@@ -216,6 +223,7 @@ static enum control_outcome send_result(struct sender *s)
 	pthread_mutex_lock(&c->lock);
 	c->result_done = true;
 	c->result_then = then;
+	s->held_up = 0;
 	if (rc != CONTROL_OK)
 		c->result_err = s->err;
 	pthread_cond_broadcast(&c->changed);
@@ -230,14 +238,21 @@ static enum control_outcome renew_session(struct sender *s)
 
 typedef enum control_outcome step_fn(struct sender *s);
 
+static bool result_waits(const struct control *c)
+{
+	return c->result && !c->result_done;
+}
+
 /* What is to be done now, or NULL and when to look again. Locked. */
 static step_fn *choose(struct sender *s, uint64_t now, uint64_t *ret_until)
 {
 	struct control *c = s->c;
-	bool result = c->result && !c->result_done, journal;
+	bool result = result_waits(c), journal;
 
 	if (c->need_register)
 		return renew_session;
+	if (result && s->held_up >= HELD_UP)
+		return send_result;
 	if (c->n_acks || s->next_heartbeat <= now)
 		return send_heartbeat;
 	if (c->queue.n_important || (c->queue.n && (result || s->next_progress <= now)))
@@ -249,13 +264,18 @@ static step_fn *choose(struct sender *s, uint64_t now, uint64_t *ret_until)
 	if (journal && (result || s->next_journal <= now))
 		return send_journal;
 	if (result)
-		return send_result;
+		return c->logs_first ? send_first_logs : send_result;
 	*ret_until = s->next_heartbeat;
 	if (c->queue.n && s->next_progress < *ret_until)
 		*ret_until = s->next_progress;
 	if (journal && s->next_journal < *ret_until)
 		*ret_until = s->next_journal;
 	return NULL;
+}
+
+static uint64_t next_try(const struct sender *s)
+{
+	return result_waits(s->c) ? s->soon : s->not_before;
 }
 
 /* The next step, waiting for one if need be; NULL ends the thread. Locked. */
@@ -274,13 +294,37 @@ static step_fn *next_step(struct sender *s)
 			return NULL;
 		if (c->stop)
 			return send_events;
-		if (c->fatal.code == ERR_NONE && now < s->not_before)
-			until = s->not_before;
+		if (c->fatal.code == ERR_NONE && now < next_try(s))
+			until = next_try(s);
 		else if (c->fatal.code == ERR_NONE)
 			step = choose(s, now, &until);
 		if (step)
 			return step;
 		control_wait_until(c, until);
+	}
+}
+
+/* Nobody has taken it, or answered with what makes no sense. Locked. */
+static void note_failure(struct sender *s, step_fn *step)
+{
+	struct control *c = s->c;
+	uint64_t now = clock_now_ms();
+	uint64_t own = now + control_backoff_next(&s->backoff, c->backoff_max_s, -1);
+	struct control_backoff asked = { 0 };
+
+	c->last_error = s->err;
+	c->healthy = false;
+	s->soon = s->not_before = s->r.retry_after_s < 0 ? own :
+		now + control_backoff_next(&asked, c->backoff_max_s,
+			s->r.retry_after_s);
+	if (step == send_result) {
+		/* They take turns now: heartbeats keep the session alive. */
+		s->held_up = s->held_up ? HELD_UP - 1 : 0;
+	} else if (step != renew_session) {
+		/* A log that is refused is no reason to wait long with the result. */
+		s->soon = own;
+		if (result_waits(c) && ++s->held_up == HELD_UP)
+			log_warn("the result goes first: %s", s->err.text);
 	}
 }
 
@@ -301,11 +345,7 @@ void *control_sender(void *ctx)
 		if (rc == CONTROL_OK) {
 			s.backoff.tries = 0;
 		} else if (rc == CONTROL_RETRY) {
-			/* An answer that makes no sense counts like none at all. */
-			c->last_error = s.err;
-			c->healthy = false;
-			s.not_before = clock_now_ms() + control_backoff_next(&s.backoff,
-				c->backoff_max_s, s.r.retry_after_s);
+			note_failure(&s, step);
 		}
 	}
 	c->sender_done = true;

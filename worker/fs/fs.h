@@ -53,12 +53,18 @@ int fs_probe_table(const char *disk, struct fs_table *ret, struct err *err);
 #define FS_BIOS_BOOT_GUID "21686148-6449-6e6f-744e-656564454649"
 
 /* mount.c: always nodev and nosuid. Read-only mounts do not replay a journal, so that not
- * one byte of the device changes. options may be NULL. */
-int fs_mount(const char *dev, const char *type, const char *where, bool writable,
-	const char *options, struct err *err);
-/* Flushes first. A mount that is in use is taken out of the tree all the same, which is
- * DISK_BUSY: its file system is still alive. */
-int fs_unmount(const char *where, struct err *err);
+ * one byte of the device changes. Mounts are held by descriptors. */
+struct fs_option {
+	const char *key, *value; /* value NULL: a flag; any text: it is never split */
+};
+/* Mounts on the folder `dir` (a descriptor, O_PATH is enough). options may be NULL, else
+ * they end with a key NULL. Returns the mount's descriptor: of its root, as of O_PATH. */
+int fs_mount(const char *dev, const char *type, int dir, bool writable,
+	const struct fs_option *options, struct err *err);
+/* Flushes, takes the mount out of the tree, wherever it is there, and closes the
+ * descriptor. The file system may live on for somebody who has it open: fs_wait_free
+ * tells. name is for errors. */
+int fs_unmount(int *mount, const char *name, struct err *err);
 /* Waits until no file system holds the device:
  * the last user's mounts go a moment after it. */
 int fs_wait_free(const char *dev, unsigned seconds, struct err *err);
@@ -155,6 +161,8 @@ struct fs_root {
 			       * cannot be named */
 };
 int fs_root_open(struct fs_root *r, const char *at, struct err *err);
+/* The same of an open folder, which the caller may close then. */
+int fs_root_at(struct fs_root *r, int dir, struct err *err);
 void fs_root_close(struct fs_root *r);
 /* open(2) within the root; -1 with errno. ELOOP, EXDEV: unsafe. Follows links within the
  * root unless flags has O_NOFOLLOW. */
@@ -164,6 +172,7 @@ int fs_stat(const struct fs_root *r, const char *path, struct stat *st);  /* fol
 int fs_lstat(const struct fs_root *r, const char *path, struct stat *st);
 bool fs_is_file(const struct fs_root *r, const char *path); /* regular, links followed */
 bool fs_is_dir(const struct fs_root *r, const char *path);
+bool fs_is_mounted(int dir); /* an open folder is the root of a mount */
 /* The path without links, within the root:
  * "/boot/grub2/grub.cfg" for "/etc/grub2.cfg". */
 int fs_real(const struct fs_root *r, const char *path, char *ret, size_t size,

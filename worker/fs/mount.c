@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts that are made, held and undone by descriptors. A mount is finished before it
+ * gets a place in the tree, its options go to the kernel one by one and not as a text,
+ * and its descriptor takes it away again: no name in a guest's tree decides what is
+ * mounted or unmounted. fsopen(2) and its like are as old as openat2(2) almost, and are
+ * called by number, as musl has no functions for them.
+ */
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -6,24 +13,41 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+
+/* linux/mount.h and sys/mount.h do not go together in all libraries. */
+enum { OPEN_CLOEXEC = 1, MOUNT_CLOEXEC = 1 };
+enum { SET_FLAG = 0, SET_STRING = 1, CREATE = 6 };
+enum { ATTR_RDONLY = 1, ATTR_NOSUID = 2, ATTR_NODEV = 4, ATTR_NOATIME = 0x10 };
+enum { MOVE_FROM_FD = 4, MOVE_TO_FD = 0x40 };
+
+#define MAX_OWN 2
+
 /* What the worker can mount, and how it is kept from writing when it only looks. */
 static const struct {
-	const char *type, *read_only;
+	const char *type;
+	struct fs_option read_only[MAX_OWN], writable[MAX_OWN];
 } types[] = {
-	{ "ext2", NULL },
-	{ "ext3", "noload" },
-	{ "ext4", "noload" },
-	{ "xfs", "norecovery,nouuid" },
-	{ "btrfs", "rescue=nologreplay" },
-	{ "vfat", NULL },
-	{ "jfs", NULL },
-	{ "reiserfs", "nolog" },
-	{ "iso9660", NULL },
+	{ .type = "ext2" },
+	{ .type = "ext3", .read_only = { { "noload", NULL } } },
+	{ .type = "ext4", .read_only = { { "noload", NULL } } },
+	/* a copy may share its UUID with a disk of this machine */
+	{ .type = "xfs", .read_only = { { "norecovery", NULL }, { "nouuid", NULL } },
+	  .writable = { { "nouuid", NULL } } },
+	{ .type = "btrfs", .read_only = { { "rescue", "nologreplay" } } },
+	{ .type = "vfat" },
+	{ .type = "jfs" },
+	{ .type = "reiserfs", .read_only = { { "nolog", NULL } } },
+	{ .type = "iso9660" },
 };
 #define N_TYPES (sizeof(types) / sizeof(types[0]))
+
+/* Kernels before 5.9 spell it differently. */
+static const struct fs_option old_btrfs[MAX_OWN] = { { "nologreplay", NULL } };
 
 static int find(const char *type)
 {
@@ -38,57 +62,88 @@ bool fs_mountable(const char *type)
 	return find(type) >= 0;
 }
 
-int fs_mount(const char *dev, const char *type, const char *where, bool writable,
-	const char *options, struct err *err)
+static int set_option(int fs, const struct fs_option *o)
 {
-	unsigned long flags = MS_NODEV | MS_NOSUID | MS_NOATIME |
-		(writable ? 0 : MS_RDONLY);
-	int i = find(type);
-	const char *own = writable || i < 0 ? NULL : types[i].read_only;
-	char data[512] = "";
+	return (int)syscall(SYS_fsconfig, fs, o->value ? SET_STRING : SET_FLAG, o->key,
+		o->value, 0);
+}
+
+struct request {
+	const char *dev, *type;
+	bool writable;
+	const struct fs_option *own, *options; /* own: MAX_OWN or fewer */
+};
+
+/* A mount without a place; -1 with errno. */
+static int make_mount(const struct request *q)
+{
+	const struct fs_option source = { "source", q->dev }, ro = { "ro", NULL };
+	CLEANUP_CLOSE int fs = (int)syscall(SYS_fsopen, q->type, OPEN_CLOEXEC);
+
+	if (fs < 0 || set_option(fs, &source) < 0 ||
+	    (!q->writable && set_option(fs, &ro) < 0))
+		return -1;
+	for (int i = 0; i < MAX_OWN && q->own[i].key; i++)
+		if (set_option(fs, &q->own[i]) < 0)
+			return -1;
+	for (int i = 0; q->options && q->options[i].key; i++)
+		if (set_option(fs, &q->options[i]) < 0)
+			return -1;
+	if (syscall(SYS_fsconfig, fs, CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_fsmount, fs, MOUNT_CLOEXEC,
+		ATTR_NODEV | ATTR_NOSUID | ATTR_NOATIME |
+		(q->writable ? 0 : ATTR_RDONLY));
+}
+
+int fs_mount(const char *dev, const char *type, int dir, bool writable,
+	const struct fs_option *options, struct err *err)
+{
+	int i = find(type), fd;
+	struct request q = { dev, type, writable, NULL, options };
 
 	if (i < 0)
 		return err_set(err, ERR_FS_UNKNOWN, "%s: file system %s", dev, type);
-	if (writable && !strcmp(type, "xfs"))
-		own = "nouuid"; /* a copy may share its UUID with a disk of
-				 * this machine */
-	snprintf(data, sizeof(data), "%s%s%s", own ? own : "", own && options ? "," : "",
-		options ? options : "");
-	if (!mount(dev, where, type, flags, data))
-		return 0;
-	if (!strcmp(type, "btrfs") && own && errno == EINVAL) {
-		/* kernels before 5.9 spell it differently */
-		snprintf(data, sizeof(data), "nologreplay%s%s", options ? "," : "",
-			options ? options : "");
-		if (!mount(dev, where, type, flags, data))
-			return 0;
+	q.own = writable ? types[i].writable : types[i].read_only;
+	fd = make_mount(&q);
+	if (fd < 0 && errno == EINVAL && !writable && !strcmp(type, "btrfs")) {
+		q.own = old_btrfs;
+		fd = make_mount(&q);
 	}
-	if (errno == ENODEV)
+	if (fd < 0 && errno == ENODEV)
 		return err_set(err, ERR_FS_UNKNOWN, "%s: this kernel has no %s", dev,
 			type);
-	return err_sys(err,
-		errno == EUCLEAN ? ERR_FS_DIRTY : ERR_FS_MOUNT, "mount %s (%s)", dev,
-		type);
+	if (fd >= 0 && syscall(SYS_move_mount, fd, "", dir, "",
+		MOVE_FROM_FD | MOVE_TO_FD) < 0) {
+		int sys = errno;
+
+		close(fd);
+		fd = -1;
+		errno = sys;
+	}
+	if (fd < 0)
+		return err_sys(err, errno == EUCLEAN ? ERR_FS_DIRTY : ERR_FS_MOUNT,
+			"mount %s (%s)", dev, type);
+	return fd;
 }
 
-int fs_unmount(const char *where, struct err *err)
+int fs_unmount(int *mount, const char *name, struct err *err)
 {
-	int fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_CLOSE int top = openat(*mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = 0;
+	char self[32];
 
 	/* A flush that fails is the error to tell,
 	 * but the mount has to go all the same. */
-	if (fd >= 0 && syncfs(fd) < 0)
-		result = err_sys(err, err_disk_code(errno), "flush %s", where);
-	if (fd >= 0)
-		close(fd);
-	if (!umount2(where, UMOUNT_NOFOLLOW))
-		return result;
-	if (errno != EBUSY || umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-		return result ? result : err_sys(err, ERR_FS_MOUNT, "unmount %s", where);
-	/* Out of sight, but alive: it may still write. */
-	return result ? result :
-		err_set(err, ERR_DISK_BUSY, "unmount %s: still in use", where);
+	if (top < 0 || syncfs(top) < 0)
+		result = err_sys(err, err_disk_code(errno), "flush %s", name);
+	/* The descriptor keeps the mount in use, so it leaves the tree first. */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", *mount);
+	if (umount2(self, MNT_DETACH) < 0 && !result)
+		result = err_sys(err, ERR_FS_MOUNT, "unmount %s", name);
+	close(*mount);
+	*mount = -1;
+	return result;
 }
 
 int fs_wait_free(const char *dev, unsigned seconds, struct err *err)

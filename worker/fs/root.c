@@ -14,18 +14,29 @@
 
 #include "base/cleanup.h"
 
-int fs_root_open(struct fs_root *r, const char *at, struct err *err)
+static int take_root(struct fs_root *r, int fd, const char *name, struct err *err)
 {
 	char proc[64];
 	ssize_t n;
 
-	r->fd = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (r->fd < 0)
-		return err_sys(err, ERR_FS_MOUNT, "open %s", at);
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", r->fd);
+	r->fd = fd;
+	if (fd < 0)
+		return err_sys(err, ERR_FS_MOUNT, "open %s", name);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	n = readlink(proc, r->at, sizeof(r->at) - 1);
 	r->at[n < 0 ? 0 : n] = '\0';
 	return 0;
+}
+
+int fs_root_open(struct fs_root *r, const char *at, struct err *err)
+{
+	return take_root(r, open(at, O_PATH | O_DIRECTORY | O_CLOEXEC), at, err);
+}
+
+int fs_root_at(struct fs_root *r, int dir, struct err *err)
+{
+	return take_root(r, openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		"the root of a mount", err);
 }
 
 void fs_root_close(struct fs_root *r)
@@ -78,6 +89,20 @@ bool fs_is_dir(const struct fs_root *r, const char *path)
 	struct stat st;
 
 	return !fs_stat(r, path, &st) && S_ISDIR(st.st_mode);
+}
+
+bool fs_is_mounted(int dir)
+{
+	/* struct statx and its names are not in all libraries */
+	struct {
+		uint32_t mask, blksize;
+		uint64_t attributes;
+		uint8_t rest[240];
+	} st = { 0 };
+	const uint64_t mount_root = 0x2000;
+
+	return !syscall(SYS_statx, dir, "", AT_EMPTY_PATH, 0u, &st) &&
+		(st.attributes & mount_root);
 }
 
 static enum err_code unsafe_or(int sys, enum err_code other)

@@ -93,10 +93,14 @@ struct guest_system {
 	char subvol[256];    /* btrfs: below the top, "" = the default one */
 	char os[64];
 };
+struct guest_subvol {        /* of a btrfs */
+	char key[12];        /* "subvol", "subvolid"; "" = the default one */
+	char value[256];
+};
 struct guest_mount {
 	char point[256];     /* as in fstab */
-	char real[FS_PATH_MAX];
-	char options[256];
+	int fd;              /* of fs_mount: what takes it away again */
+	struct guest_subvol sub;
 	int vol;
 };
 
@@ -267,6 +271,7 @@ struct guest {
 		char at[FS_PATH_MAX];      /* folder of the supplied ones that
 					    * suit the guest */
 		char mounted[FS_PATH_MAX]; /* their medium, "" = not mounted */
+		int mount;                 /* of fs_mount */
 		struct block_loop loop;
 	} packages;
 	bool agent_later;    /* the first boot installs qemu-guest-agent */
@@ -296,9 +301,9 @@ int guest_default_system(struct guest *g, struct err *err);
 /* tree.c */
 /* Mounts one volume as the root; guest_unmount takes it away. */
 int guest_mount_root(struct guest *g, int vol, bool writable, struct err *err);
-/* As fs_mount, with all devices of a btrfs. */
-int guest_mount_vol(struct guest *g, int vol, const char *where, bool writable,
-	const char *options, struct err *err);
+/* As fs_mount, with all devices of a btrfs; option may be NULL. */
+int guest_mount_vol(struct guest *g, int vol, int dir, bool writable,
+	const struct fs_option *option, struct err *err);
 int guest_mount_tree(struct guest *g, bool writable, struct err *err);
 int guest_make_writable(struct guest *g, struct err *err);
 int guest_unmount(struct guest *g, struct err *err);

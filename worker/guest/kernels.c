@@ -105,12 +105,11 @@ static bool find_in_subvolume(const struct guest *g, const char *name, char *ret
 	name += strspn(name, "/");
 	for (int i = 0; i < g->n_mounts; i++) {
 		const struct guest_mount *m = &g->mounts[i];
-		const char *sub = m->options;
+		const char *sub = m->sub.value;
 		size_t n;
 
-		if (strncmp(sub, "subvol=", 7))
+		if (strcmp(m->sub.key, "subvol"))
 			continue;
-		sub += 7;
 		sub += strspn(sub, "/");
 		n = strlen(sub);
 		if (!n || strncmp(name, sub, n) || name[n] != '/')

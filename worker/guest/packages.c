@@ -5,9 +5,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
 
 /* What a tool calls the guest's architecture; "" = none of its packages. */
 static const char *arch_name(const struct guest *g, bool debian)
@@ -83,6 +86,14 @@ static void look_into(const struct guest *g, const char *dir, const char *packag
 		closedir(d);
 }
 
+/* What os-release(5) allows in ID and VERSION_ID, and no name that leads elsewhere: the
+ * guest chose it, and the folder is of the operator's medium. */
+static bool is_plain(const char *s)
+{
+	return isalnum((unsigned char)*s) && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")];
+}
+
 /* The guest's own folder comes first: "debian-12.5", "debian-12", "debian",
  * then the whole. */
 static void choose(struct guest *g, const char *top, const char *package,
@@ -93,8 +104,8 @@ static void choose(struct guest *g, const char *top, const char *package,
 	char *at = g->packages.at;
 
 	for (int i = 0; i < 4; i++) {
-		if (i < 3 && (!*f->os_id || strchr(f->os_id, '/') ||
-			strchr(f->os_version, '/')))
+		if (i < 3 && (!is_plain(f->os_id) ||
+			(*f->os_version && !is_plain(f->os_version))))
 			continue;
 		if (i == 3)
 			snprintf(at, sizeof(g->packages.at), "%s", top);
@@ -113,6 +124,7 @@ static int open_packages(struct guest *g, char *top, size_t size, struct err *er
 {
 	const char *from = g->opt->packages, *node = from;
 	struct guest_packages *p = &g->packages;
+	CLEANUP_CLOSE int dir = -1;
 	struct fs_info fs;
 	struct stat st;
 
@@ -133,7 +145,9 @@ static int open_packages(struct guest *g, char *top, size_t size, struct err *er
 	snprintf(top, size, "%s/packages", g->opt->work_dir);
 	if (mkdir(top, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, ERR_INTERNAL, "make %s", top);
-	if (fs_mount(node, fs.type, top, false, NULL, err) < 0) {
+	dir = open(top, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	p->mount = fs_mount(node, fs.type, dir, false, NULL, err);
+	if (p->mount < 0) {
 		rmdir(top);
 		return -1;
 	}
@@ -157,7 +171,8 @@ void guest_close_packages(struct guest *g)
 	struct guest_packages *p = &g->packages;
 	struct err err = ERR_INIT;
 
-	if (*p->mounted && (fs_unmount(p->mounted, &err) < 0 || rmdir(p->mounted) < 0))
+	if (*p->mounted && (fs_unmount(&p->mount, p->mounted, &err) < 0 ||
+		rmdir(p->mounted) < 0))
 		guest_report_warn(g, "%s: %s", p->mounted,
 			err.code ? err.text : strerror(errno));
 	err_clear(&err);

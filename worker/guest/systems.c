@@ -83,25 +83,31 @@ static void add_candidate(struct candidates *c, const struct fs_root *r,
 	c->n++;
 }
 
-/* Mounts the volume with options at g->at and lets fn look at it. */
-static int with_mounted(struct guest *g, int vol, const char *options,
+/* Mounts the volume with an option at g->at and lets fn look at it. */
+static int with_mounted(struct guest *g, int vol, const struct fs_option *option,
 	void (*fn)(struct guest *g, struct candidates *c, const struct fs_root *r),
 	struct candidates *c, struct err *err)
 {
+	CLEANUP_CLOSE int dir = open(g->at,
+		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct fs_root r;
+	int mount;
 
-	if (guest_mount_vol(g, vol, g->at, false, options, err) < 0) {
+	if (dir < 0)
+		return err_sys(err, ERR_INTERNAL, "open %s", g->at);
+	mount = guest_mount_vol(g, vol, dir, false, option, err);
+	if (mount < 0) {
 		guest_report_warn(g, "%s", err->text);
 		if (!g->unseen.code)
 			g->unseen = *err;
 		err_clear(err);
 		return 0;
 	}
-	if (fs_root_open(&r, g->at, err) == 0) {
+	if (fs_root_at(&r, mount, err) == 0) {
 		fn(g, c, &r);
 		fs_root_close(&r);
 	}
-	return fs_unmount(g->at, err);
+	return fs_unmount(&mount, g->vols[vol].fs.dev, err);
 }
 
 static void see_default(struct guest *g, struct candidates *c, const struct fs_root *r)
@@ -176,6 +182,7 @@ static bool is_further_device(const struct guest *g, int vol)
 
 static int look_at(struct guest *g, int vol, struct err *err)
 {
+	static const struct fs_option top = { "subvolid", "5" };
 	CLEANUP_FREE struct candidates *c = calloc(1, sizeof(*c));
 	int result;
 
@@ -183,7 +190,7 @@ static int look_at(struct guest *g, int vol, struct err *err)
 		return err_set(err, ERR_NOMEM, "look for systems: out of memory");
 	result = with_mounted(g, vol, NULL, see_default, c, err);
 	if (!result && !strcmp(g->vols[vol].fs.type, "btrfs"))
-		result = with_mounted(g, vol, "subvolid=5", see_top, c, err);
+		result = with_mounted(g, vol, &top, see_top, c, err);
 	take_systems(g, vol, c);
 	return result;
 }

@@ -11,54 +11,59 @@
 
 #define FREE_S 10 /* until a file system that is unmounted everywhere is gone */
 
-int guest_mount_vol(struct guest *g, int vol, const char *where, bool writable,
-	const char *options, struct err *err)
+int guest_mount_vol(struct guest *g, int vol, int dir, bool writable,
+	const struct fs_option *option, struct err *err)
 {
 	const struct fs_info *fs = &g->vols[vol].fs;
-	char all[400] = "";
-	size_t n = 0;
+	struct fs_option all[GUEST_MAX_VOLS + 2];
+	int n = 0;
 
 	/* The kernel has to be told where the rest of a btrfs lies. */
 	for (int i = 0; i < g->n_vols && !strcmp(fs->type, "btrfs"); i++)
 		if (i != vol && !strcmp(g->vols[i].fs.type, "btrfs") &&
-			!strcmp(g->vols[i].fs.uuid, fs->uuid) && n < sizeof(all))
-			n += (size_t)snprintf(all + n, sizeof(all) - n, "%sdevice=%s",
-				n ? "," : "", g->vols[i].fs.dev);
-	if (options && *options && n < sizeof(all))
-		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s",
-			n ? "," : "", options);
-	if (n >= sizeof(all))
-		return err_set(err, ERR_PREP_UNSUPPORTED, "%s: too many devices",
-			fs->dev);
-	return fs_mount(fs->dev, fs->type, where, writable, n ? all : NULL, err);
+			!strcmp(g->vols[i].fs.uuid, fs->uuid))
+			all[n++] = (struct fs_option){ "device", g->vols[i].fs.dev };
+	if (option && option->key)
+		all[n++] = *option;
+	all[n] = (struct fs_option){ NULL, NULL };
+	return fs_mount(fs->dev, fs->type, dir, writable, all, err);
 }
 
-static int mount_one(struct guest *g, int vol, const char *point, const char *options,
-	bool writable, struct err *err)
+/* Where a volume goes: the kernel resolves the mount point within the guest. */
+static int open_point(const struct guest *g, const char *point, struct err *err)
+{
+	int fd = g->n_mounts ? fs_open(&g->root, point, O_PATH | O_DIRECTORY, 0) :
+		open(g->at, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, ERR_FS_MOUNT, "mount point %s", point);
+	/* Under a second one the first would be hidden from some and not from others. */
+	if (g->n_mounts && fs_is_mounted(fd)) {
+		close(fd);
+		return err_set(err, ERR_FS_MOUNT,
+			"mount point %s: a file system is mounted there already", point);
+	}
+	return fd;
+}
+
+static int mount_one(struct guest *g, int vol, const char *point,
+	const struct guest_subvol *sub, bool writable, struct err *err)
 {
 	struct guest_mount *m = &g->mounts[g->n_mounts];
-	CLEANUP_CLOSE int fd = -1;
-	char where[FS_PATH_MAX];
+	struct fs_option option = { *sub->key ? sub->key : NULL, sub->value };
+	CLEANUP_CLOSE int dir = -1;
 
 	if (g->n_mounts == GUEST_MAX_MOUNTS)
 		return err_set(err, ERR_PREP_UNSUPPORTED, "more than %d mounts",
 			GUEST_MAX_MOUNTS);
-	if (!g->n_mounts) {
-		snprintf(where, sizeof(where), "%s", g->at);
-		snprintf(m->real, sizeof(m->real), "%s", g->at);
-	} else {
-		/* the kernel resolves the mount point within the guest, and so do we */
-		fd = fs_open(&g->root, point, O_PATH | O_DIRECTORY, 0);
-		if (fd < 0)
-			return err_sys(err, ERR_FS_MOUNT, "mount point %s", point);
-		snprintf(where, sizeof(where), "/proc/self/fd/%d", fd);
-		if (fs_real(&g->root, point, m->real, sizeof(m->real), err) < 0)
-			return -1;
-	}
-	if (guest_mount_vol(g, vol, where, writable, options, err) < 0)
+	dir = open_point(g, point, err);
+	if (dir < 0)
+		return -1;
+	m->fd = guest_mount_vol(g, vol, dir, writable, &option, err);
+	if (m->fd < 0)
 		return -1;
 	snprintf(m->point, sizeof(m->point), "%s", point);
-	snprintf(m->options, sizeof(m->options), "%s", options ? options : "");
+	m->sub = *sub;
 	m->vol = vol;
 	g->n_mounts++;
 	return 0;
@@ -100,35 +105,49 @@ static bool vital(const char *point)
 	return false;
 }
 
-static bool mounted_already(const struct guest *g, int vol, const char *options)
+static bool mounted_already(const struct guest *g, int vol,
+	const struct guest_subvol *sub)
 {
-	for (int i = 0; i < g->n_mounts; i++)
-		if (g->mounts[i].vol == vol &&
-		    (!*options || !strcmp(g->mounts[i].options, options)))
+	for (int i = 0; i < g->n_mounts; i++) {
+		const struct guest_subvol *has = &g->mounts[i].sub;
+
+		if (g->mounts[i].vol == vol && (!*sub->key ||
+			(!strcmp(has->key, sub->key) && !strcmp(has->value, sub->value))))
 			return true;
+	}
 	return false;
 }
 
 /* Which part of a btrfs a line of fstab means: its subvol= or subvolid=. */
-static void subvolume_of(const struct fstab_entry *e, char *ret, size_t size)
+static void subvolume_of(const char *options, struct guest_subvol *ret)
 {
-	const char *p = strstr(e->options, "subvol");
+	static const char *const keys[] = { "subvol", "subvolid" };
 
-	*ret = '\0';
-	if (strcmp(e->type, "btrfs") || !p || (p > e->options && p[-1] != ','))
-		return;
-	snprintf(ret, size, "%.*s", (int)strcspn(p, ","), p);
+	for (const char *p = options; *p; p += strcspn(p, ","), p += *p == ',')
+		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+			size_t n = strlen(keys[i]), all = strcspn(p, ",");
+
+			if (strncmp(p, keys[i], n) || p[n] != '=' || all - n - 1 >=
+				sizeof(ret->value))
+				continue;
+			memcpy(ret->key, keys[i], n + 1);
+			memcpy(ret->value, p + n + 1, all - n - 1);
+			ret->value[all - n - 1] = '\0';
+			return;
+		}
 }
 
 int guest_mount_root(struct guest *g, int vol, bool writable, struct err *err)
 {
-	char options[270] = "";
+	struct guest_subvol sub = { "", "" };
 
-	if (*g->root_subvol)
-		snprintf(options, sizeof(options), "subvol=%s", g->root_subvol);
-	if (mount_one(g, vol, "/", options, writable, err) < 0)
+	if (*g->root_subvol) {
+		memcpy(sub.key, "subvol", sizeof("subvol"));
+		memcpy(sub.value, g->root_subvol, sizeof(sub.value));
+	}
+	if (mount_one(g, vol, "/", &sub, writable, err) < 0)
 		return -1;
-	return fs_root_open(&g->root, g->at, err);
+	return fs_root_at(&g->root, g->mounts[0].fd, err);
 }
 
 int guest_mount_tree(struct guest *g, bool writable, struct err *err)
@@ -154,11 +173,12 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 	for (int i = 0; i < w->n; i++) {
 		const struct fstab_entry *e = &w->entries[i];
 		int vol = guest_find_vol(g, e->spec);
-		char options[256];
+		struct guest_subvol sub = { "", "" };
 
-		subvolume_of(e, options, sizeof(options));
+		if (vol >= 0 && !strcmp(g->vols[vol].fs.type, "btrfs"))
+			subvolume_of(e->options, &sub);
 		if (vol < 0 || !fs_mountable(g->vols[vol].fs.type) ||
-			mounted_already(g, vol, options)) {
+			mounted_already(g, vol, &sub)) {
 			if (vol < 0 && vital(e->point))
 				return err_set(err, ERR_FS_MOUNT,
 					"%s (%s): no such volume on the "
@@ -170,7 +190,7 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 					"without a signature");
 			continue;
 		}
-		if (mount_one(g, vol, e->point, options, writable, err) < 0) {
+		if (mount_one(g, vol, e->point, &sub, writable, err) < 0) {
 			if (vital(e->point))
 				return -1;
 			guest_report_warn(g, "%s", err->text);
@@ -197,13 +217,8 @@ int guest_unmount(struct guest *g, struct err *err)
 	fs_root_close(&g->root);
 	while (g->n_mounts) {
 		struct guest_mount *m = &g->mounts[--g->n_mounts];
-		char where[2 * FS_PATH_MAX];
 
-		if (g->n_mounts)
-			snprintf(where, sizeof(where), "%s%s", g->at, m->real);
-		else
-			snprintf(where, sizeof(where), "%s", g->at);
-		if (fs_unmount(where, result ? &more : err) < 0)
+		if (fs_unmount(&m->fd, m->point, result ? &more : err) < 0)
 			result = -1;
 	}
 	for (int i = 0; i < n && !result; i++)

@@ -22,7 +22,7 @@ VERSION := 0.1.0
 Q := $(if $(V),,@)
 
 # The modules, lowest first; the order of linking is the reverse.
-MODULES := base net block proto source capture serve sink copy fs hive initrd boot guest job control
+MODULES := base net block proto source capture serve sink copy fs initrd boot guest job control
 LIBS := -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lsodium -lipsec-mb-gcm -lyyjson -llz4 -lxxhash \
 	-lblkid -lefiboot -lefivar -lzstd -llzma -lz
 

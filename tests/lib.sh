@@ -17,6 +17,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tw-test.XXXXXX")
 # Programs under test: with ASan and UBSan, unless TW_PROGRAMS names another flavour's folder.
 programs=${TW_PROGRAMS:-$top/build/host}
 worker=$programs/worker
+[ -z "${TW_PROGRAMS:-}" ] || [ -x "$worker" ] || { echo "$worker is missing: make worker" >&2; exit 1; }
 server=$programs/source-server
 cleanups=()
 declare -A started=()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A machine whose memory is used up: MEM_LOW before a source is opened or a target looked at. The
 # worker is started as in the image, in namespaces of its own, over a /proc/meminfo of ours.
+# also: shipped
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --propagation private "$0" "$@"
 fi

@@ -3,6 +3,7 @@
 # What is wrong with a job, its source or its target before the first write is told three times: on
 # the console, in result.json and to the controller, with code, sentence and hint. The target stays
 # as it was, the source is not changed, and the same job goes through once it is put right.
+# also: shipped
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 requires jq openssl nbdkit losetup python3

@@ -3,6 +3,7 @@
 # What goes wrong after the first write is told three times: on the console, in result.json and to
 # the controller. The target cannot boot by half, the source is not changed, and the same job goes
 # through once the cause is gone.
+# also: shipped
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 requires jq openssl nbdkit mke2fs sfdisk busybox

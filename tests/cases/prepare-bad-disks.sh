@@ -3,6 +3,7 @@
 # Guests in a bad state: a file system that cannot be written, or is damaged, or of a kind that the
 # worker does not know, immutable files, a journal that was never replayed, a damaged package database, links and device nodes that lead to this machine. Each
 # ends prepared or with a documented code, and then the guest is as it was.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires tune2fs debugfs mkfs.minix

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a job says of the preparation reaches the guest, and not only the parser: adapters, addresses,
 # cloud-init, labels, consoles, scripts, tools that stay, the dry run, undo, the rehearsal.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires dmsetup

@@ -4,6 +4,7 @@
 # device-mapper, which it cannot reach in the cell, so its tool sees the volumes marked. The guest's file
 # stays as it is, and an image that has lost a volume is not accepted. (The hook here is a stand-in that
 # does what the real one does; boot/guest-luks has the real one.)
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

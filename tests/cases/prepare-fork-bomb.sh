@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A hook of the guest that doubles its processes is ended by their number, long before its time limit,
 # with all of them; the guest is as before.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

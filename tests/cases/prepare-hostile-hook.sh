@@ -3,6 +3,7 @@
 # A hook of the guest that forks, sleeps, reaches for devices, mounts, network and the host's
 # processes: it reaches nothing, ends at its time limit, and the guest is as before. What tools
 # note down of their root, they see as the guest has it.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A kernel of its own build that starts without an initramfs resolves PARTUUID= and no UUID=: its
 # root is named so. One that has root=UUID= and no initramfs cannot start, and is not said to.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

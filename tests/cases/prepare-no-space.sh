@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Too little room for a second initramfs, or for what is saved of the packages that go:
 # PREP_NO_SPACE names the file system, and nothing was written.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

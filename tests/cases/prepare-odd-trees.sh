@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Guests with files that no installer wrote: each ends in a verdict or a documented code, and a path
 # of the guest never leads to one of this machine.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

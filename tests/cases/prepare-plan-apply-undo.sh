@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A dry run writes nothing; applying does what was planned and lists every path that differs; a
 # second run changes nothing; undo brings back each file with its owner, mode and time.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

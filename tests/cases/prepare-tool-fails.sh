@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The guest's own tool fails after it has changed files: PREP_INITRD. It says that all is well and
 # has left virtio's drivers out, or an image that is none: PREP_VERIFY. The guest is as before.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 

@@ -3,6 +3,7 @@
 # A kernel in a unified image on the ESP is recognised, and its verdict is by what is in that image:
 # with virtio drivers it boots; without them, or with a root of the old hardware in it, it does not,
 # the reason says why, and neither the image nor anything else is written.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires python3 cpio

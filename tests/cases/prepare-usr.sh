@@ -4,6 +4,7 @@
 # merged after it was installed: the root alone has no program, no module and no release file. It is
 # found by fstab, its tools run, its modules go into the initramfs, and undo covers both file systems.
 # A root whose /usr was not copied is refused, and nothing is written.
+# also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires cpio

@@ -18,6 +18,70 @@ static const struct {
 #undef X
 };
 
+/*
+ * musl, which the released programs use, has no text for many errors of Linux, that of a
+ * damaged file system among them, and other texts than the C library of most machines
+ * for errors of disks and networks. An operator reads the same words everywhere.
+ */
+static const struct {
+	int sys;
+	const char *text;
+} texts[] = {
+	{ EADDRINUSE, "Address already in use" },
+	{ EADDRNOTAVAIL, "Cannot assign requested address" },
+	{ EBADE, "Invalid exchange" },
+	{ EBADR, "Invalid request descriptor" },
+	{ EBADRQC, "Invalid request code" },
+	{ EBADSLT, "Invalid slot" },
+	{ EBUSY, "Device or resource busy" },
+	{ ECHRNG, "Channel number out of range" },
+	{ ECOMM, "Communication error on send" },
+	{ EDQUOT, "Disk quota exceeded" },
+	{ EHOSTUNREACH, "No route to host" },
+	{ EHWPOISON, "Memory page has hardware error" },
+	{ EIO, "Input/output error" },
+	{ EISNAM, "Is a named type file" },
+	{ EL2HLT, "Level 2 halted" },
+	{ EL2NSYNC, "Level 2 not synchronized" },
+	{ EL3HLT, "Level 3 halted" },
+	{ EL3RST, "Level 3 reset" },
+	{ ELIBACC, "Can not access a needed shared library" },
+	{ ELIBBAD, "Accessing a corrupted shared library" },
+	{ ELIBEXEC, "Cannot exec a shared library directly" },
+	{ ELNRNG, "Link number out of range" },
+	{ ELOOP, "Too many levels of symbolic links" },
+	{ EMFILE, "Too many open files" },
+	{ ENAMETOOLONG, "File name too long" },
+	{ ENETUNREACH, "Network is unreachable" },
+	{ ENOANO, "No anode" },
+	{ ENOCSI, "No CSI structure available" },
+	{ ENOMEM, "Cannot allocate memory" },
+	{ ENONET, "Machine is not on the network" },
+	{ ENOPKG, "Package not installed" },
+	{ ENOTSUP, "Operation not supported" },
+	{ ENOTTY, "Inappropriate ioctl for device" },
+	{ ENOTUNIQ, "Name not unique on network" },
+	{ EREMCHG, "Remote address changed" },
+	{ EREMOTE, "Object is remote" },
+	{ ERESTART, "Interrupted system call should be restarted" },
+	{ ERFKILL, "Operation not possible due to RF-kill" },
+	{ ESTRPIPE, "Streams pipe error" },
+	{ ETIMEDOUT, "Connection timed out" },
+	{ ETOOMANYREFS, "Too many references: cannot splice" },
+	{ EUCLEAN, "Structure needs cleaning" },
+	{ EUNATCH, "Protocol driver not attached" },
+	{ EUSERS, "Too many users" },
+	{ EXFULL, "Exchange full" },
+};
+
+const char *err_text(int sys)
+{
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].sys == sys)
+			return texts[i].text;
+	return strerror(sys);
+}
+
 static int fill(struct err *err, enum err_code code, int sys, const char *file, int line,
 	const char *fmt, va_list ap)
 {
@@ -30,7 +94,7 @@ static int fill(struct err *err, enum err_code code, int sys, const char *file, 
 	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	if (sys && n >= 0 && (size_t)n < sizeof(err->text)) {
 		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s",
-			strerror(sys));
+			err_text(sys));
 	}
 	return -1;
 }

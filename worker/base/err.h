@@ -42,6 +42,9 @@ int err_sys_at(struct err *err, enum err_code code, const char *file, int line,
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_clear(struct err *err);
 
+/* The text of an errno: strerror(3), with the same words whichever C library is used. */
+const char *err_text(int sys);
+
 /* The code for a failed target-disk system call: ENOSPC is DISK_FULL,
  * EROFS DISK_RO, ... */
 enum err_code err_disk_code(int sys);

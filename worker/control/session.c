@@ -152,7 +152,7 @@ static void take_time(int64_t server)
 	if (!control_clock_is_off(now.tv_sec, server))
 		return;
 	if (clock_settime(CLOCK_REALTIME, &then) < 0)
-		log_warn("the clock cannot be set: %s", strerror(errno));
+		log_warn("the clock cannot be set: %s", err_text(errno));
 	else
 		log_info("the clock was %lld s off; it is set to the controller's",
 			(long long)(now.tv_sec - server));

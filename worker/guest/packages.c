@@ -174,7 +174,7 @@ void guest_close_packages(struct guest *g)
 	if (*p->mounted && (fs_unmount(&p->mount, p->mounted, &err) < 0 ||
 		rmdir(p->mounted) < 0))
 		guest_report_warn(g, "%s: %s", p->mounted,
-			err.code ? err.text : strerror(errno));
+			err.code ? err.text : err_text(errno));
 	err_clear(&err);
 	if (block_loop_detach(&p->loop, &err) < 0)
 		guest_report_warn(g, "%s", err.text);

@@ -307,7 +307,7 @@ static int run_guest(struct job_runner *r, struct err *err)
 	if (rc == 0 && *r->virtio_win)
 		job_step(r, "virtio-win", true, "not needed: the guest is not Windows");
 	if (rmdir(work_dir) < 0)
-		log_warn("remove %s: %s", work_dir, strerror(errno));
+		log_warn("remove %s: %s", work_dir, err_text(errno));
 	return rc;
 }
 

@@ -13,7 +13,7 @@
 const char *net_tls_text(int code, char *buf, size_t size)
 {
 	if (code <= -0x10000)
-		snprintf(buf, size, "%s", strerror(-(code + 0x10000)));
+		snprintf(buf, size, "%s", err_text(-(code + 0x10000)));
 	else if (code == MBEDTLS_ERR_SSL_CONN_EOF)
 		snprintf(buf, size, "the other end closed the connection");
 	else

@@ -50,7 +50,7 @@ static int read_piece(struct serve_conn *c, const struct serve_request *q, uint6
 	}
 	if (sys) {
 		snprintf(text, sizeof(text), "drive %s: read %u bytes at %llu: %s",
-			d->name, len, (unsigned long long)off, strerror(sys));
+			d->name, len, (unsigned long long)off, err_text(sys));
 		*status = serve_conn_error(c, &q->f, sys, text, err);
 		return -1;
 	}

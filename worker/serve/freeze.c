@@ -197,7 +197,7 @@ static int freeze(struct serve_freezer *z, struct err *err)
 		log_info("freezing %u file systems, for at most %u s", z->n_mounts,
 			z->limit_s);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
-		log_warn("memory cannot be locked: %s", strerror(errno));
+		log_warn("memory cannot be locked: %s", err_text(errno));
 	start = clock_now_ms();
 	atomic_store(&s->freezing, true);
 	if (!status && atomic_load(&s->lost))

@@ -198,7 +198,7 @@ static void remove_files(struct serve_journal *j, const char *job)
 	char path[4096];
 
 	if (!dir) {
-		log_warn("journal: open %s: %s", j->dir, strerror(errno));
+		log_warn("journal: open %s: %s", j->dir, err_text(errno));
 		return;
 	}
 	while ((e = readdir(dir))) {
@@ -208,7 +208,7 @@ static void remove_files(struct serve_journal *j, const char *job)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", j->dir, e->d_name);
 		if (is_of(path, job) && unlink(path) < 0 && errno != ENOENT)
-			log_warn("journal: remove %s: %s", path, strerror(errno));
+			log_warn("journal: remove %s: %s", path, err_text(errno));
 	}
 	closedir(dir);
 }

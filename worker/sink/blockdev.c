@@ -195,7 +195,7 @@ static void blockdev_forget(struct sink *k)
 	struct blockdev *b = k->priv;
 
 	if (!b->dev.direct && ioctl(b->dev.fd, BLKFLSBUF) < 0)
-		log_info("%s: BLKFLSBUF: %s", k->name, strerror(errno));
+		log_info("%s: BLKFLSBUF: %s", k->name, err_text(errno));
 }
 
 const struct sink_ops sink_blockdev_ops = {

@@ -70,7 +70,7 @@ static int cheaply(struct sink *k, struct sink_zeroer *z, uint64_t off, uint64_t
 				z->ways[i].name);
 		} else {
 			log_debug("%s: %s: %s", k->name, z->ways[i].name,
-				strerror(errno));
+				err_text(errno));
 		}
 		z->refused |= 1u << i;
 	}

@@ -26,7 +26,7 @@ TEST(err_names)
 	CHECK_STR(err_name((enum err_code)9999), "INTERNAL");
 }
 
-TEST(err_text)
+TEST(err_sentence)
 {
 	struct err err = ERR_INIT;
 	char longtext[1000];
@@ -42,6 +42,16 @@ TEST(err_text)
 	longtext[sizeof(longtext) - 1] = '\0';
 	err_wrap(&err, "%s", longtext);
 	CHECK(strlen(err.text) < sizeof(err.text));
+}
+
+/* With glibc this holds by itself; prepare-bad-disks runs with musl, too. */
+TEST(errno_texts)
+{
+	CHECK_STR(err_text(EUCLEAN), "Structure needs cleaning");
+	CHECK_STR(err_text(EBUSY), "Device or resource busy");
+	CHECK_STR(err_text(ENOENT), "No such file or directory");
+	for (int sys = 1; sys <= EHWPOISON; sys++) /* 41 and 58 are no errors */
+		CHECK(sys == 41 || sys == 58 || !strstr(err_text(sys), "nknown error"));
 }
 
 TEST(range)
@@ -209,8 +219,9 @@ TEST(words)
 
 static const struct test tests[] = {
 	TEST_ENTRY(err_names, "every code has a name, a hint and an exit status"),
-	TEST_ENTRY(err_text,
+	TEST_ENTRY(err_sentence,
 		"records carry object, cause and context, and never overflow"),
+	TEST_ENTRY(errno_texts, "each errno has a text, the same with every C library"),
 	TEST_ENTRY(range, "range checks do not overflow"),
 	TEST_ENTRY(zeroes, "zero detection sees the first and the last byte"),
 	TEST_ENTRY(endian, "byte orders"),

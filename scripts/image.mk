@@ -39,7 +39,7 @@ $(IMAGE)/target-worker.efi: $(IMAGE)/initramfs.cpio $(wildcard kernel-config/*.c
 		scripts/build-kernel scripts/build-kernel-config scripts/sources.lock
 	$(Q)s=$$SECONDS; scripts/build-kernel link $< $@ && echo "kernel linked in $$((SECONDS - s)) s"
 $(IMAGE)/target-worker.iso $(IMAGE)/layout.json &: $(IMAGE)/target-worker.efi scripts/make-iso
-	$(Q)scripts/make-iso $< $(IMAGE)/target-worker.iso $(IMAGE)/layout.json
+	$(Q)scripts/make-iso $< $(IMAGE)/target-worker.iso $(IMAGE)/layout.json $(IMAGE)/image-id
 $(IMAGE)/manifest.json: $(IMAGE)/target-worker.iso $(IMAGE)/layout.json scripts/make-image-manifest \
 		scripts/components scripts/sources.lock Makefile
 	$(Q)scripts/make-image-manifest $(IMAGE) $(VERSION) $(IMAGE_WORKER)/worker

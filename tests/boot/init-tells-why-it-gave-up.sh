@@ -34,7 +34,7 @@ gave_up()
 			"$dir/earlier.json" ::result.json
 	qemu_disk "$dir/volume.raw"
 	qemu_nic virtio user
-	boot_kernel
+	boot_kernel "$(scripts/set-job --word "$dir/volume.raw")"
 	boot_run 120 || fail "the machine did not power off"
 	expect_off guest-shutdown
 	expect_serial 'the worker failed 4 times'

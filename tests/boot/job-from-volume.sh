@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A small attached volume labelled TWCONFIG carries the job; two with different jobs are refused; a
-# large disk with that label (a migrated guest may have one) is not looked at; an announced volume
-# that does not come is CFG_LATE.
+# A small attached volume labelled TWCONFIG carries the job, when it was announced or when nobody can
+# write to it; two with different jobs are refused; a large disk with that label (a migrated guest may
+# have one) is not looked at, nor is a small one that may be a copy; an announced volume that does not
+# come is CFG_LATE, also when another one is there.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/boot/media-lib.bash
@@ -47,11 +48,11 @@ mv "$dir/job.tmp" "$dir/job.json"
 config_volume "$dir/other.raw" 8
 config_volume "$dir/large.raw" 100
 
-boot_with quiet CFG_AMBIGUOUS "$dir/small.raw" "$dir/other.raw"
-boot_with quiet CFG_MISSING "$dir/large.raw"
+boot_with 'quiet tw.announce=volume' CFG_AMBIGUOUS "$dir/small.raw" "$dir/other.raw"
+boot_with quiet CFG_MISSING "$dir/large.raw" "$dir/small.raw"
 ! cmp -s "$dir/source.raw" "$dir/target.raw" || fail "the target was written to"
 
-boot_with 'quiet tw.announce=volume' NONE "$dir/small.raw" "$dir/large.raw"
+boot_with quiet NONE "$dir/other.raw" "$dir/small.raw,ro=on"
 grep -q 'migration boot-test, .*job from config-volume' "$dir/events" || fail "another job"
 cmp "$dir/source.raw" "$dir/target.raw" || fail "the target differs from the source"
 
@@ -59,5 +60,5 @@ cmp "$dir/source.raw" "$dir/target.raw" || fail "the target differs from the sou
 truncate -s 0 "$dir/target.raw"
 truncate -s 16M "$dir/target.raw"
 boot_idle='CONFIG'
-boot_with 'tw.announce=volume' CFG_LATE "$dir/large.raw"
+boot_with 'tw.announce=volume:SN-1' CFG_LATE "$dir/large.raw" "$dir/small.raw,serial=SN-2"
 cmp -n 16777216 "$dir/target.raw" /dev/zero || fail "the target was written to"

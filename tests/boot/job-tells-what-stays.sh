@@ -31,7 +31,7 @@ job_volume .
 qemu=("${qemu[@]/,bootindex=0/}") # the kernel itself comes first
 qemu_disk "$dir/target.raw,serial=TW0"
 qemu_disk "$dir/other.raw,bus=sata"
-boot_kernel
+boot_kernel "$(scripts/set-job --word "$dir/volume.raw")" # nobody else tells which volume is meant
 boot_run 200 120 || fail "the machine did not end"
 
 expect_off guest-shutdown

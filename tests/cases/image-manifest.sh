@@ -6,7 +6,7 @@
 # else, removes what an earlier run left, and refuses what is no image and what does not fit.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
-requires jq mcopy mdir fsck.fat
+requires jq mcopy mdir fsck.fat cpio xorriso
 image=$top/build/image
 manifest=$image/manifest.json
 [ -f "$manifest" ] || fail "$manifest: run make image"
@@ -26,6 +26,17 @@ dd if="$iso" bs=4k iflag=skip_bytes,count_bytes skip="$(value .kernel_in_image.o
 cmp "$work/kernel" "$image/target-worker.efi" || fail "the kernel is not where the manifest says"
 offset=$(value .twconfig.offset)
 [ "$(scripts/twconfig-offset "$iso")" = "$offset" ] || fail "TWCONFIG is not where the manifest says"
+
+# The image knows itself in its volume.
+id=$(value .id)
+[ "$(dd if="$iso" bs=1 skip=$((32768 + 190)) count=64 status=none)" = "$id" ] || fail "the ISO has another id"
+[ "$(cpio -i --quiet --to-stdout etc/image-id <"$image/initramfs.cpio")" = "$id" ] ||
+	fail "the initramfs has another id"
+# What the BIOS loader reads lies in TWCONFIG, so that one write changes both.
+xorriso -indev "$iso" -osirrox on -extract /isolinux/volume.cfg "$work/volume.cfg" 2>"$work/xorriso.log" ||
+	fail "no volume.cfg: $(tail -n 1 "$work/xorriso.log")"
+dd if="$iso" bs=1 skip=$((offset + 2048)) count=512 status=none | cmp - "$work/volume.cfg" ||
+	fail "volume.cfg is not in TWCONFIG"
 
 # Components: those of the lock that are in the image; the compiler's run-time library and the BIOS
 # loader are the build machine's packages.

@@ -1,30 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the job comes from. The first channel in the order of enum job_channel that has
- * one wins; what a later one holds is not looked at. Two volumes of the same kind with
- * different jobs are refused. Disks appear some time after the kernel has started, so the
- * search is repeated for a while, longer when a volume was announced.
+ * one wins; what a later one holds is not looked at. On the disks only the volume that
+ * this machine was started from counts, and volumes that were announced or that nobody
+ * can write to (search.c): all others hold what a source made of them. Who points to a
+ * job on the kernel command line does not want one of a disk.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "job/job-internal.h"
 
 #define DMI_TABLE "/sys/firmware/dmi/tables/DMI"
-/* for the boot medium, when no other channel is known of */
-#define WAIT_MEDIUM_MS 15000
-#define WAIT_ANNOUNCED_MS 60000 /* for a volume that was announced */
-/* for further disks, once there is one or another channel */
-#define WAIT_MORE_MS 2000
-#define POLL_US 250000
 
 static const char *const names[] = {
 	[JOB_CH_FILE] = "file",
@@ -39,14 +30,7 @@ const char *job_channel_name(enum job_channel c)
 	return names[c];
 }
 
-/* A document and where it was found. */
-struct candidate {
-	char *text;
-	size_t len;
-	struct job_medium medium;
-};
-
-static void candidate_free(struct candidate *c)
+void job_candidate_free(struct job_candidate *c)
 {
 	if (c->text)
 		explicit_bzero(c->text, c->len);
@@ -79,7 +63,7 @@ static int note_provenance(struct job *j, const char *text, size_t len,
 	return j->provenance_json ? 0 : err_set(err, ERR_NOMEM, "job: no memory");
 }
 
-static int take(struct candidate *c, enum job_channel ch, struct job_found *ret,
+static int take(struct job_candidate *c, enum job_channel ch, struct job_found *ret,
 	struct err *err)
 {
 	struct job *j;
@@ -92,7 +76,7 @@ static int take(struct candidate *c, enum job_channel ch, struct job_found *ret,
 	ret->channel = ch;
 	if (rc < 0)
 		ret->contact = job_parse_contact(c->text, c->len);
-	candidate_free(c);
+	job_candidate_free(c);
 	if (rc < 0)
 		return err_wrap(err, "%s", names[ch]);
 	ret->job = j;
@@ -101,7 +85,7 @@ static int take(struct candidate *c, enum job_channel ch, struct job_found *ret,
 
 static int find_file(const char *path, struct job_found *ret, struct err *err)
 {
-	struct candidate c = { .text = NULL };
+	struct job_candidate c = { .text = NULL };
 
 	if (fdio_read_file(path, JOB_MAX_BYTES, &c.text, &c.len, err) < 0)
 		return -1;
@@ -109,7 +93,7 @@ static int find_file(const char *path, struct job_found *ret, struct err *err)
 }
 
 /* 1 with a job in *c, 0 without, -1 on error. */
-static int look_smbios(struct candidate *c, bool *ret_announced, struct err *err)
+static int look_smbios(struct job_candidate *c, struct job_wanted *w, struct err *err)
 {
 	struct err no_table = ERR_INIT;
 	CLEANUP_FREE char *table = NULL;
@@ -125,119 +109,13 @@ static int look_smbios(struct candidate *c, bool *ret_announced, struct err *err
 	explicit_bzero(table, len);
 	if (rc < 0)
 		return -1;
-	*ret_announced = s.announce_volume;
+	if (s.announce_volume) {
+		w->announced = true;
+		memcpy(w->serial, s.announced, sizeof(w->serial));
+	}
 	c->text = s.job;
 	c->len = s.job_len;
 	return s.job != NULL;
-}
-
-/* An empty TWCONFIG may have a job.json of zeroes or blanks. */
-static bool is_blank(const char *text, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if (text[i] && !strchr(" \t\r\n", text[i]))
-			return false;
-	return true;
-}
-
-/* Takes the document of a volume as the candidate; a second one must be the same. */
-static int add_candidate(struct candidate *c, const struct job_medium *m, struct err *err)
-{
-	struct err read_err = ERR_INIT;
-	struct candidate more = { .medium = *m };
-	bool same;
-
-	if (job_medium_read(m, "job.json", &more.text, &more.len, &read_err) < 0) {
-		if (read_err.sys == ENOENT)
-			return 0; /* a volume without a job */
-		*err = read_err;
-		return -1;
-	}
-	if (is_blank(more.text, more.len)) {
-		candidate_free(&more);
-		return 0;
-	}
-	if (!c->text) {
-		*c = more;
-		return 0;
-	}
-	same = c->len == more.len && !memcmp(c->text, more.text, c->len);
-	candidate_free(&more);
-	if (!same)
-		return err_set(err, ERR_CFG_AMBIGUOUS, "%s and %s carry different jobs",
-			c->medium.node, m->node);
-	return 0;
-}
-
-/* What one look at all disks has found. */
-struct look {
-	struct candidate medium, volume;
-	struct job_medium worker; /* the last worker volume seen */
-	int n_workers;
-	char damaged[64];         /* node of a worker volume without a usable TWCONFIG */
-};
-
-static void look_free(struct look *l)
-{
-	candidate_free(&l->medium);
-	candidate_free(&l->volume);
-	memset(l, 0, sizeof(*l));
-}
-
-static int look_disk(const struct job_disk *d, struct look *l, struct err *err)
-{
-	struct job_medium m;
-	CLEANUP_CLOSE int fd = -1;
-
-	if (d->config_volume) {
-		m = (struct job_medium){ .length = d->b.size, .read_only = true };
-		snprintf(m.node, sizeof(m.node), "%s", d->b.node);
-		return add_candidate(&l->volume, &m, err);
-	}
-	if (!d->boot_medium)
-		return 0;
-	fd = open(d->b.node, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, ERR_DISK_IO, "open %s", d->b.node);
-	if (job_medium_probe(fd, d->b.size, &m) != 1) {
-		snprintf(l->damaged, sizeof(l->damaged), "%s", d->b.node);
-		return 0;
-	}
-	snprintf(m.node, sizeof(m.node), "%s", d->b.node);
-	m.read_only = d->b.read_only || !strncmp(d->b.name, "sr", 2);
-	l->worker = m;
-	l->n_workers++;
-	return add_candidate(&l->medium, &m, err);
-}
-
-static int look_disks(struct look *l, struct err *err)
-{
-	struct job_disk *disks = calloc(JOB_MAX_DISKS, sizeof(*disks));
-	int i, n, rc = 0;
-
-	if (!disks)
-		return err_set(err, ERR_NOMEM, "no memory for the list of disks");
-	n = job_disks("/sys", "/dev", disks, JOB_MAX_DISKS, err);
-	for (i = 0; i < n && rc == 0; i++)
-		rc = look_disk(&disks[i], l, err);
-	free(disks);
-	return n < 0 ? -1 : rc;
-}
-
-void job_choose_medium(struct job_found *ret, const struct job_medium *with_job,
-	const struct job_medium *last, int n)
-{
-	ret->has_medium = true;
-	if (with_job)
-		ret->medium = *with_job;
-	else if (n == 1)
-		ret->medium = *last;
-	else
-		ret->has_medium = false;
-	if (n > 1 && !with_job)
-		log_warn("CONFIG %d worker volumes are attached: the result stays on none", n);
 }
 
 static int look_cmdline(struct job_cmdline *ret, struct err *err)
@@ -250,78 +128,47 @@ static int look_cmdline(struct job_cmdline *ret, struct err *err)
 	return job_cmdline_parse(text, ret, err);
 }
 
-/* Repeats the look at the disks until there is a job, or no reason to wait on. */
-static int wait_disks(struct look *l, bool announced, bool other, struct err *err)
+/* On the disks: the volume that was announced comes before the URL, nothing else. */
+static int find_on_disks(const struct job_wanted *w, bool has_url,
+	struct job_found *ret, struct err *err)
 {
-	uint64_t wait = announced ? WAIT_ANNOUNCED_MS : WAIT_MEDIUM_MS;
-	uint64_t start = clock_now_ms();
+	struct job_candidate c = { .text = NULL };
+	int rc = job_search(w, ret, &c, err);
 
-	for (;;) {
-		look_free(l);
-		if (look_disks(l, err) < 0)
-			return -1;
-		if (l->medium.text || l->volume.text)
-			return 0;
-		/* The medium is there and empty, or the job comes from elsewhere. */
-		if (!announced && (l->n_workers || other) &&
-		    clock_now_ms() - start > WAIT_MORE_MS)
-			return 0;
-		if (clock_now_ms() - start >= wait)
-			break;
-		usleep(POLL_US);
-	}
-	if (announced)
-		return err_set(err, ERR_CFG_LATE,
-			"no volume labelled TWCONFIG with a job.json came in %d s",
-			WAIT_ANNOUNCED_MS / 1000);
-	return 0;
-}
-
-static int nothing_found(const struct look *l, struct err *err)
-{
-	if (*l->damaged && !l->n_workers)
-		return err_set(err, ERR_CFG_INVALID,
-			"%s is a worker volume, but its TWCONFIG partition is damaged",
-			l->damaged);
-	return err_set(err, ERR_CFG_MISSING,
-		"no job: SMBIOS, the boot medium%s and attached volumes have none",
-		l->n_workers ? "" : " (not found)");
+	if (rc < 0 || (rc == 0 && has_url))
+		return rc;
+	return take(&c, *ret->volume ? JOB_CH_VOLUME : JOB_CH_MEDIUM, ret, err);
 }
 
 int job_find(const struct job_env *env, struct job_found *ret,
 	struct job_cmdline *cmdline, struct err *err)
 {
-	struct candidate smbios = { .text = NULL };
-	struct look l = { .n_workers = 0 };
-	bool announced = false;
+	struct job_candidate smbios = { .text = NULL };
+	struct job_wanted w = { .announced = false };
+	bool has_url;
 	int rc;
 
 	if (env->job_file)
 		return find_file(env->job_file, ret, err);
 	if (look_cmdline(cmdline, err) < 0)
 		return -1;
-	rc = look_smbios(&smbios, &announced, err);
+	job_origin_find("", cmdline, &ret->origin);
+	has_url = *cmdline->url;
+	if (cmdline->announce_volume) {
+		w.announced = true;
+		memcpy(w.serial, cmdline->announced, sizeof(w.serial));
+	}
+	rc = look_smbios(&smbios, &w, err);
 	if (rc < 0)
 		return -1;
-	announced = (announced || cmdline->announce_volume) && !rc;
-	rc = wait_disks(&l, announced, rc || *cmdline->url, err);
-	if (*l.damaged)
-		log_warn("CONFIG %s is a worker volume with a damaged TWCONFIG",
-			l.damaged);
-	if (l.n_workers)
-		job_choose_medium(ret,
-			l.medium.text && !smbios.text ? &l.medium.medium :
-			NULL, &l.worker, l.n_workers);
-	if (rc == 0 && smbios.text)
+	w.medium = !has_url;
+	if (smbios.text)
 		rc = take(&smbios, JOB_CH_SMBIOS, ret, err);
-	else if (rc == 0 && l.medium.text)
-		rc = take(&l.medium, JOB_CH_MEDIUM, ret, err);
-	else if (rc == 0 && l.volume.text)
-		rc = take(&l.volume, JOB_CH_VOLUME, ret, err);
-	else if (rc == 0 && !*cmdline->url)
-		rc = nothing_found(&l, err);
-	candidate_free(&smbios);
-	look_free(&l);
+	else if (w.announced || !has_url)
+		return find_on_disks(&w, has_url, ret, err);
+	/* Which candidates are targets, the job of the URL will tell. */
+	if (!has_url || ret->job || ret->origin.kind != JOB_ORIGIN_UNKNOWN)
+		job_search_medium(ret);
 	return rc;
 }
 
@@ -329,7 +176,8 @@ int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 	struct job_found *ret, struct err *err)
 {
 	struct strbuf text = STRBUF_INIT;
-	struct candidate c;
+	struct job_candidate c;
+	int rc;
 
 	if (!env->fetch)
 		return err_set(err, ERR_CFG_MISSING, "tw.job= cannot be fetched here");
@@ -340,5 +188,8 @@ int job_find_url(const struct job_env *env, const struct job_cmdline *cmdline,
 	}
 	c.text = text.s;
 	c.len = text.len;
-	return take(&c, JOB_CH_CMDLINE, ret, err);
+	rc = take(&c, JOB_CH_CMDLINE, ret, err);
+	if (ret->origin.kind == JOB_ORIGIN_UNKNOWN)
+		job_search_medium(ret);
+	return rc;
 }

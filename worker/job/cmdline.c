@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernel command line. Everybody on the machine and the PXE network can read it, so
- * that it may only point: tw.job=URL, tw.pin=PIN (up to 4), tw.announce=volume. Other tw.
- * words belong to init.
+ * that it may only point: tw.job=URL, tw.pin=PIN (up to 4), tw.announce=volume[:SERIAL],
+ * tw.volume=SUM. Other tw. words belong to init.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "job/job-internal.h"
+
+int job_announce_parse(const char *s, char ret_serial[64])
+{
+	if (strncmp(s, "volume", 6) || (s[6] && s[6] != ':') || strlen(s) > 6 + 63)
+		return -1;
+	strcpy(ret_serial, s[6] ? s + 7 : "");
+	return 0;
+}
 
 static int take(const char *word, size_t n, struct job_cmdline *ret, struct err *err)
 {
@@ -37,8 +45,15 @@ static int take(const char *word, size_t n, struct job_cmdline *ret, struct err 
 				"kernel command line: tw.pin= is not "
 				"sha256//, then 32 bytes in base64");
 		ret->n_pins++;
-	} else if (!strcmp(text, "tw.announce=volume")) {
-		ret->announce_volume = true;
+	} else if (!strncmp(text, "tw.announce=", 12)) {
+		if (job_announce_parse(text + 12, ret->announced) == 0)
+			ret->announce_volume = true;
+	} else if (!strncmp(text, "tw.volume=", 10)) {
+		if (strlen(text + 10) != 64 ||
+			text[10 + strspn(text + 10, "0123456789abcdef")])
+			return err_set(err, ERR_CFG_INVALID,
+				"kernel command line: tw.volume= is not 64 hexadecimal digits");
+		strcpy(ret->volume, text + 10);
 	}
 	return 0;
 }

@@ -184,6 +184,7 @@ char *job_facts(struct job_runner *r)
 		r->n_disks = job_disks("/sys", "/dev", r->disks, JOB_MAX_DISKS, &none);
 	if (r->n_disks < 0)
 		r->n_disks = 0;
+	job_disks_mark(r->disks, r->n_disks, &r->found);
 	add_disks(doc, root, r);
 	add_nics(doc, root);
 	if (r->env->last_reset)

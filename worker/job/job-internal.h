@@ -129,8 +129,9 @@ int job_drive_uri(const struct job *j, const struct job_drive *d, char ret[JOB_U
 struct job_smbios {
 	char *job;            /* the document, decoded; NULL = none */
 	size_t job_len;
-	bool announce_volume; /* "target-worker:announce=volume": a config
+	bool announce_volume; /* "target-worker:announce=volume[:SERIAL]": a config
 			       * volume will come */
+	char announced[64];   /* its serial number, "" = any */
 };
 /* 0 also when the table says nothing for us.
  * CFG_INVALID for a job that cannot be decoded. */
@@ -145,15 +146,21 @@ int job_base64_decode(const char *text, size_t len, void *ret, size_t *ret_len);
 /* disks.c, map.c: which disk is meant by drives[].target */
 struct job_disk {
 	struct block_disk b;
-	bool boot_medium;    /* carries our own image */
-	bool config_volume;  /* small and labelled TWCONFIG */
+	bool boot_medium;    /* this machine was started from it */
+	bool maybe_medium;   /* carries our own image, and nobody tells whether this
+			      * machine was started from it */
+	bool config_volume;  /* the job came from it */
 };
 #define JOB_MAX_DISKS 128
 
 /* Disks of this machine below the given roots ("/sys", "/dev" in life). Returns how many,
- * at most max are filled. */
+ * at most max are filled. What lies on them is not looked at. */
 int job_disks(const char *sys_root, const char *dev_root, struct job_disk *ret, int max,
 	struct err *err);
+struct job_found;
+/* Marks those that are no targets, by what job_find has found. Content alone makes no
+ * disk a medium, except where it could be the one that is not to be lost. */
+void job_disks_mark(struct job_disk *disks, int n, const struct job_found *found);
 /* The disk of one drive: at least size bytes (0: any), not in taken[]. Errors:
  * DISK_NOT_FOUND, DISK_AMBIGUOUS, DISK_SMALL, DISK_RO, DISK_BUSY. */
 int job_map(const struct job_target *t, uint64_t size, const struct job_disk *disks,
@@ -170,6 +177,9 @@ struct job_medium {
 	char node[64];
 	uint64_t offset, length; /* of the FAT file system */
 	bool read_only;
+	/* In hexadecimal, "" = none: what the image says it is, and the key that set-job
+	 * has left. Both are claims of whoever wrote the disk. */
+	char image[65], key[65];
 };
 /* Whether fd (a disk, at least 36 KiB) carries our image; then ret tells where TWCONFIG
  * is. 1 yes, 0 no, -1 it does but without a usable TWCONFIG. */
@@ -194,8 +204,87 @@ struct job_cmdline {
 	char pins[JOB_MAX_PINS][64];
 	int n_pins;
 	bool announce_volume;
+	char announced[64]; /* serial number of the volume, "" = any */
+	char volume[65];    /* of tw.volume=: SHA-256 of the key of the boot volume; zeroes
+			     * from our loader on a volume without key; "" = not given */
 };
 int job_cmdline_parse(const char *text, struct job_cmdline *ret, struct err *err);
+/* "volume" or "volume:SERIAL"; -1: neither. */
+int job_announce_parse(const char *s, char ret_serial[64]);
+
+/* origin.c: which volume this machine was started from */
+#define JOB_MAX_PCI 16
+enum job_unit { JOB_UNIT_NONE, JOB_UNIT_SCSI, JOB_UNIT_ATA, JOB_UNIT_NVME };
+/* What a UEFI device path tells of a disk. */
+struct job_devpath {
+	bool network;
+	unsigned root;      /* number of the PCI root bridge */
+	int n_pci;
+	unsigned short pci[JOB_MAX_PCI]; /* device << 3 | function, from the root on */
+	enum job_unit unit; /* a and b: SCSI target and LUN; ATA port from 1 and device;
+			     * NVMe name space */
+	unsigned a, b;
+};
+/* -1: cut off, damaged, or too long a way. */
+int job_devpath_parse(const void *path, size_t len, struct job_devpath *ret);
+int job_boot_option_parse(const void *data, size_t len, struct job_devpath *ret);
+bool job_devpath_matches(const struct job_devpath *w, const struct block_disk *d);
+
+enum job_origin_kind {
+	JOB_ORIGIN_NONE,     /* not from a volume: network, or a kernel given by hand */
+	JOB_ORIGIN_KEY,      /* from the one whose key has the sum in `volume` */
+	JOB_ORIGIN_FIRMWARE, /* from the one at `path` */
+	JOB_ORIGIN_UNKNOWN,  /* from some volume */
+};
+struct job_origin {
+	enum job_origin_kind kind;
+	char volume[65];
+	struct job_devpath path;
+	char image[65]; /* the running image, "" = not known */
+};
+/* root is "" in life. */
+void job_origin_find(const char *root, const struct job_cmdline *c,
+	struct job_origin *ret);
+bool job_origin_key_fits(const struct job_origin *o, const char key[65]);
+
+/* look.c: worker volumes among the disks. Content makes a candidate and no more. */
+struct job_alike {
+	const struct job_disk *disk;
+	struct job_medium m;
+	bool damaged; /* without a usable TWCONFIG */
+};
+/* What lies on a disk: 1 a worker volume, 0 none. */
+int job_look_alike(const struct job_disk *d, struct job_alike *ret);
+/* Which of them the machine was started from: its index, -1 none. It cannot be told when
+ * *ret_other is not -1, but one more that may be meant. j is a job that came from
+ * elsewhere, NULL when there is none: the disks that it names are targets. */
+int job_look_choose(const struct job_origin *o, const struct job_alike *a, int n,
+	const struct job *j, int *ret_other);
+/* Whether a target of the job is this disk by serial, WWN or path. */
+bool job_names_disk(const struct job *j, const struct job_disk *d);
+/* The same of one target; never by size. */
+bool job_target_is(const struct job_target *t, const struct job_disk *d);
+
+/* search.c: jobs on disks, and the volume for the result. Disks appear some time after
+ * the kernel has started, so the search is repeated for a while. */
+struct job_candidate { /* a document and where it was found */
+	char *text;
+	size_t len;
+	char node[64];
+};
+void job_candidate_free(struct job_candidate *c);
+struct job_wanted {
+	bool medium;    /* the boot medium's job counts */
+	bool announced; /* a volume will come: with this serial number, or "" */
+	char serial[64];
+};
+struct job_found;
+/* 1 with a job in *c (and ret->volume set when it is a config volume's), 0 without, which
+ * is an error when the boot medium was to have one. The boot medium is in ret then. */
+int job_search(const struct job_wanted *w, struct job_found *ret,
+	struct job_candidate *c, struct err *err);
+/* The volume this machine was started from, for a job that came another way. */
+void job_search_medium(struct job_found *ret);
 
 /* channel.c */
 enum job_channel { JOB_CH_FILE, JOB_CH_SMBIOS, JOB_CH_MEDIUM, JOB_CH_VOLUME,
@@ -205,14 +294,12 @@ struct job_found {
 	struct job *contact; /* whom to tell that the document is refused;
 			      * job is NULL then */
 	enum job_channel channel;
+	struct job_origin origin;
 	bool has_medium;
 	struct job_medium medium; /* of the boot volume, for the result */
+	char volume[64];          /* node of the config volume with the job, "" = none */
 };
 const char *job_channel_name(enum job_channel c);
-/* Which of n worker volumes takes the result: the one the job came from, else the only
- * one, else none: a stale volume attached as data is not ours to write to. */
-void job_choose_medium(struct job_found *ret, const struct job_medium *with_job,
-	const struct job_medium *last, int n);
 /* Looks through the channels (or reads env->job_file) and parses what it finds. 0 with
  * ret->job NULL: the kernel command line has a URL; it wants the network, then
  * job_find_url. */

@@ -69,7 +69,22 @@ static bool matches(const struct job_target *t, uint64_t size, const struct job_
 		return wwn_matches(t->wwn, d);
 	if (*t->path)
 		return path_matches(t->path, d);
-	return d->b.size == size && !d->b.removable && !d->boot_medium;
+	return d->b.size == size && !d->b.removable && !d->boot_medium && !d->maybe_medium;
+}
+
+bool job_target_is(const struct job_target *t, const struct job_disk *d)
+{
+	return (*t->serial || *t->wwn || *t->path) && matches(t, 0, d);
+}
+
+bool job_names_disk(const struct job *j, const struct job_disk *d)
+{
+	int i;
+
+	for (i = 0; i < j->n_drives; i++)
+		if (job_target_is(&j->drives[i].target, d))
+			return true;
+	return false;
 }
 
 static void describe(const struct job_target *t, uint64_t size, char ret[300])
@@ -92,6 +107,11 @@ static int check(const struct job_disk *d, uint64_t size,
 	if (d->boot_medium)
 		return err_set(err, ERR_DISK_BUSY,
 			"%s is the volume this worker booted from", d->b.node);
+	if (d->maybe_medium)
+		return err_set(err, ERR_DISK_BUSY,
+			"%s looks like the volume this worker booted from, and nobody tells "
+			"which one that is (scripts/set-job gives a volume an identity)",
+			d->b.node);
 	if (d->config_volume)
 		return err_set(err, ERR_DISK_BUSY, "%s is a config volume", d->b.node);
 	if (!strncmp(d->b.name, "sr", 2))

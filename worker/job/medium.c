@@ -6,9 +6,12 @@
  *     446     MBR partition table: 4 entries of 16 bytes; +4 type, +8 first sector,
  *             +12 sectors
  *     32768   ISO 9660 primary volume descriptor (ECMA-119, 8.4): +1 "CD001", +40 volume
- *             identifier of 32 bytes, blank-filled
+ *             identifier of 32 bytes, +190 volume set identifier of 128 bytes (ours
+ *             begins with the image's id), both blank-filled
  * and in a FAT file system (Microsoft FAT specification, section 3): +43 (FAT12/16) or
- * +71 (FAT32) the volume label of 11 bytes, +510 the signature 55 aa.
+ * +71 (FAT32) the volume label of 11 bytes, +510 the signature 55 aa. Of the sectors that
+ * TWCONFIG reserves, the second one begins with KEY_MAGIC and the key in hexadecimal; the
+ * fifth one is a part of the BIOS loader's configuration (scripts/set-job).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +34,7 @@
 #define SECTOR 512
 #define CONFIG_MAX (64ull << 20)
 #define MOUNT_POINT "/run/twconfig"
+#define KEY_MAGIC "TARGET_WORKER_ID"
 
 static bool is_iso(int fd, const char *volume_id)
 {
@@ -40,6 +44,27 @@ static bool is_iso(int fd, const char *volume_id)
 		return false;
 	snprintf(id, sizeof(id), "%-32s", volume_id);
 	return !memcmp(pvd + 40, id, 32);
+}
+
+/* 64 hexadecimal digits, or "". */
+static void take_hex(const char *from, char ret[65])
+{
+	snprintf(ret, 65, "%.64s", from);
+	if (strlen(ret) != 64 || ret[strspn(ret, "0123456789abcdef")])
+		*ret = '\0';
+}
+
+/* Nothing there is fine: then the volume has no identity. */
+static void read_claims(int fd, struct job_medium *m)
+{
+	char text[128];
+
+	*m->image = *m->key = '\0';
+	if (fdio_pread(fd, text, sizeof(text), PVD + 190) == 0)
+		take_hex(text, m->image);
+	if (fdio_pread(fd, text, sizeof(text), m->offset + SECTOR) == 0 &&
+		!memcmp(text, KEY_MAGIC, 16))
+		take_hex(text + 16, m->key);
 }
 
 static bool is_config_fat(int fd, uint64_t off)
@@ -73,6 +98,7 @@ int job_medium_probe(int fd, uint64_t size, struct job_medium *ret)
 		memset(ret, 0, sizeof(*ret));
 		ret->offset = off;
 		ret->length = len;
+		read_claims(fd, ret);
 		return 1;
 	}
 	return -1;

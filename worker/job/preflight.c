@@ -161,6 +161,7 @@ static int map_all(struct job_runner *r, struct err *err)
 		r->n_disks = job_disks("/sys", "/dev", r->disks, JOB_MAX_DISKS, err);
 		if (r->n_disks < 0)
 			return -1;
+		job_disks_mark(r->disks, r->n_disks, &r->found);
 		for (i = 0; i < r->job->n_drives; i++) {
 			err_clear(err);
 			if (map_drive(r, i, err) < 0 || identify(r, i, err) < 0)

@@ -14,16 +14,18 @@
 enum { TYPE_OEM_STRINGS = 11, TYPE_END = 127 };
 
 static const char prefix_job[] = "target-worker:job=";
-static const char announce_volume[] = "target-worker:announce=volume";
+static const char prefix_announce[] = "target-worker:announce=";
 
 static void take_string(const char *s, size_t len, struct strbuf *joined,
 	struct job_smbios *ret)
 {
-	size_t n = sizeof(prefix_job) - 1;
+	size_t n = sizeof(prefix_job) - 1, m = sizeof(prefix_announce) - 1;
 
+	/* The caller has seen the NUL behind it. */
 	if (len >= n && !memcmp(s, prefix_job, n))
 		strbuf_add(joined, s + n, len - n);
-	else if (len == sizeof(announce_volume) - 1 && !memcmp(s, announce_volume, len))
+	else if (len >= m && !memcmp(s, prefix_announce, m) &&
+		job_announce_parse(s + m, ret->announced) == 0)
 		ret->announce_volume = true;
 }
 

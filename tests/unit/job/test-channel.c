@@ -81,6 +81,31 @@ TEST(boot_medium)
 	CHECK(probe(32768, &m) == 0);
 }
 
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+TEST(claims)
+{
+	struct job_medium m;
+
+	make_image();
+	REQUIRE(probe(SIZE, &m) == 1);
+	CHECK(!*m.image && !*m.key);
+	memset(image + 32768 + 190, ' ', 128);
+	memcpy(image + 32768 + 190, HEX, 64);
+	memcpy(image + CONFIG_OFF + 512, "TARGET_WORKER_ID" HEX, 80);
+	REQUIRE(probe(SIZE, &m) == 1);
+	CHECK_STR(m.image, HEX);
+	CHECK_STR(m.key, HEX);
+	image[32768 + 190 + 63] = 'g';
+	image[CONFIG_OFF + 512] = 't';
+	REQUIRE(probe(SIZE, &m) == 1);
+	CHECK(!*m.image && !*m.key);
+	image[CONFIG_OFF + 512] = 'T';
+	image[CONFIG_OFF + 512 + 16 + 63] = '\n';
+	REQUIRE(probe(SIZE, &m) == 1);
+	CHECK(!*m.key);
+}
+
 TEST(damaged_medium)
 {
 	struct job_medium m;
@@ -138,6 +163,16 @@ TEST(cmdline)
 	CHECK(job_cmdline_parse("tw.job=https://a/ tw.job=https://b/ tw.pin=" PIN, &c,
 		&err) == -1);
 	CHECK(err.code == ERR_CFG_AMBIGUOUS);
+	REQUIRE(job_cmdline_parse("tw.announce=volume:SN-1 tw.volume=" HEX, &c, &err) == 0);
+	CHECK(c.announce_volume);
+	CHECK_STR(c.announced, "SN-1");
+	CHECK_STR(c.volume, HEX);
+	CHECK(job_cmdline_parse("tw.announce=volumes", &c, &err) == 0 &&
+		!c.announce_volume && !*c.volume);
+	CHECK(job_cmdline_parse("tw.volume=" HEX "0", &c, &err) == -1);
+	CHECK(job_cmdline_parse("tw.volume=0123", &c, &err) == -1);
+	CHECK(err.code == ERR_CFG_INVALID);
+	err_clear(&err);
 	memset(many, 'a', sizeof(many) - 1);
 	many[sizeof(many) - 1] = '\0';
 	memcpy(many, "tw.job=https://", 15);
@@ -202,25 +237,9 @@ TEST(done_before)
 		!job_result_acknowledged("{}", 2));
 }
 
-TEST(medium_for_result)
-{
-	struct job_medium a = { .node = "/dev/vda" }, b = { .node = "/dev/vdb" };
-	struct job_found f = { .job = NULL };
-
-	job_choose_medium(&f, NULL, &a, 1);
-	CHECK(f.has_medium);
-	CHECK_STR(f.medium.node, "/dev/vda");
-	job_choose_medium(&f, &b, &a, 2);
-	CHECK(f.has_medium);
-	CHECK_STR(f.medium.node, "/dev/vdb");
-	job_choose_medium(&f, NULL, &a, 2);
-	CHECK(!f.has_medium);
-}
-
 static const struct test tests[] = {
-	TEST_ENTRY(medium_for_result,
-		"the result goes to the volume of the job, never to a stale one"),
 	TEST_ENTRY(boot_medium, "the boot medium is known by its own layout"),
+	TEST_ENTRY(claims, "a volume says which image and which volume it is, or nothing"),
 	TEST_ENTRY(damaged_medium,
 		"a worker volume without a usable TWCONFIG is told apart"),
 	TEST_ENTRY(config_volume, "small labelled volumes only"),

@@ -148,7 +148,7 @@ TEST(listed)
 	CHECK_STR(d->b.by_path, "pci-0000:00:1f.2-ata-2");
 	CHECK(d->b.has_holders);
 	REQUIRE((d = find("vdb")));
-	CHECK(d->boot_medium);
+	CHECK(!d->boot_medium); /* by its content: a copy of anything may have it */
 }
 
 static enum err_code choose(struct job_target t, uint64_t size, const char *name)
@@ -177,9 +177,47 @@ TEST(chosen)
 		ERR_DISK_AMBIGUOUS);
 	CHECK(choose((struct job_target){ .path = "pci-0000:00:1f.2-ata-2" }, 1, "") ==
 		ERR_DISK_BUSY);
-	CHECK(choose((struct job_target){ .serial = "WORKER" }, 1, "") == ERR_DISK_BUSY);
 	CHECK(choose((struct job_target){ .serial = "TW0" }, (8ull << 30) + 1, "") ==
 		ERR_DISK_SMALL);
+}
+
+static void mark(const char *medium, const char *volume, enum job_origin_kind kind)
+{
+	struct job_found found = { .has_medium = *medium, .origin.kind = kind };
+	struct err err = ERR_INIT;
+
+	snprintf(found.medium.node, sizeof(found.medium.node), "%s", medium);
+	snprintf(found.volume, sizeof(found.volume), "%s", volume);
+	n_disks = job_disks(sys_root, dev_root, disks, 16, &err);
+	job_disks_mark(disks, n_disks, &found);
+}
+
+/* vdb looks like a worker volume. */
+TEST(own_volume)
+{
+	static const struct job_target worker = { .serial = "WORKER" },
+		tw0 = { .serial = "TW0" }, by_size = { .size_exact = true };
+	char vda[128], vdb[128];
+
+	snprintf(vda, sizeof(vda), "%s/vda", dev_root);
+	snprintf(vdb, sizeof(vdb), "%s/vdb", dev_root);
+	mark(vdb, "", JOB_ORIGIN_KEY);
+	CHECK(choose(worker, 1, "") == ERR_DISK_BUSY);
+	CHECK(choose(by_size, 1ull << 30, "") == ERR_DISK_NOT_FOUND);
+	/* The clone of a worker volume is a target as any other. */
+	mark(vda, "", JOB_ORIGIN_FIRMWARE);
+	CHECK(choose(worker, 1, "vdb") == ERR_NONE);
+	CHECK(choose(by_size, 1ull << 30, "vdb") == ERR_NONE);
+	CHECK(choose(tw0, 1, "") == ERR_DISK_BUSY);
+	mark("", "", JOB_ORIGIN_NONE);
+	CHECK(choose(worker, 1, "vdb") == ERR_NONE);
+	/* It may be the one that is not to be lost. */
+	mark("", "", JOB_ORIGIN_UNKNOWN);
+	CHECK(choose(worker, 1, "") == ERR_DISK_BUSY);
+	CHECK(choose(by_size, 1ull << 30, "") == ERR_DISK_NOT_FOUND);
+	CHECK(choose(tw0, 1, "vda") == ERR_NONE);
+	mark("", vda, JOB_ORIGIN_NONE);
+	CHECK(choose(tw0, 1, "") == ERR_DISK_BUSY);
 }
 
 TEST(no_sysfs)
@@ -193,6 +231,7 @@ TEST(no_sysfs)
 static const struct test tests[] = {
 	TEST_ENTRY(listed, "serial, WWN, bus path, users and the boot medium"),
 	TEST_ENTRY(chosen, "targets are chosen among what was found"),
+	TEST_ENTRY(own_volume, "only the volume we started from is no target"),
 	TEST_ENTRY(no_sysfs, "a missing sysfs is an error, not an empty machine"),
 };
 

@@ -69,6 +69,7 @@ X(DISK_BUSY, 5, 0, "the target is mounted, in use, or the volume the worker boot
 X(DISK_IO, 5, 1, "the target disk failed; check the storage behind the VM")
 X(DISK_FULL, 5, 1, "the storage behind the target is full")
 X(DISK_TABLE, 5, 0, "the partition table is damaged")
+X(DISK_SECTOR, 5, 0, "give a target disk whose logical sector size is the source drive's")
 
 X(VERIFY_HASH, 6, 1,
 	"target and source differ after the copy; run again with verify full")

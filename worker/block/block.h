@@ -135,4 +135,24 @@ struct block_mask {
 int block_mask(const struct block_reader *r, struct block_mask *m, struct err *err);
 extern const uint8_t block_mask_esp_type[16]; /* the placeholder, as stored */
 
+/*
+ * move.c: the table of a smaller disk that was copied to a larger one. Its second copy
+ * belongs at the end, the header says where that is and how much is usable, and the
+ * protective MBR covers all of the disk.
+ */
+struct block_moved {
+	uint8_t sector0[512];
+	uint64_t header_off;     /* of the first copy's header; 0 = it stays as it is */
+	uint8_t header[512];
+	uint64_t backup_off;     /* from here to the end of the disk */
+	uint8_t *backup;         /* malloc */
+	size_t backup_len;
+};
+/* r reads the larger disk, in r->sector; old_size: of the smaller. 1: ret says what to
+ * write, 0: nothing is to be moved (no GPT, or no room behind its partitions). */
+int block_gpt_move(const struct block_reader *r, uint64_t old_size,
+	struct block_moved *ret, struct err *err);
+/* A sector with a header that was moved, as it was before. */
+void block_gpt_unmove(uint8_t *header, const uint8_t *before);
+
 #endif

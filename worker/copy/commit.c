@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What firmware starts from, masked while the guest is prepared and exact at the commit.
- * Only the sectors that differ are kept for that, some ten KiB a drive.
+ * Only the sectors that differ are kept for that, some ten KiB a drive. On a larger
+ * target the commit moves the second copy of a GPT to the end.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -51,47 +52,9 @@ static void ends_free(struct ends *e)
 	free(e->head);
 }
 
-/* In whole 4096-byte blocks: an NBD server may refuse less. */
-static int read_source(void *ctx, void *buf, size_t len, uint64_t off, struct err *err)
-{
-	struct copy_fetcher *f = ctx;
-	uint64_t size = source_get_info(f->src)->size, from = off / BLOCK * BLOCK;
-	uint64_t to = (off + len + BLOCK - 1) / BLOCK * BLOCK;
-	uint8_t *blocks;
-	int r;
-
-	to = to < size ? to : size;
-	blocks = malloc((size_t)(to - from));
-	if (!blocks)
-		return err_set(err, ERR_NOMEM, "%s: out of memory", source_name(f->src));
-	r = copy_fetch(f, blocks, (size_t)(to - from), from, err);
-	if (!r)
-		memcpy(buf, blocks + (off - from), len);
-	free(blocks);
-	return r;
-}
-
-/* The unit of an MBR is the logical sector, which an NBD server does not tell: its
- * smallest request may be 4096 bytes over a drive of 512. So 4096 must also fit the
- * partitions. */
-static uint32_t table_sector(const struct ends *e, uint32_t told)
-{
-	const uint8_t *entry = e->head + 446;
-
-	if (told != BLOCK || e->head_len < SECTOR || e->head[446 + 4] == 0xee)
-		return 0;
-	for (int i = 0; i < 4; i++, entry += 16) {
-		uint64_t end = (uint64_t)bytes_le32(entry + 8) + bytes_le32(entry + 12);
-
-		if (bytes_le32(entry + 12) && end * BLOCK > e->size)
-			return 0;
-	}
-	return BLOCK;
-}
-
 static int ends_load(struct ends *e, struct source *src, struct err *err)
 {
-	struct block_reader reader = { .read = read_source, .ctx = &e->f };
+	struct block_reader reader = { .read = copy_read_source, .ctx = &e->f };
 	size_t len;
 
 	e->f.src = src;
@@ -111,7 +74,8 @@ static int ends_load(struct ends *e, struct source *src, struct err *err)
 		copy_fetch(&e->f, e->tail, e->tail_len, e->size - e->tail_len, err) < 0)
 		return -1;
 	memcpy(e->mhead, e->head, len);
-	reader.sector = table_sector(e, source_get_info(src)->sector);
+	reader.sector = copy_table_sector(e->head, e->head_len, e->size,
+		source_get_info(src)->sector);
 	e->mask = (struct block_mask){ .head = e->mhead, .head_len = e->head_len,
 		.tail = e->mtail, .tail_len = e->tail_len };
 	return block_mask(&reader, &e->mask, err);
@@ -142,11 +106,17 @@ static unsigned add_ends(struct kept *k, const struct ends *e)
 	return add_patches(k, n, e->tail, e->mtail, e->tail_len, e->size - e->tail_len);
 }
 
+/* With room for two more, of a table that moves. */
+static size_t bytes_of(unsigned n)
+{
+	return sizeof(struct kept) + (n + 2) * sizeof(struct patch);
+}
+
 /* The difference between exact and masked. */
 static struct kept *make_patches(struct ends *e, const struct sink *dst, struct err *err)
 {
 	unsigned n = add_ends(NULL, e) + (unsigned)e->mask.n_held;
-	struct kept *k = calloc(1, sizeof(*k) + n * sizeof(k->patches[0]));
+	struct kept *k = calloc(1, bytes_of(n));
 
 	if (!k) {
 		err_set(err, ERR_NOMEM, "%s: out of memory", sink_name(dst));
@@ -159,7 +129,7 @@ static struct kept *make_patches(struct ends *e, const struct sink *dst, struct 
 		struct patch *p = &k->patches[k->n++];
 
 		p->off = e->mask.held[i];
-		if (read_source(&e->f, p->exact, SECTOR, p->off, err) < 0) {
+		if (copy_read_source(&e->f, p->exact, SECTOR, p->off, err) < 0) {
 			free(k);
 			return NULL;
 		}
@@ -248,6 +218,9 @@ int copy_release_masked(struct source *src, struct sink *dst, struct err *err)
 	struct kept *k = NULL;
 	int r = ends_load(&e, src, err);
 
+	if (!r)
+		r = copy_check_table(&e.f, sink_get_info(dst)->sector, sink_name(dst),
+			err);
 	if (!r) {
 		k = make_patches(&e, dst, err);
 		r = k ? write_masked(&e, dst, err) : -1;
@@ -265,6 +238,9 @@ int copy_release_masked(struct source *src, struct sink *dst, struct err *err)
 static int mend(const struct patch *p, uint8_t *t)
 {
 	size_t from;
+
+	/* A commit that was cut off may have moved the table to the end of the target. */
+	block_gpt_unmove(t, p->exact);
 
 	/* Without the signature the head was never released:
 	 * a commit would make half a table. */
@@ -333,7 +309,7 @@ static struct kept *get_patches(struct source *src, struct sink *dst, struct err
 	pthread_mutex_lock(&kept_lock);
 	found = *find_kept(dst);
 	if (found) {
-		len = sizeof(*k) + found->n * sizeof(k->patches[0]);
+		len = bytes_of(found->n);
 		k = malloc(len);
 		if (k)
 			memcpy(k, found, len);
@@ -349,12 +325,47 @@ static struct kept *get_patches(struct source *src, struct sink *dst, struct err
 	return k;
 }
 
+static void lay_patches(void *ctx, uint8_t *buf, size_t len, uint64_t off)
+{
+	const struct kept *k = ctx;
+
+	for (unsigned i = 0; i < k->n; i++)
+		copy_lay_over(buf, len, off, k->patches[i].masked, SECTOR,
+			k->patches[i].off);
+}
+
+/* The sector will be written with the others; there is room for two more. */
+static void set_patch(struct kept *k, uint64_t off, const uint8_t *sector)
+{
+	unsigned i = 0;
+
+	while (i < k->n && k->patches[i].off != off)
+		i++;
+	k->n += i == k->n;
+	k->patches[i].off = off;
+	memcpy(k->patches[i].masked, sector, SECTOR);
+}
+
+/* The second copy of a GPT first: nobody looks for it until the first one names it. */
+static int move_table(struct kept *k, struct sink *dst, struct err *err)
+{
+	struct copy_larger l = { .dst = dst, .lay = lay_patches, .ctx = k };
+	int n = copy_move_table(&l, k->size, err);
+
+	if (n == 1) {
+		if (l.moved.header_off)
+			set_patch(k, l.moved.header_off, l.moved.header);
+		set_patch(k, 0, l.moved.sector0);
+	}
+	return n < 0 ? -1 : 0;
+}
+
 int copy_commit(struct source *src, struct sink *dst, struct err *err)
 {
 	struct kept *k = get_patches(src, dst, err);
 	int r = -1;
 
-	if (k && mend_all(k, dst, err) == 0)
+	if (k && mend_all(k, dst, err) == 0 && move_table(k, dst, err) == 0)
 		r = write_mended(k, dst, err);
 	free(k);
 	if (!r)

@@ -348,4 +348,8 @@ void copy_pace_tell(struct copy_job *job, struct copy_pace *pace, bool end);
 int copy_head_clear(struct copy_job *job, struct err *err);
 int copy_head_release(struct copy_job *job, struct err *err);
 
+/* larger.c: what an earlier use of the target left behind the drive's end and would be
+ * taken for the target's own: labels of arrays, pools and tables */
+int copy_tail_clear(struct copy_job *job, struct err *err);
+
 #endif

@@ -93,11 +93,18 @@ struct copy_result {
  * ERR_CANCELLED. */
 int copy_run(struct source *src, struct sink *dst, const struct copy_options *opt,
 	struct copy_control *ctl, struct copy_result *ret, struct err *err);
+/* DISK_SECTOR: the drive has a partition table, and its unit is not the logical sector of
+ * the target (0: a file, which has none). Reads the drive only when one of the two is not
+ * known to have sectors of 512 bytes. target: its name, for messages. */
+int copy_check_sectors(struct source *src, uint32_t sector, const char *target,
+	struct err *err);
 /* Writes the held-back first MiB from the source, but with everything that firmware
  * starts from masked (boot code of sector 0, type of EFI system partitions in GPT and
  * MBR), so that the guest can be prepared. */
 int copy_release_masked(struct source *src, struct sink *dst, struct err *err);
-/* The commit: puts back the exact bytes that copy_release_masked changed. */
+/* The commit: puts back the exact bytes that copy_release_masked changed. On a target that
+ * is larger than the drive the second copy of a GPT goes to the end, as copy_run does it
+ * when it keeps no head back. */
 int copy_commit(struct source *src, struct sink *dst, struct err *err);
 
 /* The result as a JSON object, in the form that `worker copy --json` prints. */

@@ -150,7 +150,7 @@ int copy_head_clear(struct copy_job *job, struct err *err)
 	if (!sink_get_info(job->dst)->reads_zero &&
 	    sink_zero(job->dst, 0, job->head, err) < 0)
 		return -1;
-	if (copy_mark_write(job, err) < 0)
+	if (copy_mark_write(job, err) < 0 || copy_tail_clear(job, err) < 0)
 		return -1;
 	return sink_flush(job->dst, err);
 }
@@ -184,6 +184,28 @@ static int put_head(struct copy_job *job, const uint8_t *head, struct err *err)
 		sink_flush(job->dst, err);
 }
 
+static void lay_head(void *ctx, uint8_t *buf, size_t len, uint64_t off)
+{
+	const struct copy_job *job = ctx;
+
+	copy_lay_over(buf, len, off, job->buffers, job->head, 0);
+}
+
+/* The table in the head, when the target is larger than the drive. */
+static int move_table(struct copy_job *job, uint8_t *head, struct err *err)
+{
+	struct copy_larger l = { .dst = job->dst, .lay = lay_head, .ctx = job };
+	int n = copy_move_table(&l, job->size, err);
+
+	if (n == 1) {
+		if (l.moved.header_off)
+			memcpy(head + l.moved.header_off, l.moved.header,
+				sizeof(l.moved.header));
+		memcpy(head, l.moved.sector0, sizeof(l.moved.sector0));
+	}
+	return n < 0 ? -1 : 0;
+}
+
 int copy_head_release(struct copy_job *job, struct err *err)
 {
 	/* All requests are at rest: their buffers serve for what comes, what is read
@@ -197,7 +219,10 @@ int copy_head_release(struct copy_job *job, struct err *err)
 	copy_close_channels(job);
 	if (f.step > job->request_cap)
 		f.step = job->request_cap;
-	if (copy_fetch(&f, buf, job->head, 0, err) < 0 || put_head(job, buf, err) < 0 ||
+	if (copy_fetch(&f, buf, job->head, 0, err) < 0)
+		goto out;
+	copy_root_data(job->root, 0, buf, job->head);
+	if (move_table(job, buf, err) < 0 || put_head(job, buf, err) < 0 ||
 		sink_read(job->dst, again, job->head, 0, err) < 0)
 		goto out;
 	if (job->opt->verify != COPY_VERIFY_NONE &&
@@ -206,7 +231,6 @@ int copy_head_release(struct copy_job *job, struct err *err)
 			sink_name(job->dst));
 		goto out;
 	}
-	copy_root_data(job->root, 0, buf, job->head);
 	r = 0;
 out:
 	copy_fetcher_end(&f);

@@ -182,6 +182,9 @@ static int init(struct copy_job *job, struct err *err)
 	if (*si->identity && !strcmp(si->identity, sink_get_info(job->dst)->identity))
 		return err_set(err, ERR_DISK_BUSY, "%s is the source itself",
 			sink_name(job->dst));
+	if (copy_check_sectors(job->src, sink_get_info(job->dst)->sector,
+		sink_name(job->dst), err) < 0)
+		return -1;
 	job->size = si->size;
 	job->sector = si->sector;
 	job->head = si->size < COPY_HEAD ? si->size : COPY_HEAD;

@@ -342,6 +342,7 @@ struct job_run_drive {
 	char uri[JOB_URI_MAX];
 	char target[256];          /* device node or file */
 	const struct job_disk *disk; /* NULL for a file */
+	uint32_t sector;           /* logical, of a disk; 0 = a file */
 	bool zero;                 /* the job vouches that the target reads as zeroes */
 	bool delta;
 	struct source *source;

@@ -80,6 +80,7 @@ static int map_device(struct job_runner *r, int i, uint64_t size, struct err *er
 		if (block_open(path, BLOCK_WRITE | BLOCK_EXCLUSIVE, &dev, err) < 0)
 			return -1;
 		block_close(&dev);
+		r->drives[i].sector = dev.sector;
 		if (dev.size < size)
 			return err_set(err, ERR_DISK_SMALL,
 				"%s has %llu bytes, the source drive %llu", path,
@@ -148,6 +149,22 @@ static int map_drive(struct job_runner *r, int i, struct err *err)
 	if (job_map(&jd->target, size, r->disks, r->n_disks, taken, i, &d->disk, err) < 0)
 		return -1;
 	snprintf(d->target, sizeof(d->target), "%s", d->disk->b.node);
+	d->sector = d->disk->b.sector;
+	return 0;
+}
+
+/* A table that counts in other sectors than the target has is found out before anything
+ * is copied. */
+static int check_tables(struct job_runner *r, struct err *err)
+{
+	for (int i = 0; i < r->job->n_drives; i++) {
+		struct job_run_drive *d = &r->drives[i];
+
+		if (d->source && copy_check_sectors(d->source, d->sector, d->target,
+			err) < 0)
+			return err_wrap(err, "drives[%d].target", i);
+		job_tick(r);
+	}
 	return 0;
 }
 
@@ -241,7 +258,7 @@ int job_preflight(struct job_runner *r, struct err *err)
 				r->job->drives[i].source);
 		job_tick(r);
 	}
-	if (map_all(r, err) < 0 || map_media(r, err) < 0)
+	if (map_all(r, err) < 0 || map_media(r, err) < 0 || check_tables(r, err) < 0)
 		return -1;
 	for (i = 0; i < r->job->n_drives; i++) {
 		choose_method(r, i);

@@ -68,6 +68,7 @@ static int blockdev_open(struct sink *k, const char *target, uint64_t size,
 		.ways = ways, .granule = b->dev.align, .fd = b->dev.fd };
 	k->info.size = b->dev.size;
 	k->info.align = b->dev.align;
+	k->info.sector = b->dev.sector;
 	block_identity(b->dev.fd, k->info.identity);
 	return 0;
 }

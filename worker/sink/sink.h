@@ -16,6 +16,7 @@ struct sink_info {
 	uint64_t size;      /* bytes it can hold; files grow to what sink_open was told */
 	uint32_t align;     /* best alignment of buffers, offsets and
 			     * lengths: 512 or 4096 */
+	uint32_t sector;    /* logical sector of a device; a file has none: 0 */
 	bool reads_zero;    /* everything not yet written reads as zeroes
 			     * (new or one hole) */
 	char identity[48];  /* block_identity, "" = not known */

@@ -21,17 +21,28 @@ struct listener {
 	uint16_t port;
 };
 
+/* IPv6 sockets take IPv4, too, whatever net.ipv6.bindv6only says. */
+static int bind_one(int fd, const struct addrinfo *ai)
+{
+	int on = 1, off = 0;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -1;
+	if (ai->ai_family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0)
+		return -1;
+	return bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, 64) < 0 ? -1 : 0;
+}
+
 static int bind_first(const struct addrinfo *list)
 {
-	int on = 1, sys = 0;
+	int sys = 0;
 
 	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
 		int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			0);
 
-		if (fd >= 0 &&
-			!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
-			!bind(fd, ai->ai_addr, ai->ai_addrlen) && !listen(fd, 64))
+		if (!bind_one(fd, ai))
 			return fd;
 		sys = errno;
 		if (fd >= 0)
@@ -39,6 +50,43 @@ static int bind_first(const struct addrinfo *list)
 	}
 	errno = sys;
 	return -1;
+}
+
+/* All addresses: one socket of IPv6 takes both; of IPv4 where the kernel has no IPv6. */
+static int bind_all(uint16_t port)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	const struct addrinfo both = { .ai_family = AF_INET6, .ai_addr = (void *)&v6,
+		.ai_addrlen = sizeof(v6) };
+	const struct addrinfo old = { .ai_family = AF_INET, .ai_addr = (void *)&v4,
+		.ai_addrlen = sizeof(v4) };
+	int fd = bind_first(&both);
+
+	return fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) ? fd :
+		bind_first(&old);
+}
+
+static int bind_host(const char *host, uint16_t port, struct err *err)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct addrinfo *list;
+	char service[8];
+	int n, fd;
+
+	if (!host || !host[0]) {
+		fd = bind_all(port);
+	} else {
+		snprintf(service, sizeof(service), "%u", port);
+		n = getaddrinfo(host, service, &hints, &list);
+		if (n)
+			return err_set(err, ERR_NET_DNS, "resolve %s: %s", host,
+				gai_strerror(n));
+		fd = bind_first(list);
+		freeaddrinfo(list);
+	}
+	return fd >= 0 ? fd : err_sys(err, ERR_NET_IO, "listen on %s port %u",
+		host && host[0] ? host : "*", port);
 }
 
 static uint16_t port_of(int fd)
@@ -54,29 +102,19 @@ static uint16_t port_of(int fd)
 
 int net_listen(const char *host, uint16_t port, struct listener **ret, struct err *err)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE },
-		*list;
-	struct listener *l;
-	char service[8];
-	int n;
+	struct listener *l = calloc(1, sizeof(*l));
 
-	snprintf(service, sizeof(service), "%u", port);
-	n = getaddrinfo(host && host[0] ? host : NULL, service, &hints, &list);
-	if (n)
-		return err_set(err, ERR_NET_DNS, "resolve %s: %s", host, gai_strerror(n));
-	l = calloc(1, sizeof(*l));
-	if (!l) {
-		freeaddrinfo(list);
+	if (!l)
 		return err_set(err, ERR_NOMEM, "listen: out of memory");
+	l->fd = bind_host(host, port, err);
+	if (l->fd < 0) {
+		free(l);
+		return -1;
 	}
-	l->fd = bind_first(list);
-	freeaddrinfo(list);
-	l->stop = l->fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->stop < 0) {
-		err_sys(err, ERR_NET_IO, "listen on %s port %u",
-			host && host[0] ? host : "*", port);
-		if (l->fd >= 0)
-			close(l->fd);
+		err_sys(err, ERR_NET_IO, "listen");
+		close(l->fd);
 		free(l);
 		return -1;
 	}
@@ -94,10 +132,13 @@ static void peer_name(const struct sockaddr_storage *sa, socklen_t len, char *re
 	size_t size)
 {
 	char host[64], service[8];
+	const char *mapped = "::ffff:";
 
 	if (getnameinfo((const struct sockaddr *)sa, len, host, sizeof(host), service,
 		    sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV))
 		snprintf(ret, size, "client");
+	else if (!strncmp(host, mapped, strlen(mapped)) && strchr(host, '.'))
+		snprintf(ret, size, "%s:%s", host + strlen(mapped), service);
 	else
 		snprintf(ret, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
 			service);

@@ -13,6 +13,8 @@ struct net_tls; /* tls.c */
 struct stream {
 	int fd;
 	unsigned timeout_ms;
+	_Atomic uint64_t deadline_ms; /* of clock_now_ms; 0 = none */
+	bool tls_sent;
 	char name[128];
 	struct net_tls *tls;
 	uint32_t rx_at, rx_end; /* received and not yet taken, without TLS */
@@ -25,6 +27,9 @@ struct stream {
 void net_stream_tune(int fd);
 /* Waits for POLLIN or POLLOUT within the stream's timeout; -1 with NET_IO. */
 int net_stream_wait(struct stream *s, short events, struct err *err);
+/* Whether the stream's deadline has passed: a peer that sends all the time is never
+ * waited for. */
+bool net_stream_late(const struct stream *s);
 
 /* suites.c: ends with 0, fastest first on this machine */
 const int *net_tls_suites(bool psk);

@@ -12,6 +12,7 @@
  * itself: with these one system call does for several. */
 #define RX_SIZE (128u << 10)
 #define TX_SIZE (64u << 10)
+#define RX_HANDSHAKE (4u << 10)
 
 struct net_tls {
 	mbedtls_ssl_context ssl;

@@ -31,6 +31,9 @@ void net_shutdown(struct stream *s); /* from any thread; pending and later calls
 /* Limit for each single blocking wait below; 0 = none.
  * Passing it is NET_IO "timed out". */
 void net_set_timeout(struct stream *s, unsigned ms);
+/* Limit for everything below from now on, however often bytes come; 0 = none.
+ * Passing it is NET_IO "timed out", too. From any thread. */
+void net_set_deadline(struct stream *s, unsigned ms);
 const char *net_name(const struct stream *s); /* "10.0.2.2:5994" */
 int net_fd(const struct stream *s); /* for poll; see net_pending */
 
@@ -43,11 +46,16 @@ int net_write(struct stream *s, const void *buf, size_t len, struct err *err);
 int net_writev(struct stream *s, const struct iovec *iov, int n, struct err *err);
 /* Bytes are already decrypted or buffered here, so poll on net_fd would not show them. */
 bool net_pending(const struct stream *s);
+/* Fills ret with the peer's address, or of IPv6 with its network of 64 bits, which one
+ * host may have to itself; zeroes for what is no IP connection. */
+#define NET_PEER 16
+void net_peer(const struct stream *s, uint8_t ret[NET_PEER]);
 /* Waits until a read would return something. 1 ready, 0 after timeout_ms, -1 error. */
 int net_wait_readable(struct stream *s, unsigned timeout_ms, struct err *err);
 
 /* listen.c */
 struct listener;
+/* host "" listens on all addresses, of IPv6 and IPv4. */
 int net_listen(const char *host, uint16_t port, struct listener **ret, struct err *err);
 uint16_t net_listen_port(const struct listener *l); /* the real one when 0 was asked */
 /* Waits for a connection; -1 with ERR_CANCELLED after net_listen_stop. */
@@ -88,6 +96,8 @@ int net_tls_client(struct stream *s, const struct net_tls_config *c, struct err 
 int net_tls_server(struct stream *s, const struct net_tls_config *c, struct err *err);
 /* "TLSv1.3 TLS1-3-AES-256-GCM-SHA384", or NULL on a plain stream. */
 const char *net_tls_describe(const struct stream *s);
+/* Whether anything of TLS was sent, also by a handshake that failed. */
+bool net_tls_sent(const struct stream *s);
 /* RFC 5705 exporter; binds session keys to the connection. */
 int net_tls_export(struct stream *s, const char *label, void *out, size_t len,
 	struct err *err);

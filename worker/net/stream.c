@@ -149,6 +149,47 @@ void net_set_timeout(struct stream *s, unsigned ms)
 	s->timeout_ms = ms;
 }
 
+void net_set_deadline(struct stream *s, unsigned ms)
+{
+	s->deadline_ms = ms ? clock_now_ms() + ms : 0;
+}
+
+bool net_stream_late(const struct stream *s)
+{
+	uint64_t end = s->deadline_ms;
+
+	return end && clock_now_ms() >= end;
+}
+
+/* The stream's timeout, or what is left to its deadline; -1 = no limit. */
+static int time_left(const struct stream *s)
+{
+	uint64_t now = clock_now_ms(), end = s->deadline_ms, left;
+
+	if (!end)
+		return s->timeout_ms ? (int)s->timeout_ms : -1;
+	left = now < end ? end - now : 0;
+	return (int)(s->timeout_ms && s->timeout_ms < left ? s->timeout_ms : left);
+}
+
+void net_peer(const struct stream *s, uint8_t ret[NET_PEER])
+{
+	struct sockaddr_storage sa;
+	const struct sockaddr_in6 *v6 = (const void *)&sa;
+	const struct sockaddr_in *v4 = (const void *)&sa;
+	socklen_t len = sizeof(sa);
+
+	memset(ret, 0, NET_PEER);
+	if (getpeername(s->fd, (struct sockaddr *)&sa, &len) < 0)
+		return;
+	if (sa.ss_family == AF_INET)
+		memcpy(ret + 12, &v4->sin_addr, 4);
+	else if (sa.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		memcpy(ret + 12, v6->sin6_addr.s6_addr + 12, 4);
+	else if (sa.ss_family == AF_INET6)
+		memcpy(ret, &v6->sin6_addr, 8);
+}
+
 const char *net_name(const struct stream *s)
 {
 	return s->name;
@@ -184,7 +225,7 @@ static int poll_for(struct stream *s, short events, int timeout_ms)
 
 int net_stream_wait(struct stream *s, short events, struct err *err)
 {
-	int n = poll_for(s, events, s->timeout_ms ? (int)s->timeout_ms : -1);
+	int n = poll_for(s, events, time_left(s));
 
 	if (n > 0)
 		return 0;
@@ -209,7 +250,11 @@ static int receive(struct stream *s, void *buf, size_t len, size_t *ret_len,
 {
 	ssize_t n;
 
-	while ((n = recv(s->fd, buf, len, 0)) < 0) {
+	while (net_stream_late(s) || (n = recv(s->fd, buf, len, 0)) < 0) {
+		if (net_stream_late(s)) {
+			errno = ETIMEDOUT;
+			return err_sys(err, ERR_NET_IO, "%s: receive", s->name);
+		}
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)

@@ -38,6 +38,7 @@ static int flush(struct stream *s)
 				errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
 								  : -errno - 0x10000;
 		t->tx_at += (size_t)n;
+		s->tls_sent = true;
 	}
 	t->tx_at = t->tx_end = 0;
 	return 0;
@@ -62,8 +63,12 @@ static int bio_send(void *ctx, const unsigned char *buf, size_t len)
 static int fill(struct stream *s)
 {
 	struct net_tls *t = s->tls;
-	ssize_t n = recv(s->fd, t->rx, RX_SIZE, 0);
+	ssize_t n;
 
+	if (net_stream_late(s))
+		return -ETIMEDOUT - 0x10000;
+	/* Who has not shown a key yet does not fill all of it. */
+	n = recv(s->fd, t->rx, t->established ? RX_SIZE : RX_HANDSHAKE, 0);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
 							  : -errno - 0x10000;
@@ -229,6 +234,9 @@ static int diagnose(struct stream *s, bool server, bool psk, int code, struct er
 					       !memcmp(t->first, "<html", 5)))
 		return err_set(err, ERR_SRC_IS_HTTP, "%s: an HTTP server answered",
 			s->name);
+	if (t->n_first >= 4 && !memcmp(t->first, "TWP1", 4))
+		return err_set(err, ERR_SRC_EOF,
+			"%s: a source-server has too many connections just now", s->name);
 	if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
 		return wrong_certificate(s, err);
 	net_tls_text(code, text, sizeof(text));
@@ -312,6 +320,11 @@ int net_tls_client(struct stream *s, const struct net_tls_config *c, struct err 
 int net_tls_server(struct stream *s, const struct net_tls_config *c, struct err *err)
 {
 	return start(s, c, true, err);
+}
+
+bool net_tls_sent(const struct stream *s)
+{
+	return s->tls_sent;
 }
 
 const char *net_tls_describe(const struct stream *s)

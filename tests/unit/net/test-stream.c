@@ -262,6 +262,72 @@ TEST(read_times_out)
 	close(fds[1]);
 }
 
+/* A byte now and then, and then as fast as it goes. */
+static void *drip(void *arg)
+{
+	const int *fd = arg;
+
+	for (unsigned i = 0; i < 100; i++) {
+		if (send(*fd, "x", 1, MSG_NOSIGNAL) != 1)
+			return NULL;
+		usleep(10000);
+	}
+	while (send(*fd, "xxxxxxxx", 8, MSG_NOSIGNAL) > 0)
+		continue;
+	return NULL;
+}
+
+TEST(deadline)
+{
+	static char much[64 << 20];
+	struct err err = ERR_INIT;
+	struct stream *s;
+	pthread_t thread;
+	int fds[2];
+
+	REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	REQUIRE(!net_stream_of_fd(fds[0], "pair", &s, &err));
+	REQUIRE(!pthread_create(&thread, NULL, drip, &fds[1]));
+	net_set_timeout(s, 60000); /* each wait is short */
+	net_set_deadline(s, 300);
+	CHECK(net_read(s, much, 1000, &err) == -1);
+	CHECK_U64(err.sys, ETIMEDOUT);
+	net_set_deadline(s, 0);
+	CHECK(!net_read(s, much, 200, &err));
+	net_set_deadline(s, 1); /* also where nothing is ever waited for */
+	err_clear(&err);
+	for (unsigned i = 0; i < 1000000 && !err.code; i++)
+		net_read(s, much, sizeof(much), &err);
+	CHECK_U64(err.sys, ETIMEDOUT);
+	net_close(s);
+	pthread_join(thread, NULL);
+	close(fds[1]);
+}
+
+static bool reaches(const char *host, struct listener *l, const char *name)
+{
+	struct stream *there = NULL, *here = NULL;
+	struct err err = ERR_INIT;
+	bool r = !net_connect(host, net_listen_port(l), 5000, &there, &err) &&
+		!net_accept(l, &here, &err) && !strncmp(net_name(here), name,
+			strlen(name));
+
+	net_close(there);
+	net_close(here);
+	return r;
+}
+
+TEST(all_addresses)
+{
+	struct listener *l;
+	struct err err = ERR_INIT;
+
+	REQUIRE(!net_listen("", 0, &l, &err));
+	CHECK(reaches("127.0.0.1", l, "127.0.0.1:"));
+	CHECK(reaches("::1", l, "[::1]:"));
+	net_listen_close(l);
+}
+
 TEST(psk_texts)
 {
 	static const char *const bad[] = { "", "user",
@@ -292,6 +358,8 @@ static const struct test tests[] = {
 	TEST_ENTRY(no_tls_there, "NBD, HTTP and other servers are told apart"),
 	TEST_ENTRY(nobody_listens, "a closed port and an unknown name have their codes"),
 	TEST_ENTRY(read_times_out, "waits are limited"),
+	TEST_ENTRY(deadline, "a peer that sends all the time is not heard for longer"),
+	TEST_ENTRY(all_addresses, "no address is listened on: IPv6 and IPv4"),
 	TEST_ENTRY(psk_texts, "key lines are checked and never repeated in messages"),
 };
 TEST_MAIN(tests)

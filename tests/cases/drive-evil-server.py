@@ -79,6 +79,7 @@ def welcome(number):
         "half-field": b"\7\0\1",
         "short-number": field(5, b"\1"),
         "build-text": field(7, b"%s%n\x1b[2J\0" * 500),
+        "field-twice": field(5, struct.pack("<I", MIB)),
     }.get(here.lie, b"")
     return frame(2, number, body)
 
@@ -100,6 +101,10 @@ def disks(number, connection):
     if here.lie == "disk-must-unknown":
         one += field(99 | MUST, b"?")
     body = field(32, one)
+    if here.lie == "disk-field-twice":
+        body = field(32, one + field(34 | MUST, struct.pack("<Q", size // 2)))
+    if here.lie == "disk-twice":
+        body += body
     if here.lie == "half-disk":
         body = body[:-3]
     if here.lie == "no-disks":
@@ -125,10 +130,11 @@ def extents(number, off):
         "extents-early": [(min(left, 1000), 0)],
         "extent-kind": [(left, 7)],
     }
-    body = b"".join(struct.pack("<QII", n, kind, 0) for n, kind in lists.get(here.lie, honest))
+    tail = here.lie == "extent-tail"
+    body = b"".join(struct.pack("<QII", n, kind, tail) for n, kind in lists.get(here.lie, honest))
     if here.lie == "extents-odd":
         body += b"?"
-    return frame(6, number, body, off)
+    return frame(6, number, body, off, flags=here.lie == "extent-flags")
 
 
 def parts(data, have, seed):
@@ -190,6 +196,9 @@ def read(number, off, n, have, seed):
                                    flags=1),
         "lz4-empty": lambda: answer(rest=b"", flags=1),
         "lz4-longer": lambda: answer(rest=rest + b"?", flags=1),
+        "flag-unknown": lambda: answer(flags=2),
+        "lz4-and-more": lambda: answer(rest=packed, flags=1 | 64),
+        "error-flags": lambda: frame(10, number, b"?", off, 5, 1),
         "lz4-honest": lambda: answer(rest=packed, flags=1),
         "reply-type": lambda: answer(kind=12),
         "unknown-type": lambda: frame(0x70, number, b"?") + answer(),

@@ -44,7 +44,7 @@ head -c 4M /dev/zero | tr '\0' '\253' >"$work/expected"
 # The greeting and the list of drives.
 refused SRC_VERSION version-0 version-2 no-hash must-unknown disk-must-unknown bye-version
 refused SRC_PROTO field-too-long half-field short-number welcome-for-other half-disk no-size no-state \
-	no-credit max-read-0 no-connections
+	no-credit max-read-0 no-connections field-twice disk-field-twice disk-twice
 refused SRC_SIZE negative-size huge-size sector-3 sector-huge other-size
 refused SRC_NO_DRIVE no-disks other-name
 refused SRC_TLS bye-tls
@@ -52,14 +52,14 @@ harmless all-features much-credit max-read-odd many-connections may-unknown buil
 
 # What of the drive is zeroes.
 refused SRC_PROTO extent-empty extent-long extent-far extent-wraps extent-4g extents-none \
-	extents-many extents-odd
+	extents-many extents-odd extent-tail extent-flags
 harmless extents-early extent-kind
 
 # Data: frames that do not fit the request or themselves, and then content that does not fit its
 # hash. The latter is asked for again; what stays damaged fails the copy.
 refused SRC_PROTO never-asked twice other-offset offset-4g short short-told long long-told no-data \
 	half-bitmap missing-hash same-in-read bit-outside both-bitmaps raw-4g lz4-empty lz4-longer \
-	reply-type unknown-type request-type error-never-asked wrong-magic wrong-crc length-4g length-over
+	flag-unknown lz4-and-more error-flags reply-type unknown-type request-type error-never-asked wrong-magic wrong-crc length-4g length-over
 refused VERIFY_HASH wrong-hash wrong-byte lz4-truncated lz4-garbage lz4-bomb
 refused SRC_READ error-4g error-0 error-text
 harmless none lz4-honest wrong-hash-once lz4-truncated-once may-skip-type progress-of-nothing pings pongs

@@ -66,6 +66,11 @@ int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret,
 	if (f.len > PROTO_MAX_PAYLOAD)
 		return err_set(err, ERR_SRC_PROTO,
 			"frame of type %u with %u bytes of payload", f.type, f.len);
+	/* Later versions say what flags mean on their types. */
+	if (f.type < PROTO_PROGRESS &&
+	    f.flags & ~(f.type == PROTO_DATA ? PROTO_LZ4 : 0))
+		return err_set(err, ERR_SRC_PROTO, "frame of type %u with flags %#x",
+			f.type, f.flags);
 	*ret = f;
 	return 0;
 }
@@ -94,6 +99,9 @@ int proto_get_extents(const uint8_t *in, size_t len, uint64_t limit,
 	for (size_t i = 0; i < n; i++, in += 16) {
 		ret[i].len = bytes_le64(in);
 		ret[i].kind = bytes_le32(in + 8);
+		if (bytes_le32(in + 12))
+			return err_set(err, ERR_SRC_PROTO, "extent %zu with %#x behind it",
+				i, bytes_le32(in + 12));
 		if (!ret[i].len || ret[i].len > limit - sum)
 			return err_set(err, ERR_SRC_PROTO,
 				"extent %zu of %llu bytes does not fit the drive", i,

@@ -66,6 +66,7 @@ enum proto_bye {
 	PROTO_BYE_TLS = 2,      /* s: connections without TLS are not served */
 	PROTO_BYE_VERSION = 3,  /* s: no common version or a needed feature is missing */
 	PROTO_BYE_BUSY = 4,     /* s: too many connections or sessions */
+	PROTO_BYE_RIGHTS = 5,   /* s: the client's key is not for this job */
 };
 
 struct proto_frame {
@@ -82,7 +83,7 @@ void proto_put_header(uint8_t out[PROTO_HEADER], const struct proto_frame *f);
  * SRC_IS_HTTP). */
 #define PROTO_START 8
 int proto_check_start(const uint8_t in[PROTO_START], struct err *err);
-/* Magic, checksum and length are checked. */
+/* Magic, checksum, length and flags are checked. */
 int proto_get_header(const uint8_t in[PROTO_HEADER], struct proto_frame *ret,
 	struct err *err);
 uint32_t proto_crc32c(const void *data, size_t len);

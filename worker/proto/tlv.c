@@ -75,6 +75,18 @@ struct field {
 	size_t len;
 };
 
+/* Each field of a list once; those of later versions are not looked at. */
+static int note_field(uint64_t *seen, const struct field *f, struct err *err)
+{
+	uint64_t bit = f->number < 64 ? 1ull << f->number : 0;
+
+	if (*seen & bit)
+		return err_set(err, ERR_SRC_PROTO, "negotiation: field %u twice",
+			f->number);
+	*seen |= bit;
+	return 0;
+}
+
 /* 1 got one, 0 at the end, -1 damaged. */
 static int next(const uint8_t **in, size_t *left, struct field *ret, struct err *err)
 {
@@ -175,16 +187,22 @@ int proto_get_hello(const uint8_t *in, size_t len, struct proto_hello *ret,
 	struct err *err)
 {
 	struct proto_hello h = { .credit = PROTO_CREDIT };
+	const uint64_t needed = 1ull << F_VERSIONS | 1ull << F_SESSION | 1ull << F_SEED;
+	uint64_t seen = 0;
 	struct field f;
 	int r;
 
 	while ((r = next(&in, &len, &f, err)) > 0)
-		if (hello_field(&f, &h, err) < 0)
+		if (note_field(&seen, &f, err) < 0 || hello_field(&f, &h, err) < 0)
 			return -1;
 	if (r < 0)
 		return -1;
+	if ((seen & needed) != needed)
+		return err_set(err, ERR_SRC_PROTO,
+			"hello without versions, session or seed");
 	if (!h.max_version || h.min_version > h.max_version)
-		return err_set(err, ERR_SRC_PROTO, "hello without versions");
+		return err_set(err, ERR_SRC_PROTO, "hello with versions %u to %u",
+			h.min_version, h.max_version);
 	*ret = h;
 	return 0;
 }
@@ -233,11 +251,12 @@ int proto_get_welcome(const uint8_t *in, size_t len, struct proto_welcome *ret,
 {
 	struct proto_welcome v = { .credit = PROTO_CREDIT, .max_read = PROTO_MAX_READ,
 		.max_connections = 1 };
+	uint64_t seen = 0;
 	struct field f;
 	int r;
 
 	while ((r = next(&in, &len, &f, err)) > 0)
-		if (welcome_field(&f, &v, err) < 0)
+		if (note_field(&seen, &f, err) < 0 || welcome_field(&f, &v, err) < 0)
 			return -1;
 	if (r < 0)
 		return -1;
@@ -339,9 +358,8 @@ int proto_next_disk(const uint8_t **in, size_t *len, struct proto_disk *ret,
 		return err_set(err, ERR_SRC_PROTO, "list of drives: field %u",
 			outer.number);
 	while ((r = next(&outer.value, &outer.len, &f, err)) > 0) {
-		if (disk_field(&f, &d, err) < 0)
+		if (note_field(&seen, &f, err) < 0 || disk_field(&f, &d, err) < 0)
 			return -1;
-		seen |= f.number < 64 ? 1ull << f.number : 0;
 	}
 	if (r < 0)
 		return -1;

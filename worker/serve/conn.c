@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "serve/serve-internal.h"
 
-#define GREETING_MS 10000 /* for TLS and HELLO */
+#define GREETING_MS 10000 /* for TLS and HELLO together */
 #define IO_MS 120000      /* for the rest of a frame, or for room to send */
 #define TLS_RECORD 0x16   /* first byte of a TLS handshake */
 
@@ -57,15 +57,19 @@ static int say_bye(struct serve_conn *c, enum proto_bye why, const char *text,
 	return serve_conn_send(c, &f, text, err);
 }
 
-/* One whole frame; the payload goes to c->in. */
-static int receive(struct serve_conn *c, struct proto_frame *f, struct err *err)
+/* One whole frame with its payload. */
+static int receive(struct serve_conn *c, struct proto_frame *f, uint8_t *payload,
+	uint32_t max, struct err *err)
 {
 	uint8_t head[PROTO_HEADER];
 
 	if (net_read(c->stream, head, sizeof(head), err) < 0 ||
 	    proto_get_header(head, f, err) < 0)
 		return -1;
-	return f->len ? net_read(c->stream, c->in, f->len, err) : 0;
+	if (f->len > max)
+		return err_set(err, ERR_SRC_PROTO,
+			"frame of type %u with %u bytes of payload", f->type, f->len);
+	return f->len ? net_read(c->stream, payload, f->len, err) : 0;
 }
 
 static void cancel(struct serve_conn *c, uint32_t id)
@@ -78,14 +82,12 @@ static void cancel(struct serve_conn *c, uint32_t id)
 	}
 }
 
-static int enqueue(struct serve_conn *c, const struct proto_frame *f, struct err *err)
+static void enqueue(struct serve_conn *c, const struct proto_frame *f)
 {
 	struct serve_request *q = &c->queue[(c->head + c->n_queued) % SERVE_QUEUE];
 
-	if (f->type >= 0x80)
-		return 0; /* may be skipped */
-	if (f->type == PROTO_HELLO || f->type > PROTO_LIMIT)
-		return err_set(err, ERR_SRC_PROTO, "frame of type %u", f->type);
+	if (f->type >= PROTO_PROGRESS)
+		return; /* may be skipped */
 	q->f = *f;
 	q->cancelled = false;
 	q->payload = q->small;
@@ -96,14 +98,14 @@ static int enqueue(struct serve_conn *c, const struct proto_frame *f, struct err
 		memcpy(q->small, c->in, f->len);
 	}
 	c->n_queued++;
-	return 0;
 }
 
 static int take(struct serve_conn *c, struct err *err)
 {
 	struct proto_frame f;
 
-	if (receive(c, &f, err) < 0)
+	if (receive(c, &f, c->in, PROTO_MAX_PAYLOAD, err) < 0 ||
+	    serve_check_rules(c, &f, err) < 0)
 		return -1;
 	switch (f.type) {
 	case PROTO_PING:
@@ -124,7 +126,8 @@ static int take(struct serve_conn *c, struct err *err)
 		c->bye_id = f.id;
 		return 0;
 	default:
-		return enqueue(c, &f, err);
+		enqueue(c, &f);
+		return 0;
 	}
 }
 
@@ -187,20 +190,31 @@ static int requests(struct serve_conn *c, struct err *err)
 	return say_bye(c, PROTO_BYE_END, "source-server was stopped", err);
 }
 
-/* 0 go on, 1 refused and told so, -1 broken. */
+static int allocate(struct serve_conn *c, struct err *err)
+{
+	c->in = malloc(PROTO_MAX_PAYLOAD);
+	c->out = malloc(PROTO_HEADER + PROTO_MAX_PAYLOAD);
+	c->buf = aligned_alloc(SERVE_READ_ALIGN, SERVE_BUFFER);
+	return c->in && c->out && c->buf ? 0 :
+		err_set(err, ERR_NOMEM, "out of memory");
+}
+
+/* 0 go on, 1 refused and told so, -1 broken. Whoever has not greeted gets no more memory
+ * than this needs. */
 static int greet(struct serve_conn *c, struct err *err)
 {
+	uint8_t text[SERVE_MAX_HELLO];
 	struct proto_hello h;
 	struct proto_welcome w = { .version = PROTO_VERSION, .max_read = PROTO_MAX_READ,
 		.max_connections = SERVE_MAX_PER_SESSION - 1 };
 	struct proto_frame f;
 
-	if (receive(c, &f, err) < 0)
+	if (receive(c, &f, text, sizeof(text), err) < 0)
 		return -1;
 	if (f.type != PROTO_HELLO)
 		return err_set(err, ERR_SRC_PROTO, "frame of type %u before the greeting",
 			f.type);
-	if (proto_get_hello(c->in, f.len, &h, err) < 0) {
+	if (proto_get_hello(text, f.len, &h, err) < 0) {
 		if (err->code != ERR_SRC_VERSION)
 			return -1;
 		return say_bye(c, PROTO_BYE_VERSION, err->text, err) < 0 ? -1 : 1;
@@ -210,15 +224,18 @@ static int greet(struct serve_conn *c, struct err *err)
 		return say_bye(c, PROTO_BYE_VERSION,
 			"this source-server speaks version 1 with "
 			"XXH3 hashes", err) < 0 ? -1 : 1;
-	c->session = serve_session_join(c->serve, &h);
+	c->session = serve_pool_admit(c) ? serve_session_join(c->serve, &h) : NULL;
 	if (!c->session)
 		return say_bye(c, PROTO_BYE_BUSY, "too many connections", err) < 0 ? -1 :
 			1;
+	if (allocate(c, err) < 0)
+		return -1;
 	c->seed = h.seed;
 	c->features = h.features & (PROTO_FEATURE_LZ4 | PROTO_FEATURE_XXH3);
 	w.features = c->features;
 	w.credit = h.credit < PROTO_LEAF ? PROTO_LEAF :
 		h.credit > PROTO_CREDIT ? PROTO_CREDIT : h.credit;
+	c->credit = w.credit;
 	snprintf(w.build, sizeof(w.build), "source-server %s", TW_VERSION);
 	log_info("%s: job \"%s\", %s, version %u%s, %s", net_name(c->stream), h.job,
 		net_tls_describe(c->stream) ? net_tls_describe(c->stream) :
@@ -251,29 +268,36 @@ static int secure(struct serve_conn *c, struct err *err)
 		err) < 0 ? -1 : 1;
 }
 
+/* In clear: over TLS nothing was said yet. */
+static void tell_evicted(struct serve_conn *c)
+{
+	struct err ignored = ERR_INIT;
+
+	net_set_deadline(c->stream, 1000);
+	if (c->evicted && !c->session && !net_tls_sent(c->stream))
+		say_bye(c, PROTO_BYE_BUSY, "too many connections", &ignored);
+}
+
 void serve_conn_run(struct serve_conn *c)
 {
 	struct err err = ERR_INIT;
-	int r = -1;
+	int r;
 
-	c->in = malloc(PROTO_MAX_PAYLOAD);
-	c->out = malloc(PROTO_HEADER + PROTO_MAX_PAYLOAD);
-	c->buf = aligned_alloc(SERVE_READ_ALIGN, SERVE_BUFFER);
-	if (!c->in || !c->out || !c->buf) {
-		err_set(&err, ERR_NOMEM, "out of memory");
-	} else {
-		net_set_timeout(c->stream, GREETING_MS);
-		r = secure(c, &err);
-		if (!r)
-			r = greet(c, &err);
+	net_set_deadline(c->stream, GREETING_MS);
+	r = secure(c, &err);
+	if (!r)
+		r = greet(c, &err);
+	if (!r) {
+		net_set_deadline(c->stream, 0);
 		net_set_timeout(c->stream, IO_MS);
-		if (!r)
-			r = requests(c, &err);
+		r = requests(c, &err);
+	} else if (r < 0) {
+		tell_evicted(c);
 	}
 	/* Clients come to look, and end connections without a word. */
 	if (r < 0 && !c->serve->stop)
-		log_line(err.sys == ENODATA ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "%s",
-			err.text);
+		log_line(err.sys == ENODATA || c->evicted ? LOG_LEVEL_DEBUG :
+			LOG_LEVEL_WARN, "%s", err.text);
 	if (c->session) {
 		log_debug("%s: ended, %llu bytes of drives in %llu", net_name(c->stream),
 			(unsigned long long)c->data, (unsigned long long)c->sent);

@@ -10,7 +10,10 @@
 #include "proto/proto.h"
 #include "serve/serve.h"
 
-#define SERVE_MAX_CONNECTIONS 32 /* of all clients */
+#define SERVE_MAX_CONNECTIONS 32 /* of all clients that have greeted */
+#define SERVE_MAX_STRANGERS 32   /* that have not */
+#define SERVE_MAX_OF_ADDRESS 16  /* of these, of one address */
+#define SERVE_MAX_HELLO 4096     /* bytes of its payload */
 #define SERVE_MAX_PER_SESSION 9
 #define SERVE_MAX_SESSIONS 128
 #define SERVE_READ_ALIGN 4096
@@ -214,8 +217,9 @@ struct serve {
 	_Atomic bool stop;
 	pthread_mutex_t lock; /* what follows, and the sessions' fields but limit */
 	pthread_cond_t changed;
-	struct serve_conn *conns;
+	struct serve_conn *conns; /* the newest first */
 	unsigned n_conns;
+	uint64_t crowded_ms; /* when the log told of it */
 	struct serve_session sessions[SERVE_MAX_SESSIONS];
 	uint64_t clock; /* of the sessions' use */
 	char generations[SERVE_MAX_DRIVES][40]; /* of generation_epoch */
@@ -243,6 +247,16 @@ uint64_t serve_number_of(const char *text);
 /* Names the content that the session reads: as PROTOCOL.md, section 6 says. */
 void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char ret[40]);
 
+/* pool.c: connections and their threads. Who has not shown a key yet is kept apart, so
+ * that strangers do not take the places of those who have. */
+struct serve_conn;
+/* Takes the stream over. The oldest stranger, of the address that has most, makes room. */
+void serve_pool_add(struct serve *s, struct stream *stream);
+/* It has greeted. false: there are as many as there may be. */
+bool serve_pool_admit(struct serve_conn *c);
+/* Ends all connections and waits for it. */
+void serve_pool_end(struct serve *s);
+
 /* conn.c */
 #define SERVE_QUEUE 192  /* requests waiting on a connection */
 /* bytes of payload kept in the queue */
@@ -257,9 +271,13 @@ struct serve_conn {
 	struct serve *serve;
 	struct serve_conn *next;
 	struct stream *stream;
+	uint8_t peer[NET_PEER];
+	bool known;          /* it has greeted; with serve->lock, as what follows */
+	_Atomic bool evicted; /* another stranger has its place */
 	struct serve_session *session;
 	uint64_t seed;
 	uint32_t features;
+	uint32_t credit;     /* bytes that it may have asked for at once */
 	unsigned poor, skip; /* chunks that LZ4 did not shrink, chunks not to try */
 	struct serve_request queue[SERVE_QUEUE];
 	unsigned head, n_queued;
@@ -287,6 +305,11 @@ int serve_conn_error(struct serve_conn *c, const struct proto_frame *f, int sys,
 /* Takes what has arrived meanwhile, without waiting: answers PING,
  * notes CANCEL and LIMIT. */
 int serve_conn_drain(struct serve_conn *c, struct err *err);
+
+/* rules.c: whether a frame of a client keeps to PROTOCOL.md, sections 2 to 4, as far as
+ * that can be told without the drives. */
+int serve_check_rules(const struct serve_conn *c, const struct proto_frame *f,
+	struct err *err);
 
 /* verbs.c: one request. -1 only when the connection is broken. */
 int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *err);

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server: drives, sessions, connections and their threads. */
+/* The server: what it opens, and the threads beside those of connections. */
 #include "serve/serve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "serve/serve-internal.h"
-
-#define STACK (256u << 10) /* locked in memory while frozen */
 
 static int open_drive(struct serve *s, unsigned i, const struct serve_drive_spec *given,
 	struct err *err)
@@ -120,54 +117,6 @@ void serve_stop(struct serve *s)
 	net_listen_stop(s->listener);
 }
 
-static void *conn_thread(void *arg)
-{
-	struct serve_conn *c = arg, **p;
-	struct serve *s = c->serve;
-
-	serve_conn_run(c);
-	pthread_mutex_lock(&s->lock);
-	for (p = &s->conns; *p != c; p = &(*p)->next)
-		continue;
-	*p = c->next;
-	s->n_conns--;
-	net_close(c->stream);
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
-	free(c);
-	return NULL;
-}
-
-static void start_conn(struct serve *s, struct stream *stream)
-{
-	struct serve_conn *c = calloc(1, sizeof(*c));
-	pthread_attr_t attr;
-	pthread_t thread;
-	bool started = false;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_mutex_lock(&s->lock);
-	if (c && s->n_conns < SERVE_MAX_CONNECTIONS) {
-		c->serve = s;
-		c->stream = stream;
-		started = !pthread_create(&thread, &attr, conn_thread, c);
-	}
-	if (started) {
-		c->next = s->conns;
-		s->conns = c;
-		s->n_conns++;
-	}
-	pthread_mutex_unlock(&s->lock);
-	pthread_attr_destroy(&attr);
-	if (!started) {
-		log_warn("%s: refused, too many connections", net_name(stream));
-		net_close(stream);
-		free(c);
-	}
-}
-
 /* Feeds the thaw watchdog and lets go of what nobody needs any more. */
 static void *keeper(void *arg)
 {
@@ -203,7 +152,7 @@ int serve_run(struct serve *s, struct err *err)
 	}
 	while (!s->stop) {
 		if (net_accept(s->listener, &stream, &failed) == 0) {
-			start_conn(s, stream);
+			serve_pool_add(s, stream);
 		} else if (failed.code != ERR_CANCELLED) {
 			log_warn("%s", failed.text);
 			/* out of descriptors: some will be free */
@@ -213,12 +162,7 @@ int serve_run(struct serve *s, struct err *err)
 	pthread_join(thread, NULL);
 	if (watched)
 		pthread_join(watcher, NULL);
-	pthread_mutex_lock(&s->lock);
-	for (struct serve_conn *c = s->conns; c; c = c->next)
-		shutdown(net_fd(c->stream), SHUT_RD);
-	while (s->n_conns)
-		pthread_cond_wait(&s->changed, &s->lock);
-	pthread_mutex_unlock(&s->lock);
+	serve_pool_end(s);
 	serve_freezer_free(s->freezer);
 	s->freezer = NULL;
 	serve_journal_flush(s->journal);

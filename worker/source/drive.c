@@ -35,7 +35,9 @@ static int find_drive(struct source_chan *c, bool hold, struct proto_disk *ret,
 	struct drive *v = c->src->priv;
 	struct drive_chan *d = c->priv;
 	struct proto_frame reply, f = { .type = PROTO_DISKS, .raw = hold };
+	struct proto_disk k;
 	const uint8_t *p;
+	bool found = false;
 	size_t left;
 	int r;
 
@@ -43,14 +45,20 @@ static int find_drive(struct source_chan *c, bool hold, struct proto_disk *ret,
 		return -1;
 	p = d->payload;
 	left = reply.len;
-	while ((r = proto_next_disk(&p, &left, ret, err)) > 0)
-		if (!strcmp(ret->name, v->wanted))
-			break;
-	if (!r)
-		return err_set(err, ERR_SRC_NO_DRIVE, "%s: no drive \"%s\" there",
-			c->src->name, v->wanted);
+	while ((r = proto_next_disk(&p, &left, &k, err)) > 0) {
+		if (strcmp(k.name, v->wanted))
+			continue;
+		if (found)
+			return err_set(err, ERR_SRC_PROTO, "%s: drive \"%s\" twice",
+				c->src->name, v->wanted);
+		*ret = k;
+		found = true;
+	}
 	if (r < 0)
 		return -1;
+	if (!found)
+		return err_set(err, ERR_SRC_NO_DRIVE, "%s: no drive \"%s\" there",
+			c->src->name, v->wanted);
 	d->disk = ret->id;
 	return 0;
 }
@@ -87,13 +95,18 @@ static int find_again(struct source_chan *c, struct err *err)
 	return v->live ? 0 : check_state(c, &k, err);
 }
 
-/* Whoever accepts a connection and ends it without a word (a forwarder whose server is
- * away) is no answer. From a source that was open before, it means: gone for now. */
-static bool away_for_now(const struct drive *v, const struct drive_chan *d,
-	const struct err *err)
+/* Whoever accepts a connection and ends it without a word is no answer: a forwarder whose
+ * server is away, or a server that has too many. It may be better another time. */
+static int cut_off(const struct source *s, struct err *err)
 {
-	return v->known && !d->heard_ms &&
-		(err->code == ERR_SRC_EOF || (err->code == ERR_SRC_TLS && err->sys));
+	const struct drive *v = s->priv;
+
+	if (err->code == ERR_SRC_TLS && err->sys)
+		err->code = ERR_SRC_EOF;
+	if (err->code == ERR_SRC_EOF && err->sys == ENODATA && !v->known)
+		return err_wrap(err, "%s: no answer; is it a source-server, and does it "
+			"expect TLS?", s->name);
+	return -1;
 }
 
 /* Up to the greeting. */
@@ -109,18 +122,11 @@ static int connect_drive(struct source_chan *c, struct err *err)
 	if (!d || !(d->payload = malloc(PROTO_MAX_PAYLOAD)) ||
 		!(d->scratch = malloc(PROTO_MAX_READ)))
 		return err_set(err, ERR_NOMEM, "%s: out of memory", s->name);
-	if (connect_stream(s, d, err) < 0) {
-		if (away_for_now(v, d, err))
-			err->code = ERR_SRC_EOF;
-		return -1;
-	}
+	if (connect_stream(s, d, err) < 0)
+		return cut_off(s, err);
 	f.len = (uint32_t)proto_put_hello(hello, sizeof(hello), &v->hello);
 	if (source_drive_ask(c, &f, hello, PROTO_WELCOME, &reply, err) < 0)
-		return err->code == ERR_SRC_EOF && !d->heard_ms && !v->known
-			? err_set(err, ERR_SRC_PROTO,
-				"%s: no answer to the greeting; is it a "
-				"source-server, and does it expect TLS?", s->name)
-			: -1;
+		return d->heard_ms ? -1 : cut_off(s, err);
 	if (proto_get_welcome(d->payload, reply.len, &d->welcome, err) < 0)
 		return err_wrap(err, "%s", s->name);
 	net_set_timeout(d->stream, SILENT_MS);

@@ -2,6 +2,8 @@
 #ifndef FS_FS_INTERNAL_H
 #define FS_FS_INTERNAL_H
 
+#include <yyjson.h>
+
 #include "base/spawn.h"
 #include "fs/fs.h"
 
@@ -15,6 +17,14 @@
 int fs_stack_run(struct fs_stack *s, const char *const *argv,
 	void (*line)(void *ctx, const char *line), void *ctx, char last[256],
 	struct err *err);
+/* The same with what the tool writes to standard output, at most 16 MiB, kept apart from
+ * its warnings. */
+int fs_stack_report(struct fs_stack *s, const char *const *argv, struct strbuf *ret,
+	char last[256], struct err *err);
+/* A file in memory with this content. -1: err is filled. */
+int fs_stack_file(const void *buf, size_t len, struct err *err);
+/* The name that programs started by the worker open the descriptor by. */
+void fs_stack_fd_name(int fd, char *ret, size_t size);
 /* A new layer on these devices, not counted until fs_stack_added. NULL: err is filled. */
 struct fs_layer *fs_stack_new(struct fs_stack *s, enum fs_layer_kind k,
 	const char *const *devs, struct err *err);
@@ -26,5 +36,19 @@ void fs_stack_drop(struct fs_layer *l);
 int fs_stack_md_close(struct fs_stack *s, struct fs_layer *l, struct err *err);
 int fs_stack_lvm_close(struct fs_stack *s, struct fs_layer *l, struct err *err);
 int fs_stack_luks_close(struct fs_stack *s, struct fs_layer *l, struct err *err);
+
+/* lvm-report.c: memory only. Calls each row of the kind ("vg", "lv"); the first non-zero
+ * result of each ends it and is returned. */
+int fs_lvm_rows(const char *text, size_t len, const char *kind,
+	int (*each)(void *ctx, yyjson_val *row, struct err *err), void *ctx,
+	struct err *err);
+/* False: there is no such text, or it is too long. */
+bool fs_lvm_value(yyjson_val *row, const char *name, char *ret, size_t size);
+/* What lvm2 allows when it makes them (validate_name, system_id_from_string). */
+bool fs_lvm_is_name(const char *s);
+bool fs_lvm_is_system_id(const char *s);
+bool fs_lvm_is_uuid(const char *s);
+/* "/dev/mapper/a--b-root" for a-b and root. False: too long. */
+bool fs_lvm_node(const char *vg, const char *lv, char *ret, size_t size);
 
 #endif

@@ -86,6 +86,7 @@ struct fs_layer {
 	char tokens[64];     /* of LUKS2, other keys than a passphrase:
 			      * "systemd-tpm2 clevis" */
 	char problem[200];   /* "1 of 2 members is missing"; "" = none */
+	char system_id[132]; /* of a volume group that has an owner */
 	char *on;            /* devices below it, separated by commas */
 };
 struct fs_stack {
@@ -115,7 +116,8 @@ struct fs_lvm_group {
 	int missing;         /* physical volumes that are on none of the devices */
 	bool shared;         /* by several hosts: needs their lock manager */
 	bool exported;
-	char system_id[128]; /* owner, "" = none */
+	char system_id[132]; /* owner, "" = none */
+	char problem[80];    /* why it is not opened: text that LVM does not allow */
 };
 /* The volume groups on the devices. Returns how many, -1 with err. */
 int fs_lvm_list(struct fs_stack *s, const char *const *devs, struct fs_lvm_group *ret,
@@ -130,6 +132,9 @@ int fs_lvm_open(struct fs_stack *s, const char *const *devs,
 	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx,
 	struct fs_layer **ret, struct err *err);
 
+/* What stands below /dev/mapper as it is: device-mapper writes other bytes otherwise, and
+ * an option or a path is no name. */
+bool fs_luks_is_name(const char *s);
 enum fs_key { FS_KEY_FITS, FS_KEY_WRONG, FS_KEY_FAILED /* err is filled */ };
 enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid,
 	const char *name, const void *key, size_t len, struct fs_layer **ret,

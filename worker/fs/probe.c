@@ -16,6 +16,35 @@ static void take(blkid_probe pr, const char *name, char *ret, size_t size)
 		snprintf(ret, size, "%s", value);
 }
 
+/* libblkid hands on what stands on the disk as some formats' UUID, as of LUKS1 and LVM, and
+ * as labels. A UUID that is none leads nowhere: it would become part of names of devices
+ * and of lines of configuration. "0x83" is a type of a partition. */
+static void keep_uuid(char *s)
+{
+	if (s[strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-")])
+		*s = '\0';
+}
+
+/* A label may have blanks and letters of any language, but no lines. */
+static void keep_label(char *s)
+{
+	for (const char *p = s; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+			*s = '\0';
+			return;
+		}
+}
+
+static void keep_texts(struct fs_info *fs)
+{
+	keep_uuid(fs->uuid);
+	keep_uuid(fs->uuid_sub);
+	keep_uuid(fs->partuuid);
+	keep_uuid(fs->parttype);
+	keep_label(fs->label);
+	keep_label(fs->partlabel);
+}
+
 static uint64_t take_number(blkid_probe pr, const char *name)
 {
 	char text[32] = "";
@@ -72,6 +101,7 @@ enum fs_found fs_probe(const char *dev, struct fs_info *ret, struct err *err)
 	take(pr, "UUID_SUB", ret->uuid_sub, sizeof(ret->uuid_sub));
 	take(pr, "LABEL", ret->label, sizeof(ret->label));
 	blkid_free_probe(pr);
+	keep_texts(ret);
 	if (found == -2)
 		return FS_AMBIGUOUS;
 	if (found < 0) {

@@ -4,32 +4,26 @@
  * memory only, by the name it has below our /proc: it is on no command line and in no
  * file system.
  */
-#include <errno.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fdio.h"
 #include "fs/fs-internal.h"
 
 /* Exit statuses of cryptsetup(8). */
 #define WRONG_KEY 2
 #define NO_MEMORY 3
 
-static int key_file(const void *key, size_t len, struct err *err)
+bool fs_luks_is_name(const char *s)
 {
-	int fd = memfd_create("key", MFD_CLOEXEC);
+	const char *p = s;
 
-	if (fd < 0)
-		return err_sys(err, ERR_NOMEM, "hold a key");
-	if (fdio_write(fd, key, len) < 0) {
-		err_sys(err, ERR_NOMEM, "hold a key");
-		close(fd);
-		return -1;
-	}
-	return fd;
+	while (isalnum((unsigned char)*p) || (*p && strchr("#+-.:=@_", *p)))
+		p++;
+	return p > s && !*p && *s != '-' && p - s <= 127 && strcmp(s, ".") &&
+		strcmp(s, "..") && strcmp(s, "control");
 }
 
 /* "0 4096 crypt aes-xts-plain64 KEY ...", where dmsetup writes zeros for the key. */
@@ -86,19 +80,25 @@ enum fs_key fs_luks_open(struct fs_stack *s, const char *dev, const char *uuid,
 {
 	const char *devs[] = { dev, NULL };
 	char path[64], last[256];
-	CLEANUP_CLOSE int fd = key_file(key, len, err);
+	CLEANUP_CLOSE int fd = -1;
 	const char *argv[] = { STACK_CRYPTSETUP, "open", "--type", "luks", "--batch-mode",
 		"--disable-keyring", "--disable-locks", "--tries", "1", "--key-file",
 		path, dev, name, s->writable ? NULL : "--readonly", NULL };
 	struct fs_layer *l;
 	int status;
 
+	/* An option, or a path, is no name. */
+	if (!fs_luks_is_name(name)) {
+		err_set(err, ERR_PREP_STACK, "%s: its UUID is none", dev);
+		return FS_KEY_FAILED;
+	}
+	fd = fs_stack_file(key, len, err);
 	if (fd < 0)
 		return FS_KEY_FAILED;
 	l = fs_stack_new(s, FS_LAYER_LUKS, devs, err);
 	if (!l)
 		return FS_KEY_FAILED;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
+	fs_stack_fd_name(fd, path, sizeof(path));
 	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (!status) {
 		snprintf(l->name, sizeof(l->name), "%s", name);
@@ -123,8 +123,11 @@ int fs_luks_rename(struct fs_stack *s, struct fs_layer *l, const char *name,
 {
 	const char *argv[] = { STACK_DMSETUP, "rename", l->name, name, NULL };
 	char last[256];
-	int status = fs_stack_run(s, argv, NULL, NULL, last, err);
+	int status;
 
+	if (!fs_luks_is_name(name))
+		return err_set(err, ERR_PREP_STACK, "%s: not a name for a volume", name);
+	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (status > 0)
 		err_set(err, ERR_PREP_STACK, "call %s %s: %s", l->name, name, last);
 	if (status)

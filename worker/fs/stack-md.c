@@ -155,6 +155,11 @@ int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
 	argv[n++] = l->name;
 	while (members[count] && count < MAX_MEMBERS)
 		argv[n++] = members[count++];
+	if (members[count]) {
+		err_set(err, ERR_PREP_UNSUPPORTED, "an array of more than %d members",
+			MAX_MEMBERS);
+		goto drop;
+	}
 	status = fs_stack_run(s, argv, NULL, NULL, last, err);
 	if (status > 0)
 		err_set(err, ERR_PREP_STACK, "array on %s: %s", l->on, last);

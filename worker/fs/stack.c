@@ -5,13 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fdio.h"
 #include "base/log.h"
 #include "fs/fs-internal.h"
 
 #define TOOL_S 120
+#define MAX_REPORT (16u << 20)
 
 static const struct {
 	const char *name, *tool, *needs, *needs_what;
@@ -51,7 +54,39 @@ struct call {
 	void (*line)(void *ctx, const char *line);
 	void *ctx;
 	char last[256]; /* that is no warning */
+	char output[40]; /* file for standard output, "" = with the warnings */
 };
+
+int fs_stack_file(const void *buf, size_t len, struct err *err)
+{
+	int fd = memfd_create("stack", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, ERR_NOMEM, "a file in memory");
+	if (fdio_write(fd, buf, len) < 0) {
+		err_sys(err, ERR_NOMEM, "a file in memory");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void fs_stack_fd_name(int fd, char *ret, size_t size)
+{
+	snprintf(ret, size, "/proc/%d/fd/%d", (int)getpid(), fd);
+}
+
+/* In the child. */
+static int redirect_output(void *arg)
+{
+	const struct call *c = arg;
+	int fd;
+
+	if (!*c->output)
+		return 0;
+	fd = open(c->output, O_WRONLY | O_CLOEXEC);
+	return fd < 0 || dup2(fd, STDOUT_FILENO) < 0;
+}
 
 static void on_line(void *arg, const char *line)
 {
@@ -73,8 +108,7 @@ static void on_tick(void *arg)
 		c->s->tick(c->s->ctx);
 }
 
-int fs_stack_run(struct fs_stack *s, const char *const *argv,
-	void (*line)(void *ctx, const char *line), void *ctx, char last[256],
+static int run_tool(struct call *c, const char *const *argv, char last[256],
 	struct err *err)
 {
 	/* No lvm.conf of the machine, and no complaint about
@@ -82,17 +116,47 @@ int fs_stack_run(struct fs_stack *s, const char *const *argv,
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 		"LC_ALL=C",
 		"LVM_SYSTEM_DIR=", "LVM_SUPPRESS_FD_WARNINGS=1", NULL };
-	struct call c = { s, line, ctx, "" };
 	struct spawn_result result;
 	struct spawn sp = { .argv = argv, .env = env, .timeout_s = TOOL_S,
-		.cancel = s->cancel,
-		.line = on_line, .tick = on_tick, .ctx = &c };
+		.cancel = c->s->cancel, .prepare = redirect_output,
+		.line = on_line, .tick = on_tick, .ctx = c };
 
 	if (spawn_run(&sp, &result, err) < 0)
 		return -1;
 	if (last)
-		memcpy(last, c.last, sizeof(c.last));
+		memcpy(last, c->last, sizeof(c->last));
 	return result.status;
+}
+
+int fs_stack_run(struct fs_stack *s, const char *const *argv,
+	void (*line)(void *ctx, const char *line), void *ctx, char last[256],
+	struct err *err)
+{
+	struct call c = { s, line, ctx, "", "" };
+
+	return run_tool(&c, argv, last, err);
+}
+
+int fs_stack_report(struct fs_stack *s, const char *const *argv, struct strbuf *ret,
+	char last[256], struct err *err)
+{
+	struct call c = { s, NULL, NULL, "", "" };
+	CLEANUP_CLOSE int fd = fs_stack_file("", 0, err);
+	CLEANUP_FREE char *text = NULL;
+	size_t len;
+	int status;
+
+	if (fd < 0)
+		return -1;
+	fs_stack_fd_name(fd, c.output, sizeof(c.output));
+	status = run_tool(&c, argv, last, err);
+	if (status)
+		return status;
+	if (fdio_read_file(c.output, MAX_REPORT, &text, &len, err) < 0)
+		return err_wrap(err, "report of %s", argv[0]);
+	strbuf_add(ret, text, len);
+	return ret->failed ? err_set(err, ERR_NOMEM, "report of %s: out of memory",
+		argv[0]) : 0;
 }
 
 struct fs_layer *fs_stack_new(struct fs_stack *s, enum fs_layer_kind k,

@@ -135,6 +135,12 @@ static int open_encrypted(struct guest *g, int vol, struct err *err)
 		stays_closed(g, &why);
 		return 0;
 	}
+	if (!*fs->uuid) {
+		err_set(&why, ERR_PREP_STACK, "%s is encrypted, and its UUID is none",
+			fs->dev);
+		stays_closed(g, &why);
+		return 0;
+	}
 	/* As dracut calls it; crypttab's name follows when the root is known. */
 	snprintf(name, sizeof(name), "luks-%s", fs->uuid);
 	for (int i = 0; i < g->opt->n_keys; i++) {
@@ -208,6 +214,9 @@ static int open_group(struct guest *g, const char *const *devs,
 			"needs their lock manager", vg->name);
 	else if (vg->exported)
 		err_set(&why, ERR_PREP_STACK, "volume group %s is exported", vg->name);
+	else if (*vg->problem)
+		err_set(&why, ERR_PREP_STACK, "volume group %s: %s", vg->name,
+			vg->problem);
 	if (why.code) {
 		stays_closed(g, &why);
 		return 0;
@@ -360,9 +369,13 @@ static int adopt(void *ctx, const struct fstab_entry *e)
 		struct fs_layer *l = &g->stack.layers[i];
 
 		if (l->kind != FS_LAYER_LUKS || strcmp(l->on, g->vols[vol].fs.dev) ||
-			!strcmp(l->name, e->spec) || strchr(e->spec, '/') ||
-			strlen(e->spec) >= sizeof(l->name))
+			!strcmp(l->name, e->spec))
 			continue;
+		if (!fs_luks_is_name(e->spec)) {
+			guest_report_warn(g, "crypttab: a volume on %s has a name that "
+				"cannot be used here; it keeps %s", l->on, l->name);
+			continue;
+		}
 		n->result = rename_layer(g, i, e->spec, n->err);
 		return n->result;
 	}

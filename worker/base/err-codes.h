@@ -98,6 +98,8 @@ X(PREP_TIMEOUT, 7, 1,
 	"a guest command took too long and was ended; see its output in the log")
 X(PREP_TASKS, 7, 0,
 	"a guest command started too many processes and was ended; see its output in the log")
+X(PREP_STUCK, 7, 1,
+	"a guest command cannot be ended: check the storage behind the VM, then run again")
 X(PREP_STACK, 7, 0,
 	"the guest's RAID arrays or volume groups are incomplete or clash; see the text")
 X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")

@@ -1,93 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/spawn.h"
-
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/spawn-internal.h"
 
 #define LINE_BYTES 4096
 #define COUNT_MS 50
+#define POLL_MS 200
+#define TICK_MS 1000
+#define DRAIN_MS 1000
+#define TIMEOUT_S 60
+#define KILL_S 40
 
-struct reader {
+struct run {
 	const struct spawn *sp;
 	struct spawn_result *ret;
+	int fd;                 /* the output, -1 after its end */
+	pid_t pid;
+	bool ended, stuck;
+	enum err_code why;      /* it was killed for that; ERR_NONE = it was not */
+	int status;
+	struct rusage ru;
+	uint64_t begin, deadline, next_tick, next_count, drain_until, kill_until;
 	char line[LINE_BYTES];
 	size_t used;
 };
 
-static void close_above_stderr(void)
-{
-	/* Our descriptors are opened with O_CLOEXEC; this is for those of libraries. */
-#ifdef SYS_close_range
-	if (!syscall(SYS_close_range, 3u, ~0u, 0u))
-		return;
-#endif
-	for (int fd = 3; fd < 1024; fd++)
-		close(fd);
-}
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < 32; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* In the child: never returns. */
-static void child(const struct spawn *sp, int out)
-{
-	static const char *const plain_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		NULL };
-	int null = open("/dev/null", O_RDONLY);
-
-	reset_signals();
-	setpgid(0, 0);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-		_exit(126);
-	close_above_stderr();
-	if (sp->prepare && sp->prepare(sp->ctx))
-		_exit(126);
-	if (chdir(sp->dir ? sp->dir : "/") < 0)
-		_exit(126);
-	execve(sp->argv[0], (char *const *)sp->argv,
-		(char *const *)(sp->env ? sp->env : plain_env));
-	dprintf(2, "%s: %s\n", sp->argv[0], strerror(errno));
-	_exit(127);
-}
-
-/* fork(2), with namespaces if asked for. The raw call is used as clone's wrapper wants a
- * stack; the child only does what is safe after fork in a threaded program. */
-static pid_t start(int clone_flags)
-{
-	if (!clone_flags)
-		return fork();
-	return (pid_t)syscall(SYS_clone, (unsigned long)clone_flags | SIGCHLD, NULL,
-		NULL, NULL, 0UL);
-}
-
-static void flush_line(struct reader *r)
+static void flush_line(struct run *r)
 {
 	if (!r->used)
 		return;
@@ -100,7 +50,7 @@ static void flush_line(struct reader *r)
 		log_debug("%s: %s", r->sp->argv[0], r->line);
 }
 
-static void take_output(struct reader *r, const char *buf, size_t len)
+static void take_output(struct run *r, const char *buf, size_t len)
 {
 	struct strbuf *out = r->sp->output;
 	size_t max = r->sp->output_max ? r->sp->output_max : 65536;
@@ -115,118 +65,83 @@ static void take_output(struct reader *r, const char *buf, size_t len)
 	}
 }
 
-/* Threads of one process: field 20 of /proc/PID/stat, counted from behind the name in
- * brackets, which may hold anything (proc_pid_stat(5)). One that ended meanwhile has
- * none. */
-static unsigned count_threads(const char *pid)
+static void read_output(struct run *r)
 {
-	char path[64], text[1024], *p;
-	CLEANUP_CLOSE int fd = -1;
+	struct pollfd p = { .fd = r->fd, .events = POLLIN };
+	char buf[8192];
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	p = strrchr(text, ')');
-	for (int field = 2; p && field < 20; field++)
-		p = strchr(p + 1, ' ');
-	return p ? (unsigned)strtoul(p + 1, NULL, 10) : 0;
-}
-
-/* Of the whole machine: what stands behind the slash of
- * /proc/loadavg (proc_loadavg(5)). */
-static unsigned count_all_threads(void)
-{
-	CLEANUP_CLOSE int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-	char text[128], *p;
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (n <= 0)
-		return UINT_MAX;
-	text[n] = '\0';
-	p = strchr(text, '/');
-	return p ? (unsigned)strtoul(p + 1, NULL, 10) : UINT_MAX;
-}
-
-/* Whether more threads than the limit live in the program's PID namespace. Asking every
- * process for its namespace costs milliseconds, which is only spent when the machine has
- * that many at all. */
-static bool too_many(pid_t pid, unsigned max)
-{
-	struct stat space, st;
-	struct dirent *de;
-	char path[64];
-	unsigned n = 0;
-	DIR *d;
-
-	if (count_all_threads() <= max)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
-	if (stat(path, &space) < 0)
-		return false; /* it has ended */
-	d = opendir("/proc");
-	while (d && n <= max && (de = readdir(d))) {
-		if (!isdigit((unsigned char)de->d_name[0]))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/ns/pid", de->d_name);
-		if (!stat(path, &st) && st.st_ino == space.st_ino &&
-		    st.st_dev == space.st_dev)
-			n += count_threads(de->d_name);
+	poll(&p, 1, r->ended || r->sp->max_tasks ? COUNT_MS : POLL_MS);
+	if (r->fd < 0 || !p.revents)
+		return;
+	n = read(r->fd, buf, sizeof(buf));
+	if (n > 0) {
+		take_output(r, buf, (size_t)n);
+	} else if (!n || (errno != EINTR && errno != EAGAIN)) {
+		close(r->fd);
+		r->fd = -1;
 	}
-	if (d)
-		closedir(d);
-	return n > max;
 }
 
-/* Reads until the program ended and its output is closed, or why_stop is set. A
- * grandchild that keeps the pipe open does not keep us: after the program's end 1 s is
- * enough. */
-static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
-	const char **why_stop, int *status, struct rusage *ru)
+static bool has_too_many(struct run *r, uint64_t now)
 {
-	uint64_t next_tick = clock_now_ms() + 1000, next_count = 0, drain_until = 0;
-	bool ended = false, eof = false;
-	char buf[8192];
+	if (!r->sp->max_tasks || now < r->next_count)
+		return false;
+	r->next_count = now + COUNT_MS;
+	return r->sp->group && r->sp->group->counts ? cgroup_was_full(r->sp->group) :
+		spawn_too_many(r->pid, r->sp->max_tasks);
+}
 
-	while (!ended || !eof) {
-		struct pollfd p = { .fd = eof ? -1 : fd, .events = POLLIN };
+/* The reason to end it now, if there is one. */
+static enum err_code find_reason(struct run *r, uint64_t now)
+{
+	if (r->sp->never_kill)
+		return ERR_NONE;
+	if (r->sp->cancel && *r->sp->cancel)
+		return ERR_CANCELLED;
+	if (now >= r->deadline)
+		return ERR_PREP_TIMEOUT;
+	return has_too_many(r, now) ? ERR_PREP_TASKS : ERR_NONE;
+}
+
+/* The process itself, too: it may have left its group. As process 1 of its namespace it
+ * takes all others with it. */
+static void kill_all(const struct run *r)
+{
+	if (r->sp->group)
+		cgroup_kill(r->sp->group);
+	kill(-r->pid, SIGKILL);
+	kill(r->pid, SIGKILL);
+}
+
+/* Ends when the program has ended and its output is closed, or it cannot be ended. A
+ * grandchild that keeps the pipe open does not keep us. */
+static void follow_program(struct run *r)
+{
+	while (!r->ended || r->fd >= 0) {
 		uint64_t now;
 
-		poll(&p, 1, ended || r->sp->max_tasks ? COUNT_MS : 200);
-		if (!eof && p.revents) {
-			ssize_t n = read(fd, buf, sizeof(buf));
-
-			if (n > 0)
-				take_output(r, buf, (size_t)n);
-			else if (!n || (errno != EINTR && errno != EAGAIN))
-				eof = true;
-		}
+		read_output(r);
 		now = clock_now_ms();
-		if (!ended && wait4(pid, status, WNOHANG, ru) == pid) {
-			ended = true;
-			drain_until = now + 1000;
+		if (!r->ended && wait4(r->pid, &r->status, WNOHANG, &r->ru) == r->pid) {
+			r->ended = true;
+			r->drain_until = now + DRAIN_MS;
 		}
-		if (ended && now >= drain_until)
+		if (r->ended && now >= r->drain_until)
 			break;
-		if (!ended && !*why_stop && !r->sp->never_kill) {
-			if (r->sp->cancel && *r->sp->cancel)
-				*why_stop = "cancelled";
-			else if (now >= deadline)
-				*why_stop = "timed out";
-			else if (r->sp->max_tasks && now >= next_count) {
-				next_count = now + COUNT_MS;
-				if (too_many(pid, r->sp->max_tasks))
-					*why_stop =
-						"ended, it had started too many processes";
-			}
-			if (*why_stop)
-				kill(-pid, SIGKILL);
+		if (r->ended)
+			continue;
+		if (r->why && now >= r->kill_until) {
+			r->stuck = true;
+			break;
 		}
-		if (now >= next_tick) {
-			next_tick = now + 1000;
+		if (!r->why && (r->why = find_reason(r, now))) {
+			kill_all(r);
+			r->kill_until = now +
+				(r->sp->kill_s ? r->sp->kill_s : KILL_S) * 1000u;
+		}
+		if (!r->why && now >= r->next_tick) {
+			r->next_tick = now + TICK_MS;
 			if (r->sp->tick)
 				r->sp->tick(r->sp->ctx);
 		}
@@ -234,43 +149,90 @@ static void follow(struct reader *r, int fd, pid_t pid, uint64_t deadline,
 	flush_line(r);
 }
 
+static int tell_result(const struct run *r, struct err *err)
+{
+	const char *name = r->sp->argv[0];
+	const char *last = *r->ret->last_line ? r->ret->last_line : "none";
+	unsigned limit = r->sp->kill_s ? r->sp->kill_s : KILL_S;
+
+	if (r->stuck)
+		return err_set(err, ERR_PREP_STUCK, "%s: still there %u s after it was "
+			"killed, the kernel holds it; last output: %s", name, limit,
+			last);
+	switch (r->why) {
+	case ERR_PREP_TIMEOUT:
+		return err_set(err, r->why, "%s: timed out after %.0f s; last output: %s",
+			name, r->ret->seconds, last);
+	case ERR_PREP_TASKS:
+		return err_set(err, r->why, "%s: ended, it had started too many "
+			"processes after %.0f s; last output: %s", name,
+			r->ret->seconds, last);
+	case ERR_CANCELLED:
+		return err_set(err, r->why, "%s: cancelled after %.0f s; last output: %s",
+			name, r->ret->seconds, last);
+	default:
+		break;
+	}
+	if (r->sp->group && r->ret->status && cgroup_ran_out(r->sp->group))
+		return err_set(err, ERR_NOMEM, "%s: ended, it needed more memory than "
+			"this machine has left; last output: %s", name, last);
+	return 0;
+}
+
+static void fill_result(struct run *r, int failed)
+{
+	char byte;
+
+	r->ret->seconds = (double)(clock_now_ms() - r->begin) / 1000;
+	r->ret->maxrss_kb = r->ru.ru_maxrss;
+	r->ret->status = r->stuck ? 128 + SIGKILL :
+		WIFEXITED(r->status) ? WEXITSTATUS(r->status) :
+		128 + WTERMSIG(r->status);
+	r->ret->timed_out = r->why == ERR_PREP_TIMEOUT;
+	r->ret->not_started = !r->stuck && read(failed, &byte, 1) == 1;
+}
+
+static void begin_run(struct run *r, const struct spawn *sp, struct spawn_result *ret)
+{
+	memset(r, 0, sizeof(*r));
+	memset(ret, 0, sizeof(*ret));
+	r->sp = sp;
+	r->ret = ret;
+	r->begin = clock_now_ms();
+	r->next_tick = r->begin + TICK_MS;
+	r->deadline = r->begin + (sp->timeout_s ? sp->timeout_s : TIMEOUT_S) * 1000ull;
+}
+
 int spawn_run(const struct spawn *sp, struct spawn_result *ret, struct err *err)
 {
-	struct reader r = { .sp = sp, .ret = ret };
-	uint64_t begin = clock_now_ms();
-	unsigned limit = sp->timeout_s ? sp->timeout_s : 60;
-	const char *why = NULL;
-	struct rusage ru = { .ru_maxrss = 0 };
-	int fds[2], status = 0;
-	pid_t pid;
+	int out[2], failed[2], rc = -1;
+	struct run r;
 
-	memset(ret, 0, sizeof(*ret));
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	begin_run(&r, sp, ret);
+	if (pipe2(out, O_CLOEXEC) < 0)
 		return err_sys(err, ERR_INTERNAL, "run %s: pipe", sp->argv[0]);
-	pid = start(sp->clone_flags);
-	if (pid < 0) {
+	if (pipe2(failed, O_CLOEXEC | O_NONBLOCK) < 0) {
+		close(out[0]);
+		close(out[1]);
+		return err_sys(err, ERR_INTERNAL, "run %s: pipe", sp->argv[0]);
+	}
+	r.fd = out[0];
+	r.pid = spawn_start(sp, out[1], failed[1]);
+	if (r.pid < 0)
 		err_sys(err, errno == ENOMEM ? ERR_NOMEM : ERR_INTERNAL, "run %s",
 			sp->argv[0]);
-		close(fds[0]);
-		close(fds[1]);
-		return -1;
+	close(out[1]);
+	close(failed[1]);
+	if (r.pid >= 0) {
+		setpgid(r.pid, r.pid);
+		follow_program(&r);
+		if (!sp->never_kill)
+			kill(-r.pid, SIGKILL); /* whatever it left behind in its group */
+		fill_result(&r, failed[0]);
+		rc = tell_result(&r, err);
 	}
-	if (!pid)
-		child(sp, fds[1]);
-	close(fds[1]);
-	setpgid(pid, pid);
-	follow(&r, fds[0], pid, begin + limit * 1000u, &why, &status, &ru);
-	close(fds[0]);
-	if (!sp->never_kill)
-		kill(-pid, SIGKILL); /* whatever it left behind in its group */
-	ret->seconds = (double)(clock_now_ms() - begin) / 1000;
-	ret->maxrss_kb = ru.ru_maxrss;
-	ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	if (!why)
-		return 0;
-	ret->timed_out = !strcmp(why, "timed out");
-	return err_set(err, ret->timed_out ? ERR_PREP_TIMEOUT :
-		*why == 'e' ? ERR_PREP_TASKS : ERR_CANCELLED,
-		"%s: %s after %.0f s; last output: %s", sp->argv[0], why, ret->seconds,
-		ret->last_line[0] ? ret->last_line : "none");
+	if (r.fd >= 0)
+		close(r.fd);
+	close(failed[0]);
+	return rc;
 }

@@ -9,6 +9,7 @@
 #   stays_and_goes      after a second run: the disk is as `list after` has it; undo: as `list before`
 #   is FILTER           the report fulfils a jq filter
 #   expect CODE STATUS  how it failed
+#   hostile             puts /bin/hostile into the tree (tests/data/hostile.c)
 #   unbelieved REGEX    packs and prepares: what a tool has made is refused with that text, and the
 #                       guest is as before
 # shellcheck source=tests/lib.sh
@@ -107,4 +108,11 @@ unbelieved()
 	is '.changes == [] and .verdict == "does-not-boot"'
 	list after
 	same before after "a run that did not pass its own check left a difference"
+}
+
+# The program tests/data/hostile.c becomes /bin/hostile of the tree.
+hostile()
+{
+	mkdir -p "$work/tree/etc/initramfs-tools/hooks"
+	gcc -static -no-pie -O2 -Wall -Wextra -Werror -o "$work/tree/bin/hostile" tests/data/hostile.c
 }

@@ -365,7 +365,8 @@ int guest_install_agent(struct guest *g, const char *names, uint64_t bytes,
 		return -1;
 	}
 	result = attempt(g, names, bytes, mark, err);
-	if (result < 0 && err->code != ERR_CANCELLED && err->code != ERR_NOMEM) {
+	if (result < 0 && err->code != ERR_CANCELLED && err->code != ERR_NOMEM &&
+	    !g->stuck) {
 		guest_report_warn(g, NAME ": %s; what that changed goes back", err->text);
 		err_clear(err);
 		result = take_back(g, before, mark, err);

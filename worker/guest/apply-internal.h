@@ -60,7 +60,7 @@ int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_comp
 	struct err *err);
 
 /* contain.c: a program of the guest, in its own root, namespaces and limits. argv[0] is a
- * path within the guest. */
+ * path within the guest. After PREP_STUCK nothing of the guest may be touched again. */
 #define GUEST_RUN_FOLDER "/run/target-worker-packages"
 struct guest_run {
 	const char *const *argv;

@@ -231,6 +231,10 @@ int guest_apply(struct guest *g, struct err *err)
 		return -1;
 	if (!apply(g, err))
 		return 0;
-	roll_back(g);
+	if (g->stuck)
+		guest_report_warn(g, "the guest is left as it is; the next preparation or "
+			"undo takes the changes back");
+	else
+		roll_back(g);
 	return -1;
 }

@@ -278,6 +278,9 @@ struct guest {
 	const char *step;    /* running */
 	double step_begin;
 	struct guest_rehearsal *rehearsal; /* NULL = the disks themselves */
+	/* A program of the guest could not be ended: whoever touches its file systems may
+	 * wait for ever, too. Everything stays as it is. */
+	bool stuck;
 	uint64_t rehearsed_bytes;
 };
 

@@ -51,7 +51,8 @@ static int undo(struct guest *g, struct err *err)
 /* Errors of the plan that say the guest cannot be made to boot. */
 static bool hopeless(const struct err *err)
 {
-	return err->code != ERR_NOMEM && err->code != ERR_CANCELLED;
+	return err->code != ERR_NOMEM && err->code != ERR_CANCELLED &&
+		err->code != ERR_PREP_STUCK;
 }
 
 static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
@@ -142,6 +143,34 @@ static void free_guest(struct guest *g)
 	free(g);
 }
 
+/* Everything that is open, downwards. The first error counts. */
+static int close_guest(struct guest *g, int result, struct err *err)
+{
+	struct err late = ERR_INIT;
+
+	if (guest_unmount(g, &late) < 0 && !result) {
+		*err = late;
+		result = -1;
+	}
+	/* The caller removes work_dir, and says so when it is not empty:
+	 * a mount that stayed. */
+	guest_close_packages(g);
+	if (*g->at)
+		rmdir(g->at);
+	err_clear(&late);
+	if (fs_stack_close(&g->stack, &late) < 0 && !result) {
+		*err = late;
+		result = -1;
+	}
+	guest_close_disks(g);
+	err_clear(&late);
+	if (g->rehearsal && guest_rehearse_end(g, &late) < 0 && !result) {
+		*err = late;
+		result = -1;
+	}
+	return result;
+}
+
 int guest_run(const struct guest_options *opt, struct strbuf *report, struct err *err)
 {
 	struct guest *g = calloc(1, sizeof(*g));
@@ -163,36 +192,18 @@ int guest_run(const struct guest_options *opt, struct strbuf *report, struct err
 	if (!result && opt->action == GUEST_UNDO)
 		verdict = "undone";
 	guest_report_step_end(g);
-	if (g->rehearsal && guest_rehearse_used(g, &g->rehearsed_bytes, &late) < 0) {
+	if (g->rehearsal && !g->stuck &&
+	    guest_rehearse_used(g, &g->rehearsed_bytes, &late) < 0) {
 		/* memory that ran out is the cause of whatever else failed */
 		*err = late;
 		result = -1;
 		verdict = "does-not-boot";
 	}
-	err_clear(&late);
 	/* The report looks at free space, so it comes before the end of the mounts. */
 	if (g->doc)
 		guest_report_finish(g, verdict, result ? err : NULL, report);
-	if (guest_unmount(g, &late) < 0 && !result) {
-		*err = late;
-		result = -1;
-	}
-	/* The caller removes work_dir, and says so when it is not empty:
-	 * a mount that stayed. */
-	guest_close_packages(g);
-	if (*g->at)
-		rmdir(g->at);
-	err_clear(&late);
-	if (fs_stack_close(&g->stack, &late) < 0 && !result) {
-		*err = late;
-		result = -1;
-	}
-	guest_close_disks(g);
-	err_clear(&late);
-	if (g->rehearsal && guest_rehearse_end(g, &late) < 0 && !result) {
-		*err = late;
-		result = -1;
-	}
+	if (!g->stuck)
+		result = close_guest(g, result, err);
 	free_guest(g);
 	if (!result && report && report->failed)
 		return err_set(err, ERR_NOMEM, "write the report: out of memory");

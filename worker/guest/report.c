@@ -276,7 +276,7 @@ static yyjson_mut_val *mounts(struct guest *g)
 		put(g, o, "point", g->mounts[i].point);
 		put(g, o, "device", g->vols[g->mounts[i].vol].fs.dev);
 		put(g, o, "type", g->vols[g->mounts[i].vol].fs.type);
-		if (g->root.fd >= 0 &&
+		if (g->root.fd >= 0 && !g->stuck &&
 		    !fs_space(&g->root, g->mounts[i].point, &space, &ignored)) {
 			yyjson_mut_obj_add_uint(g->doc, o, "free_bytes",
 				space.free_bytes);

@@ -144,7 +144,7 @@ int copy_head_clear(struct copy_job *job, struct err *err)
 {
 	copy_forget_masked(job->dst);
 	if (!job->head)
-		return 0;
+		return copy_tail_clear(job, err);
 	if (copy_mark_read(job, err) < 0)
 		return -1;
 	if (!sink_get_info(job->dst)->reads_zero &&

@@ -4,15 +4,19 @@
  * memory. It thaws when it is not fed for FEED_S, when the time allowed is over, or when
  * its parent is gone.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,6 +104,36 @@ static void on_term(int sig)
 	shutdown(watchdog_channel, SHUT_RDWR); /* ends watch(), which thaws */
 }
 
+static bool is_own(const struct serve_freezer *z, int channel, int fd)
+{
+	for (unsigned i = 0; i < z->n_mounts; i++)
+		if (z->mounts[i].fd == fd)
+			return true;
+	return fd <= STDERR_FILENO || fd == channel;
+}
+
+/* One that is forked anew would keep clients' connections and snapshots open, which then
+ * cannot be removed. No memory may be asked for here: other threads of the parent may
+ * have held its locks. */
+static void close_others(const struct serve_freezer *z, int channel)
+{
+	_Alignas(struct dirent) char buf[4096];
+	int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long n;
+
+	while (dir >= 0 && (n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0)
+		for (long at = 0; at < n;) {
+			const struct dirent *e = (const void *)(buf + at);
+			int fd = atoi(e->d_name);
+
+			if (fd != dir && !is_own(z, channel, fd))
+				close(fd);
+			at += e->d_reclen;
+		}
+	if (dir >= 0)
+		close(dir);
+}
+
 int serve_watchdog_start(struct serve_freezer *z, struct err *err)
 {
 	struct sigaction sa = { .sa_handler = on_term };
@@ -116,6 +150,7 @@ int serve_watchdog_start(struct serve_freezer *z, struct err *err)
 	}
 	if (!z->watchdog) {
 		close(pair[0]);
+		close_others(z, pair[1]);
 		watchdog_channel = pair[1];
 		setsid(); /* not ended by the keyboard */
 		sigaction(SIGTERM, &sa, NULL);

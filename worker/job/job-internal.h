@@ -432,7 +432,7 @@ void job_close_sources(struct job_runner *r);
 char *job_facts(struct job_runner *r);
 const char *job_firmware(void); /* "bios" or "uefi" */
 
-/* stages.c */
+/* stage-net.c, stages.c */
 int job_stage_net(struct job_runner *r, struct err *err);
 int job_stage_copy(struct job_runner *r, struct err *err);
 int job_stage_prepare(struct job_runner *r, struct err *err);

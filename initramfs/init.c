@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -76,6 +78,15 @@ static void signals_block(struct init *in)
 	if (in->signals < 0)
 		panic("signalfd");
 	reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del becomes SIGINT */
+}
+
+/* For all that is started from here: memory that holds keys is written nowhere. */
+static void forbid_dumps(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		say("init: switch core dumps off: %s", strerror(errno));
 }
 
 /* A setting that cannot be made is worth a line, not a failure. */
@@ -345,6 +356,7 @@ int main(void)
 	if (file_read("/proc/cmdline", cmdline, sizeof(cmdline)) < 0)
 		panic("read /proc/cmdline");
 	options_parse(&in.opt, cmdline);
+	forbid_dumps();
 	say("target-worker " TW_VERSION ", kernel start to PID 1 in %.2f s", now_s());
 	/* The supervisor is the last process the kernel may sacrifice. */
 	tune("/proc/self/oom_score_adj", "-1000");

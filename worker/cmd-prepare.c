@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/fdio.h"
+#include "base/secret.h"
 #include "commands.h"
 #include "guest/guest.h"
 
@@ -366,6 +367,7 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 
 	q.opt.nics = q.nics;
 	q.opt.addresses = q.addresses;
+	secret_lock();
 	q.opt.keys = q.keys;
 	q.opt.extensions = q.extensions;
 	q.opt.step = show_step;

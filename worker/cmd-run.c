@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "commands.h"
 #include "control/control.h"
 #include "job/job.h"
@@ -97,6 +98,7 @@ int cmd_run(int argc, char **argv)
 			stderr);
 		return err_exit_status(ERR_USAGE);
 	}
+	secret_lock();
 	catch_signals();
 	status = job_run(&env);
 	control_close(control);
@@ -124,6 +126,7 @@ int cmd_report_crash(int argc, char **argv)
 			stderr);
 		return err_exit_status(ERR_USAGE);
 	}
+	secret_lock();
 	catch_signals();
 	rc = job_report_crash(&env, cause && *cause ? cause : "unknown", &err);
 	control_close(control);

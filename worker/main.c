@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "commands.h"
 
 static int help(int argc, char **argv);
@@ -65,6 +66,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	secret_guard();
 	if (!strcmp(name, "--help") || !strcmp(name, "--version"))
 		name += 2;
 	for (size_t i = 0; i < N_COMMANDS; i++) {

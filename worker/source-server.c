@@ -13,6 +13,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "capture/capture.h"
 #include "net/net.h"
 #include "proto/proto.h"
@@ -382,6 +383,7 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int r;
 
+	secret_guard();
 	a.c.drives = a.drives;
 	a.c.host = a.host;
 	if (argc > 1 && !strcmp(argv[1], "inventory"))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A machine that starts again with the worker's volume still in it: JOB_DONE, no source is asked and
 # no target looked at, what the volume says stays; a controller that had not taken the success has it
-# then. The worker runs as in the image, with a network of its own. A new migration, mode delta, and
+# then. A job without its secrets has ended, whatever its mode. The worker runs as in the image, with a network of its own. A new migration, mode delta, and
 # a result that is no success go on to the drives.
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
@@ -42,7 +42,8 @@ cp "$work/template.json" "$work/job.json"
 boss_job
 left .
 image
-cmp "$work/result.json" "$work/result.before" || fail "the volume says something else now"
+jq '.acknowledged = true' "$work/result.before" | diff - <(jq . "$work/result.json") ||
+	fail "the volume says something else now"
 [ "$finish" = "finish poweroff" ] || fail "$finish"
 grep -q 'JOB_DONE: migration m-1: ended in success at 2026-01-02T03:04:05Z' "$work/run.log" ||
 	fail "the console does not say so"
@@ -75,3 +76,14 @@ goes_on '.mode = "delta"' '.mode = "full"'
 goes_on . '.mode = "delta"'
 goes_on . '.verdict = "failed"'
 goes_on . '.verdict = "running"'
+
+# What set-job has put there and an end has wiped: the delta is not done once more.
+jq '.mode = "delta" | .source.url = "tws://192.0.2.1" |
+	.source.psk = "user:00000000000000000000000000000000"' "$work/template.json" >"$work/job.json"
+left .
+image
+[ "$finish" = "finish poweroff" ] || fail "spent: $finish"
+cmp "$work/result.json" "$work/result.before" || fail "spent: the volume changed"
+grep -q 'JOB_DONE: migration m-1: this job has ended and its secrets were removed' "$work/run.log" ||
+	fail "spent: $(tail -n 3 "$work/run.log")"
+! grep -q 'READY' "$work/run.log" || fail "spent: sources were opened"

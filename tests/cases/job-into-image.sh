@@ -12,7 +12,7 @@ truncate -s 4M "$image"
 printf 'label: dos\nstart=64, size=64, type=83\nstart=128, size=64, type=83\nstart=2048, size=4096, type=c\n' |
 	sfdisk -q "$image"
 mkfs.fat -F 12 -R 8 -n TWCONFIG --offset 2048 "$image" 2048 >"$work/mkfs.log"
-echo '{"old": "secret of yesterday"}' | mcopy -i "$image@@1M" - ::job.json
+printf '{"old": "%60000s secret of yesterday"}' '' | mcopy -i "$image@@1M" - ::job.json
 echo '{"verdict": "success"}' | mcopy -i "$image@@1M" - ::result.json
 [ "$(scripts/read-result "$image" | jq -r .verdict)" = success ] || fail "read-result reads something else"
 cp "$image" "$work/before"

@@ -198,6 +198,10 @@ struct job_file {
 int job_medium_write(const struct job_medium *m, const struct job_file *files, int n,
 	struct err *err);
 
+/* Writes over the bytes of a file, in its blocks, and flushes them; the length stays. */
+int job_medium_overwrite(const struct job_medium *m, const char *name, const void *data,
+	size_t len, struct err *err);
+
 /* cmdline.c: tw.* of the kernel command line: pointers and pins only */
 struct job_cmdline {
 	char url[512];
@@ -373,6 +377,7 @@ struct job_runner {
 				    * drivers, "" = none */
 	bool resume;               /* an earlier attempt has written to these targets */
 	bool touched;              /* a target has been written in this run */
+	bool traceless;            /* nobody keeps that, should this run be cut off */
 	char *done;                /* JOB_DONE: the result of the run that
 				    * had done this job */
 	unsigned attempt;
@@ -448,6 +453,14 @@ enum job_finish job_report(struct job_runner *r, enum job_state end);
 /* crash.c: the failure that init's words for an end of the worker mean. */
 void job_crash_err(const char *cause, struct err *ret);
 
+/* wipe.c: masks the secrets of a document in place; returns how many strings, -1 when it
+ * is no JSON or there is no memory. */
+int job_wipe_text(char *text, size_t len, bool keep_token);
+/* Whether this job has lost its secrets that way. */
+bool job_is_spent(const struct job *j);
+/* On the boot volume, if the job came from there. What fails is a warning. */
+void job_wipe_medium(struct job_runner *r, bool keep_token);
+
 /* result.c: the document; state is how the run ended (OFF, FAILED, CANCELLED).
  * acknowledged is left out when NULL. NULL when out of memory. */
 char *job_result(struct job_runner *r, enum job_state state, const bool *acknowledged);
@@ -462,5 +475,7 @@ bool job_result_done(const char *text, size_t len, const char *migration,
 	char ret_when[32]);
 /* Whether the controller had taken it. */
 bool job_result_acknowledged(const char *text, size_t len);
+/* The same document with that mark; NULL: it is none, or no memory. */
+char *job_result_mark(const char *text, size_t len);
 
 #endif

@@ -225,10 +225,52 @@ static int write_file(const struct job_file *f, struct err *err)
 	return 0;
 }
 
+static int flush_disk(const struct job_medium *m, struct err *err)
+{
+	CLEANUP_CLOSE int fd = open(m->node, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, ERR_DISK_IO, "open %s", m->node);
+	if (fsync(fd) < 0)
+		return err_sys(err, ERR_DISK_IO, "flush %s", m->node);
+	return 0;
+}
+
+static int overwrite_file(const char *name, const void *data, size_t len, struct err *err)
+{
+	char path[128];
+	CLEANUP_CLOSE int fd = -1;
+	struct stat st;
+
+	snprintf(path, sizeof(path), MOUNT_POINT "/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, ERR_DISK_IO, "open %s on TWCONFIG", name);
+	if ((uint64_t)st.st_size != len)
+		return err_set(err, ERR_INTERNAL, "%s on TWCONFIG has changed", name);
+	/* FAT has no other place for it than the blocks of the file. */
+	if (fdio_pwrite(fd, data, len, 0) < 0 || fsync(fd) < 0)
+		return err_sys(err, err_disk_code(errno), "write over %s on TWCONFIG",
+			name);
+	return 0;
+}
+
+int job_medium_overwrite(const struct job_medium *m, const char *name, const void *data,
+	size_t len, struct err *err)
+{
+	if (mount_medium(m, true, err) < 0)
+		return -1;
+	if (overwrite_file(name, data, len, err) < 0) {
+		unmount_after_failure(m);
+		return -1;
+	}
+	return unmount_medium(m, err) < 0 ? -1 : flush_disk(m, err);
+}
+
 int job_medium_write(const struct job_medium *m, const struct job_file *files, int n,
 	struct err *err)
 {
-	int i, fd;
+	int i;
 
 	if (m->read_only)
 		return err_set(err, ERR_DISK_RO, "%s: the boot medium cannot be written",
@@ -241,16 +283,5 @@ int job_medium_write(const struct job_medium *m, const struct job_file *files, i
 			return -1;
 		}
 	}
-	if (unmount_medium(m, err) < 0)
-		return -1;
-	fd = open(m->node, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, ERR_DISK_IO, "open %s", m->node);
-	if (fsync(fd) < 0) {
-		err_sys(err, ERR_DISK_IO, "flush %s", m->node);
-		close(fd);
-		return -1;
-	}
-	close(fd);
-	return 0;
+	return unmount_medium(m, err) < 0 ? -1 : flush_disk(m, err);
 }

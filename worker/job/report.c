@@ -75,6 +75,20 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 	return r->port.report(r->port.ctx, text, deadline_s, ret_then, err);
 }
 
+/* The controller has taken now what an earlier run had left. */
+static void mark_done(struct job_runner *r)
+{
+	struct err err = ERR_INIT;
+	char *text = job_result_mark(r->done, strlen(r->done));
+
+	if (!text)
+		return;
+	if (job_result_keep(r, text, &err) < 0)
+		job_warn(r, "the result cannot be kept here: %s", err.text);
+	free(text);
+	job_wipe_medium(r, false);
+}
+
 /* What the volume says stays: the migration is a success. A controller that had not taken
  * that yet is told now. The machine goes off, so that it cannot start the same volume for
  * ever. */
@@ -84,9 +98,13 @@ static enum job_finish report_done(struct job_runner *r)
 	enum job_finish then;
 
 	if (r->port.announce && r->port.report &&
-		!job_result_acknowledged(r->done, strlen(r->done)) &&
-		offer(r, r->done, r->job->report_deadline_s, &then, &err) < 0)
-		job_warn(r, "the controller has not taken the result: %s", err.text);
+		!job_result_acknowledged(r->done, strlen(r->done))) {
+		if (offer(r, r->done, r->job->report_deadline_s, &then, &err) < 0)
+			job_warn(r, "the controller has not taken the result: %s",
+				err.text);
+		else
+			mark_done(r);
+	}
 	return atomic_load(&r->ending) >= 0 ? (enum job_finish)atomic_load(&r->ending)
 					    : JOB_POWEROFF;
 }
@@ -96,8 +114,8 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 	enum job_finish then = planned_finish(r, end);
 	unsigned deadline = r->job ? r->job->report_deadline_s : 0;
 	struct err err = ERR_INIT;
+	bool told = !(r->port.announce && r->port.report), done;
 	char *text;
-	bool done;
 
 	job_set_state(r, JOB_REPORT, NULL);
 	job_quiet(r, deadline + 420);
@@ -113,9 +131,9 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 		job_warn(r, "the result cannot be kept here: %s", err.text);
 	if (!r->env->image && !r->env->result_file)
 		fputs(text, stdout);
-	if (r->port.announce && r->port.report) {
+	if (!told) {
 		err_clear(&err);
-		done = offer(r, text, deadline, &then, &err) == 0;
+		done = told = offer(r, text, deadline, &then, &err) == 0;
 		if (!done)
 			job_warn(r, "the controller has not taken the result: %s",
 				err.text);
@@ -126,6 +144,10 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 			job_warn(r, "the result cannot be kept here: %s", err.text);
 	}
 	free(text);
+	/* A failure keeps them: the same job continues where this one stopped. A result
+	 * that nobody has taken is offered again when the volume is started once more. */
+	if (end == JOB_OFF)
+		job_wipe_medium(r, !told);
 	if (atomic_load(&r->ending) >= 0)
 		then = (enum job_finish)atomic_load(&r->ending);
 	return then;

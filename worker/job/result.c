@@ -207,6 +207,23 @@ bool job_result_done(const char *text, size_t len, const char *migration,
 	return done;
 }
 
+char *job_result_mark(const char *text, size_t len)
+{
+	yyjson_doc *doc = yyjson_read(text, len, 0);
+	yyjson_mut_doc *out = yyjson_doc_mut_copy(doc, NULL);
+	yyjson_mut_val *root = yyjson_mut_doc_get_root(out);
+	char *marked = NULL;
+
+	if (yyjson_mut_is_obj(root) &&
+		yyjson_mut_obj_put(root, yyjson_mut_str(out, "acknowledged"),
+			yyjson_mut_bool(out, true)))
+		marked = yyjson_mut_write(out, YYJSON_WRITE_ALLOW_INVALID_UNICODE |
+			YYJSON_WRITE_NEWLINE_AT_END, NULL);
+	yyjson_mut_doc_free(out);
+	yyjson_doc_free(doc);
+	return marked;
+}
+
 bool job_result_acknowledged(const char *text, size_t len)
 {
 	yyjson_doc *doc = yyjson_read(text, len, 0);

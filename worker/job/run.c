@@ -37,16 +37,24 @@ static int look_for_earlier_run(struct job_runner *r, struct err *ret)
 			&err);
 	else if (r->found.has_medium)
 		rc = job_medium_read(&r->found.medium, "result.json", &text, &len, &err);
-	if (rc < 0 && err.sys != ENOENT) {
-		log_warn("CONFIG the result of an earlier run cannot be read: %s",
-			err.text);
-		r->resume = true;
-	} else if (text && r->env->image && r->job->mode == JOB_FULL &&
+	if (text && r->env->image && r->job->mode == JOB_FULL &&
 		job_result_done(text, len, r->job->migration, when)) {
 		r->done = text;
 		text = NULL;
 		return err_set(ret, ERR_JOB_DONE, "migration %s: ended in success at %s",
 			r->job->migration, when);
+	}
+	if (job_is_spent(r->job)) {
+		r->done = text;
+		text = NULL;
+		return err_set(ret, ERR_JOB_DONE,
+			"migration %s: this job has ended and its secrets were removed",
+			r->job->migration);
+	}
+	if (rc < 0 && err.sys != ENOENT) {
+		log_warn("CONFIG the result of an earlier run cannot be read: %s",
+			err.text);
+		r->resume = true;
 	} else if (text && job_result_resumes(text, len, r->job->migration)) {
 		r->resume = true;
 	}

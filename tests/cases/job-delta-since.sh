@@ -49,6 +49,27 @@ delta "{since: \"$state\"}" m-$n
 grep -q 'all of it is compared' "$work/run.log" || fail "since is believed after an interrupted run"
 cmp "$work/sda" "$work/target"
 
+# A machine without a place for its result keeps no trace of a run that was reset in the middle of
+# preparing: where the job prepares, nobody knows whether this is the first start, and all is compared.
+# traceless READ PREPARE: by how much the server read.
+traceless()
+{
+	local before
+
+	before=$(reads)
+	jq ".migration = \"t-1\" | .mode = \"delta\" | .drives[0].since = \"$state\" | .prepare = $2" \
+		"$work/first.json" >"$work/job.json"
+	timeout 250 "$worker" run --job "$work/job.json" >"$work/result.json" 2>"$work/run.log" || :
+	read=$((($(reads) - before) >> 20))
+	jq -e ".drives[0].copied" "$work/result.json" >"$work/jq.log" || fail "traceless: $(tail -n 3 "$work/run.log")"
+	cmp -n $((1 << 20)) -i $((20 << 20)) "$work/sda" "$work/target" || fail "traceless: the target differs"
+	[ "$read" "$1" 32 ] || fail "traceless, prepare $2: $read of 48 MiB were read"
+}
+traceless -le false
+printf x | dd of="$work/target" bs=1 seek=$((20 << 20)) conv=notrunc status=none
+traceless -ge true
+grep -q 'nothing here keeps its trace' "$work/run.log" || fail "traceless: no word about it"
+
 # A controller that is told which job came before says it by itself, unless that one prepared the guest.
 boss
 for prepared in false true; do

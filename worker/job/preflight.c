@@ -43,8 +43,10 @@ static int open_source(struct job_runner *r, int i, struct err *err)
 	const struct job *j = r->job;
 	const struct job_drive *jd = &j->drives[i];
 	struct job_run_drive *d = &r->drives[i];
-	/* After an earlier attempt the target may hold half a preparation. */
-	bool as_left = !r->resume;
+	/* After an earlier attempt the target may hold half a preparation; where no trace
+	 * of one is kept, any attempt may be a later one. */
+	bool prepares = j->prepare.enabled && !j->prepare.dry_run && !j->prepare.rehearse;
+	bool as_left = !r->resume && !(prepares && r->traceless);
 	struct source_options opt = {
 		.psk = *j->source.psk ? j->source.psk : NULL,
 		.allow_plain = j->source.allow_plain,
@@ -55,8 +57,9 @@ static int open_source(struct job_runner *r, int i, struct err *err)
 	};
 
 	if (!as_left && (*jd->since || *jd->bitmap))
-		log_info("READY drives[%d]: an earlier run has written to the target, so all of it is "
-			"compared", i);
+		log_info("READY drives[%d]: an earlier run has written to the target%s, so all of "
+			"it is compared", i, r->resume ? "" :
+			" or may have: nothing here keeps its trace");
 	if (job_drive_uri(j, jd, d->uri) < 0)
 		return err_set(err, ERR_CFG_INVALID, "drives[%d].source: too long", i);
 	return source_open(d->uri, &opt, &d->source, err);
@@ -238,7 +241,7 @@ static void choose_method(struct job_runner *r, int i)
 
 	/* Only a target that nobody has written to may be taken as empty. */
 	d->delta = r->job->mode == JOB_DELTA || jd->target_state != JOB_PRISTINE;
-	d->zero = jd->target_zero && !r->resume;
+	d->zero = jd->target_zero && !r->resume && !r->traceless;
 }
 
 int job_preflight(struct job_runner *r, struct err *err)

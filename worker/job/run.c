@@ -128,24 +128,46 @@ static int go_online(struct job_runner *r, struct err *err)
 	return 0;
 }
 
+/* Whether a run that is cut off leaves a trace of what it has done to the targets. */
+static bool keeps_trace(const struct job_runner *r)
+{
+	return r->env->result_file ||
+		(r->found.has_medium && !r->found.medium.read_only);
+}
+
 /* Says on the worker's volume that targets are about to be written. Where that cannot be
  * said, an earlier run may have written without a trace: then nobody's word is taken that
- * a target reads as zeroes. */
+ * a target reads as zeroes, or holds a state of its source. */
 static void keep_running(struct job_runner *r)
 {
 	struct err err = ERR_INIT;
 	CLEANUP_FREE char *text = NULL;
-	int i;
 
 	r->touched = true;
 	text = job_result(r, JOB_COPY, NULL);
-	if (text && job_result_keep(r, text, &err) == 0 &&
-		(r->env->result_file || r->found.has_medium))
+	if (text && job_result_keep(r, text, &err) == 0 && keeps_trace(r))
 		return;
 	if (err.code)
 		job_warn(r, "the result cannot be kept here: %s", err.text);
-	for (i = 0; i < r->job->n_drives; i++)
-		r->drives[i].zero = false;
+	r->traceless = true;
+}
+
+/* Sources and targets. That the trace cannot be kept is known only when it is written:
+ * then the sources are opened anew, without the word that was given for the targets. */
+static int make_ready(struct job_runner *r, bool writes, struct err *err)
+{
+	bool known = !keeps_trace(r);
+
+	r->traceless = known;
+	if (job_preflight(r, err) < 0 || job_cancelled(r, err) < 0)
+		return -1;
+	if (!writes)
+		return 0;
+	keep_running(r);
+	if (known == r->traceless)
+		return 0;
+	job_close_sources(r);
+	return job_preflight(r, err);
 }
 
 /* What an earlier attempt of this process did is no result of this one. */
@@ -169,10 +191,9 @@ static int attempt(struct job_runner *r, struct err *err)
 	job_quiet(r, 120);
 	job_close_sources(r);
 	forget_attempt(r);
-	if (job_preflight(r, err) < 0 || job_cancelled(r, err) < 0)
+	if (make_ready(r, copies || (!r->job->prepare.dry_run && !r->job->prepare.rehearse),
+		err) < 0)
 		return -1;
-	if (copies || (!r->job->prepare.dry_run && !r->job->prepare.rehearse))
-		keep_running(r);
 	if (copies) {
 		job_set_state(r, JOB_COPY, NULL);
 		if (atomic_load(&r->ctl.pause))

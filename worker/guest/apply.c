@@ -232,8 +232,8 @@ int guest_apply(struct guest *g, struct err *err)
 	if (!apply(g, err))
 		return 0;
 	if (g->stuck)
-		guest_report_warn(g, "the guest is left as it is; the next preparation or "
-			"undo takes the changes back");
+		guest_report_warn(g, "the guest is left as it is; the next preparation "
+			"takes the changes back");
 	else
 		roll_back(g);
 	return -1;

@@ -164,6 +164,7 @@ check_codes() {
 static() {
 	run shellcheck check_shellcheck
 	run layers scripts/check-layers.sh
+	run paths scripts/check-paths.sh
 	run spdx check_spdx
 	run words check_words
 	run symbols check_symbols

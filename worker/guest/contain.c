@@ -144,10 +144,13 @@ static int run_contained(struct contain_cell *c, struct spawn_result *result,
 int guest_contain(struct guest *g, const struct guest_run *run, int *ret_status,
 	struct err *err)
 {
-	struct contain_cell *c = calloc(1, sizeof(*c));
+	struct contain_cell *c;
 	struct spawn_result result;
 	int rc;
 
+	if (guest_check_folders(g, err) < 0)
+		return err_wrap(err, "run %s", run->argv[0]);
+	c = calloc(1, sizeof(*c));
 	if (!c || guest_contain_fill(c, g, run) < 0) {
 		if (c)
 			guest_contain_free(c);

@@ -200,6 +200,25 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 	return 0;
 }
 
+int guest_check_folders(const struct guest *g, struct err *err)
+{
+	static const char *const folders[] = { "/dev", "/proc", "/sys", "/run" };
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (fs_lstat(&g->root, folders[i], &st) < 0)
+			return err_sys(err, ERR_PREP_UNSUPPORTED, "the guest's %s",
+				folders[i]);
+		if (!S_ISDIR(st.st_mode))
+			return err_set(err, ERR_FS_UNSAFE,
+				"the guest's %s is no folder: its programs cannot be run",
+				folders[i]);
+	}
+	/* some have it elsewhere, within the guest */
+	return fs_is_dir(&g->root, "/tmp") ? 0 : err_set(err, ERR_PREP_UNSUPPORTED,
+		"the guest has no /tmp: its programs cannot be run");
+}
+
 int guest_make_writable(struct guest *g, struct err *err)
 {
 	/* Read-only mounts were made without a journal:

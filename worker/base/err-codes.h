@@ -101,7 +101,7 @@ X(PREP_TASKS, 7, 0,
 X(PREP_STUCK, 7, 1,
 	"a guest command cannot be ended: check the storage behind the VM, then run again")
 X(PREP_STACK, 7, 0,
-	"the guest's RAID arrays or volume groups are incomplete or clash; see the text")
+	"the guest's arrays, groups or file systems are incomplete or clash; see the text")
 X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")
 X(PREP_VERIFY, 7, 0, "the prepared guest would not boot; see the report")
 X(PREP_UNDO, 7, 0, "the changes could not be taken back; copy the guest again")

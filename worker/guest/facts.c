@@ -298,20 +298,6 @@ static void find_init(struct guest *g)
 		}
 }
 
-/* UEFI when there is a loader on an ESP and no sign that BIOS starts it. The partition's
- * type may be masked while the guest is prepared, so its content decides. */
-static const char *find_firmware(const struct guest *g)
-{
-	bool bios = false;
-
-	for (int i = 0; i < g->n_vols; i++)
-		bios |= !strcmp(g->vols[i].fs.parttype, FS_BIOS_BOOT_GUID);
-	if (g->facts.boot.esp[0] && !bios && !fs_is_dir(&g->root, "/boot/grub/i386-pc") &&
-		!fs_is_dir(&g->root, "/boot/grub2/i386-pc"))
-		return "uefi";
-	return "bios";
-}
-
 /* The kernel drops an image that other hardware wrote, so nothing has to be changed. */
 static void find_hibernation(struct guest *g)
 {
@@ -338,7 +324,7 @@ int guest_inspect(struct guest *g, struct err *err)
 		guest_check_virtio(g, "/sys/bus/pci/devices");
 	find_init(g);
 	find_hibernation(g);
-	snprintf(f->firmware, sizeof(f->firmware), "%s", find_firmware(g));
+	guest_find_firmware(g);
 	f->selinux = fs_is_file(&g->root, "/etc/selinux/config") &&
 		fs_is_file(&g->root, "/usr/sbin/load_policy");
 	f->cloud_init = fs_is_dir(&g->root, "/etc/cloud/cloud.cfg.d");

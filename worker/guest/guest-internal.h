@@ -13,7 +13,7 @@
 #include "fs/fs.h"
 #include "guest/guest.h"
 
-#define GUEST_MAX_DISKS 32
+#define GUEST_MAX_DISKS 64
 #define GUEST_MAX_VOLS 160
 #define GUEST_MAX_MOUNTS 32
 #define GUEST_MAX_KERNELS 32
@@ -239,12 +239,31 @@ struct guest_journal {
 			      * would be are added here */
 };
 
+enum guest_bus {
+	GUEST_SD, GUEST_HD, GUEST_VD, GUEST_XVD, /* disks in the order of their letters */
+	GUEST_NVME, GUEST_CCISS, GUEST_MMC, GUEST_BUSES,
+};
+struct guest_device {
+	enum guest_bus bus;
+	int id;              /* on its bus */
+	int order;           /* among the disks of its bus, -1 = cannot be told */
+	int part;            /* 0 = the whole disk */
+};
+/* Names of a disk that say nothing of its place among the others. */
+enum guest_link { GUEST_BY_PATH, GUEST_BY_ID, GUEST_MULTIPATH, GUEST_LINKS };
 struct guest {
 	const struct guest_options *opt;
 	struct guest_disk disks[GUEST_MAX_DISKS];
 	int n_disks;
 	struct guest_vol vols[GUEST_MAX_VOLS];
 	int n_vols;
+	struct guest_names {
+		unsigned buses;      /* bits of enum guest_bus: names of such disks */
+		unsigned root_buses; /* that call the root */
+		struct guest_device root; /* as the first of them calls it */
+		unsigned links_differ; /* bits of enum guest_link: of several disks */
+		char link[GUEST_LINKS][256]; /* the first one of a kind */
+	} seen;              /* in the guest's files */
 	bool by_partition;   /* names for a kernel without an initramfs: it knows no UUID=
 			      * but PARTUUID= */
 	struct fs_stack stack;
@@ -314,23 +333,6 @@ int guest_check_folders(const struct guest *g, struct err *err);
 int guest_make_writable(struct guest *g, struct err *err);
 int guest_unmount(struct guest *g, struct err *err);
 
-/* names.c */
-/* What the boot disk will be called when the volume that this machine started from is
- * gone: "/dev/vda" for "/dev/vdb". False: not a name that tells. */
-bool guest_first_of_bus(const char *node, char *ret, size_t size);
-/* Names a volume that is on none of the given disks. */
-bool guest_is_elsewhere(const struct guest *g, const char *spec);
-/* "UUID=..." for a device name that depends on the order of disks; false: not such a
- * name, or none of the disks has it. */
-bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size);
-/* The same as a path, "/dev/disk/by-uuid/...". */
-bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret,
-	size_t size);
-/* The volume that a fstab or root= value means, -1 = unknown. */
-int guest_find_vol(const struct guest *g, const char *spec);
-/* Index into disks and partition number for "/dev/sda1", "/dev/nvme0n1p2", ... */
-bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part);
-
 /* os.c: name and version, also of systems older than os-release */
 int guest_read_os(struct guest *g, struct err *err);
 /* kernels.c: fills version, image and initrd of each kernel */
@@ -394,6 +396,7 @@ void guest_report_step_end(struct guest *g);
 void guest_report_finish(struct guest *g, const char *verdict, const struct err *err,
 	struct strbuf *out);
 
+#include "guest/names-internal.h"
 #include "guest/steps-internal.h"
 #include "guest/apply-internal.h"
 

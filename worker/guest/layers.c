@@ -99,7 +99,7 @@ static bool key_applies(const struct guest *g, const struct guest_key *k, int vo
 {
 	if (k->uuid && *k->uuid)
 		return !strcasecmp(k->uuid, g->vols[vol].fs.uuid);
-	return !k->device || !*k->device || guest_find_vol(g, k->device) == vol;
+	return !k->device || !*k->device || guest_find_given(g, k->device) == vol;
 }
 
 static bool key_is_named(const struct guest_key *k)

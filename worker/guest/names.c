@@ -8,58 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-static bool digits(const char *s, int *ret)
-{
-	char *end;
-	long v;
-
-	if (!isdigit((unsigned char)*s))
-		return false;
-	v = strtol(s, &end, 10);
-	if (*end || v < 1 || v > 255)
-		return false;
-	*ret = (int)v;
-	return true;
-}
-
-/* "a" is 0, "z" 25, "aa" 26. Returns what follows the letters, NULL if there are none. */
-static const char *letters(const char *s, int *ret)
-{
-	int v = 0;
-
-	if (!islower((unsigned char)*s))
-		return NULL;
-	for (; islower((unsigned char)*s) && v < 1000; s++)
-		v = v * 26 + (*s - 'a' + 1);
-	*ret = v - 1;
-	return s;
-}
-
-bool guest_parse_device(const char *spec, int *ret_disk, int *ret_part)
-{
-	static const char *const lettered[] = { "/dev/sd", "/dev/vd", "/dev/hd",
-		"/dev/xvd" };
-	const char *rest;
-	int disk, n = 0;
-
-	*ret_part = 0;
-	for (size_t i = 0; i < sizeof(lettered) / sizeof(lettered[0]); i++) {
-		if (strncmp(spec, lettered[i], strlen(lettered[i])))
-			continue;
-		rest = letters(spec + strlen(lettered[i]), ret_disk);
-		return rest && (!*rest || digits(rest, ret_part));
-	}
-	if (sscanf(spec, "/dev/nvme%dn1%n", &disk, &n) == 1 && n) {
-		*ret_disk = disk;
-	} else if (sscanf(spec, "/dev/cciss/c0d%d%n", &disk, &n) == 1 && n) {
-		*ret_disk = disk;
-	} else {
-		return false;
-	}
-	return disk >= 0 &&
-		(!spec[n] || (spec[n] == 'p' && digits(spec + n + 1, ret_part)));
-}
-
 /* Behind a map of multipath, kpartx puts the number of a partition
  * in one of these ways. */
 static bool parse_map_part(const char *rest, int *ret_part)
@@ -69,17 +17,19 @@ static bool parse_map_part(const char *rest, int *ret_part)
 	*ret_part = 0;
 	for (size_t i = 0; *rest && i < sizeof(before) / sizeof(before[0]); i++)
 		if (!strncmp(rest, before[i], strlen(before[i])))
-			return digits(rest + strlen(before[i]), ret_part);
+			return guest_part_number(rest + strlen(before[i]), ret_part);
 	return !*rest;
 }
 
 /* A disk that the guest reached over several paths: "mpatha", or its WWID, which begins
- * with the kind of NAA identifier (2 or 3) and has 16 or 32 digits. */
-static bool parse_map(const struct guest *g, const char *spec, int *ret_part)
+ * with the kind of NAA identifier (2 or 3) and has 16 or 32 digits. Returns what follows;
+ * NULL: none. */
+static const char *map_end(const struct guest *g, const char *spec)
 {
 	static const char *const starts[] =
 		{ "/dev/mapper/", "/dev/disk/by-id/dm-name-" };
 	const char *name = NULL;
+	int part;
 	size_t n;
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]) && !name; i++)
@@ -87,67 +37,43 @@ static bool parse_map(const struct guest *g, const char *spec, int *ret_part)
 			spec + strlen(starts[i]);
 	for (int i = 0; name && i < g->n_vols; i++)
 		if (!strcmp(g->vols[i].fs.dev, spec))
-			return false; /* called so, and no map of multipath */
+			return NULL; /* called so, and no map of multipath */
 	if (!name)
-		return false;
+		return NULL;
 	if (!strncmp(name, "mpath", 5)) {
 		n = strspn(name + 5, "abcdefghijklmnopqrstuvwxyz");
 		/* the p before a number is no letter of the map */
 		if (n > 1 && name[5 + n - 1] == 'p' &&
 		    isdigit((unsigned char)name[5 + n]))
 			n--;
-		return n && n <= 3 && parse_map_part(name + 5 + n, ret_part);
+		name += 5 + n;
+		return n && n <= 3 && parse_map_part(name, &part) ? name : NULL;
 	}
 	n = strspn(name, "0123456789abcdef");
 	if (n < 17 || (*name != '2' && *name != '3'))
-		return false;
-	n = n >= 33 ? 33 : 17;
-	return parse_map_part(name + n, ret_part);
+		return NULL;
+	name += n >= 33 ? 33 : 17;
+	return parse_map_part(name, &part) ? name : NULL;
 }
 
-/* "...-partN" of /dev/disk/by-path and by-id, when there is one disk they can mean. */
-static bool parse_link(const struct guest *g, const char *spec, int *ret_part)
+int guest_link_kind(const struct guest *g, const char *spec, const char **ret_end)
 {
-	const char *part;
+	static const char *const dirs[] = { "/dev/disk/by-path/", "/dev/disk/by-id/" };
+	static const char *const volumes[] = { "/dm-", "/lvm-", "/md-" };
+	const char *part = strstr(spec, "-part");
 
-	if (g->n_disks == 1 && parse_map(g, spec, ret_part))
-		return true;
-	if (strncmp(spec, "/dev/disk/by-path/", 18) &&
-	    strncmp(spec, "/dev/disk/by-id/", 16))
-		return false;
-	if (g->n_disks != 1 || strstr(spec, "/dm-") || strstr(spec, "/lvm-") ||
-	    strstr(spec, "/md-"))
-		return false;
-	part = strstr(spec, "-part");
-	*ret_part = 0;
-	return !part || digits(part + 5, ret_part);
-}
-
-static int source_order(const struct guest *g, int disk)
-{
-	char name[64];
-	int order, part;
-
-	if (!g->opt->sources || !g->opt->sources[disk] ||
-	    strlen(g->opt->sources[disk]) > 40)
-		return -1;
-	snprintf(name, sizeof(name), "/dev/%s", g->opt->sources[disk]);
-	return guest_parse_device(name, &order, &part) && !part ? order : -1;
-}
-
-/* The guest's nth disk may not be our nth: not all of them need have been copied. */
-static int disk_at(const struct guest *g, int order)
-{
-	bool named = false;
-
-	for (int i = 0; i < g->n_disks; i++) {
-		int at = source_order(g, i);
-
-		if (at == order)
+	*ret_end = map_end(g, spec);
+	if (*ret_end)
+		return GUEST_MULTIPATH;
+	for (size_t i = 0; i < sizeof(volumes) / sizeof(volumes[0]); i++)
+		if (strstr(spec, volumes[i]))
+			return -1;
+	for (int i = GUEST_BY_PATH; i <= GUEST_BY_ID; i++)
+		if (!strncmp(spec, dirs[i], strlen(dirs[i]))) {
+			*ret_end = part ? part : spec + strlen(spec);
 			return i;
-		named |= at >= 0;
-	}
-	return named ? -1 : order;
+		}
+	return -1;
 }
 
 static int vol_at(const struct guest *g, int disk, int part)
@@ -158,26 +84,69 @@ static int vol_at(const struct guest *g, int disk, int part)
 	return -1;
 }
 
-static int by_order(const struct guest *g, const char *spec)
+/* By the name of a disk: a volume, -1, or GUEST_SEVERAL. A name that says nothing of the
+ * disk's place means the only one, unless the guest knows several in that way. */
+static int vol_by_disk(const struct guest *g, const char *spec)
 {
-	int disk = 0, part;
+	struct guest_device d;
+	const char *end;
+	int disk = 0, part = 0, kind;
 
-	if (guest_parse_device(spec, &disk, &part))
-		disk = disk_at(g, disk);
-	else if (!parse_link(g, spec, &part))
+	if (guest_parse_device(spec, &d)) {
+		disk = guest_disk_of(g, &d);
+		return disk < 0 ? disk : vol_at(g, disk, d.part);
+	}
+	kind = guest_link_kind(g, spec, &end);
+	if (kind < 0 || g->n_disks != 1 || !parse_map_part(end, &part))
 		return -1;
-	return disk < 0 ? -1 : vol_at(g, disk, part);
+	return g->seen.links_differ & 1u << kind ? GUEST_SEVERAL :
+		vol_at(g, disk, part);
+}
+
+/* The members of a btrfs have one UUID and label; a copy of a member has its own, too. */
+static bool same_volume(const struct fs_info *a, const struct fs_info *b)
+{
+	return !strcmp(a->type, "btrfs") && !strcmp(b->type, "btrfs") &&
+		!strcmp(a->uuid, b->uuid) && strcmp(a->uuid_sub, b->uuid_sub);
+}
+
+/* A name that several volumes have is nobody's: the guest's kernel takes the one that it
+ * happens to see first. A snapshot has the names of its origin, which is what is meant. */
+static int take_another(const struct guest *g, int found, int i)
+{
+	const struct guest_vol *a = &g->vols[found < 0 ? i : found], *b = &g->vols[i];
+
+	if (found < 0 || (a->snapshot && !b->snapshot))
+		return i;
+	if (same_volume(&a->fs, &b->fs) || (b->snapshot && !a->snapshot))
+		return found;
+	return GUEST_SEVERAL;
+}
+
+enum how { EXACT, ANY_CASE, MAPPER };
+struct tag {
+	const char *tag;
+	size_t off;
+	enum how how;
+};
+
+static bool has_name(const struct guest_vol *v, const struct tag *t, const char *name)
+{
+	static const char mapper[] = "/dev/mapper/";
+	const char *value = (const char *)&v->fs + t->off;
+
+	if (t->how == MAPPER) {
+		if (strncmp(value, mapper, strlen(mapper)))
+			return false;
+		value += strlen(mapper);
+	}
+	return *value && !(t->how == ANY_CASE ? strcasecmp(value, name) :
+		strcmp(value, name));
 }
 
 int guest_find_vol(const struct guest *g, const char *spec)
 {
-	static const char mapper[] = "/dev/mapper/";
-	enum how { EXACT, ANY_CASE, MAPPER };
-	static const struct {
-		const char *tag;
-		size_t off;
-		enum how how;
-	} tags[] = {
+	static const struct tag tags[] = {
 		{ "UUID=", offsetof(struct fs_info, uuid), ANY_CASE },
 		{ "LABEL=", offsetof(struct fs_info, label), EXACT },
 		{ "PARTUUID=", offsetof(struct fs_info, partuuid), ANY_CASE },
@@ -188,47 +157,62 @@ int guest_find_vol(const struct guest *g, const char *spec)
 			ANY_CASE },
 		{ "/dev/disk/by-partlabel/", offsetof(struct fs_info, partlabel), EXACT },
 		{ "/dev/disk/by-id/dm-name-", offsetof(struct fs_info, dev), MAPPER },
-		/* as this machine calls it */
+		/* a mapping, by its node */
 		{ "", offsetof(struct fs_info, dev), EXACT },
 	};
+	const struct tag *t = tags;
+	struct guest_device d;
+	int found = -1;
 
 	if (!*spec)
 		return -1;
-	for (size_t t = 0; t < sizeof(tags) / sizeof(tags[0]); t++) {
-		size_t n = strlen(tags[t].tag);
+	while (strncmp(spec, t->tag, strlen(t->tag)) ||
+		(*t->tag && !spec[strlen(t->tag)]))
+		t++;
+	/* Disks are as the guest calls them; here their names may be each other's. */
+	if (!*t->tag && (guest_parse_device(spec, &d) || vol_by_disk(g, spec) != -1))
+		return vol_by_disk(g, spec);
+	for (int i = 0; i < g->n_vols && found != GUEST_SEVERAL; i++)
+		if (has_name(&g->vols[i], t, spec + strlen(t->tag)) ||
+			(!*t->tag && !strcmp(g->vols[i].alias, spec)))
+			found = take_another(g, found, i);
+	return found == -1 && t->how == MAPPER ? vol_by_disk(g, spec) : found;
+}
 
-		if (strncmp(spec, tags[t].tag, n) || !spec[n])
-			continue;
-		if (!n && by_order(g, spec) >= 0)
-			return by_order(g, spec);
-		for (int i = 0; i < g->n_vols; i++) {
-			const char *value = (const char *)&g->vols[i].fs + tags[t].off;
+int guest_find_given(const struct guest *g, const char *spec)
+{
+	int vol = guest_find_vol(g, spec);
 
-			if (!n && !strcmp(g->vols[i].alias, spec))
-				return i;
-			if (tags[t].how == MAPPER) {
-				if (strncmp(value, mapper, strlen(mapper)))
-					continue;
-				value += strlen(mapper);
-			}
-			if (*value &&
-			    !(tags[t].how == ANY_CASE ? strcasecmp(value, spec + n) :
-				strcmp(value, spec + n)))
-				return i;
-		}
-		return tags[t].how == MAPPER ? by_order(g, spec) : -1;
-	}
-	return -1;
+	for (int i = 0; i < g->n_vols && vol < 0; i++)
+		if (!strcmp(g->vols[i].fs.dev, spec))
+			vol = i;
+	return vol;
+}
+
+const char *guest_why_absent(const struct guest *g, const char *spec)
+{
+	struct guest_device d;
+
+	if (guest_find_vol(g, spec) != GUEST_SEVERAL)
+		return "is on none of the copied drives";
+	if (guest_parse_device(spec, &d))
+		return "may be on several of the copied drives, as the guest's files name disks of more "
+			"than one bus and the drives' names on the source do not tell";
+	if (vol_by_disk(g, spec) == GUEST_SEVERAL)
+		return "may not be on the copied drive, as the guest's files name several disks in this way";
+	return "is the name of several volumes";
 }
 
 bool guest_first_of_bus(const char *node, char *ret, size_t size)
 {
-	int disk, part;
+	struct guest_device d;
 
-	if (!guest_parse_device(node, &disk, &part) || part)
+	if (!guest_parse_device(node, &d) || d.part || d.bus == GUEST_CCISS)
 		return false;
-	if (!strncmp(node, "/dev/nvme", 9))
+	if (d.bus == GUEST_NVME)
 		return (size_t)snprintf(ret, size, "/dev/nvme0n1") < size;
+	if (d.bus == GUEST_MMC)
+		return (size_t)snprintf(ret, size, "/dev/mmcblk0") < size;
 	return (size_t)snprintf(ret, size, "%.*sa",
 		(int)(strchr(node + 5, 'd') + 1 - node), node) < size;
 }
@@ -237,13 +221,17 @@ bool guest_is_elsewhere(const struct guest *g, const char *spec)
 {
 	static const char *const names[] = { "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=",
 		"/dev/mapper/", "/dev/disk/" };
-	int disk, part;
+	struct guest_device d;
+	int vol;
 
 	/* as the guest counts them, not as this machine does */
-	if (guest_parse_device(spec, &disk, &part))
-		return by_order(g, spec) < 0;
-	/* What is in a volume that stayed closed is not known. */
-	if (guest_find_vol(g, spec) >= 0 || g->locked.code)
+	if (guest_parse_device(spec, &d))
+		return vol_by_disk(g, spec) < 0;
+	/* What is in a volume that stayed closed is not known, and which of several is meant
+	 * does not matter: the guest will find one. */
+	vol = guest_find_vol(g, spec);
+	if (vol >= 0 || g->locked.code ||
+		(vol == GUEST_SEVERAL && vol_by_disk(g, spec) != GUEST_SEVERAL))
 		return false;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(spec, names[i], strlen(names[i])))
@@ -268,21 +256,36 @@ bool guest_stable_path(const struct boot_map *m, const char *spec, char *ret, si
 	return false;
 }
 
+/* Whether a name means this volume, and no other. */
+static bool means_only(const struct guest *g, int vol, const char *tag, const char *value,
+	char *ret, size_t size)
+{
+	return *value && (size_t)snprintf(ret, size, "%s%s", tag, value) < size &&
+		guest_find_vol(g, ret) == vol;
+}
+
 bool guest_stable_name(struct guest *g, const char *spec, char *ret, size_t size)
 {
-	int i = by_order(g, spec), same = 0;
+	int i = vol_by_disk(g, spec);
 	const struct fs_info *fs;
+	char name[160];
 
 	if (i < 0)
 		return false;
 	fs = &g->vols[i].fs;
-	for (int k = 0; k < g->n_vols; k++)
-		same += *fs->uuid && !strcmp(g->vols[k].fs.uuid, fs->uuid);
-	if (g->by_partition && fs->partuuid[0])
-		return (size_t)snprintf(ret, size, "PARTUUID=%s", fs->partuuid) < size;
-	if (same == 1)
-		return (size_t)snprintf(ret, size, "UUID=%s", fs->uuid) < size;
-	if (fs->partuuid[0])
-		return (size_t)snprintf(ret, size, "PARTUUID=%s", fs->partuuid) < size;
-	return false;
+	if (!(g->by_partition &&
+		means_only(g, i, "PARTUUID=", fs->partuuid, name, sizeof(name))) &&
+		!means_only(g, i, "UUID=", fs->uuid, name, sizeof(name)) &&
+		!means_only(g, i, "PARTUUID=", fs->partuuid, name, sizeof(name)))
+		return false;
+	return (size_t)snprintf(ret, size, "%s", name) < size;
+}
+
+bool guest_has_twin(struct guest *g, const char *spec)
+{
+	int i = vol_by_disk(g, spec);
+	char name[160];
+
+	return i >= 0 && *g->vols[i].fs.uuid &&
+		!guest_stable_name(g, spec, name, sizeof(name));
 }

@@ -177,9 +177,21 @@ int guest_plan_rewrite(struct guest *g, const char *path,
 
 static int check_fstab(void *ctx, const struct fstab_entry *e)
 {
-	if (guest_is_elsewhere(ctx, e->spec) && guest_fstab_awaited(e))
-		guest_report_warn(ctx, "fstab: %s (%s) is on none of the copied drives; it is marked nofail, "
-			"so that the guest starts without it", e->spec, e->point);
+	struct guest *g = ctx;
+	bool awaited = guest_fstab_awaited(e);
+
+	if (guest_is_elsewhere(g, e->spec) && awaited)
+		guest_report_warn(g, "fstab: %s (%s) %s; it is marked nofail, "
+			"so that the guest starts without it", e->spec, e->point,
+			guest_why_absent(g, e->spec));
+	else if (guest_find_vol(g, e->spec) == GUEST_SEVERAL)
+		guest_report_warn(g, "fstab: %s (%s) %s; which of them the guest takes "
+			"cannot be told, and none of them was looked into", e->spec,
+			e->point, guest_why_absent(g, e->spec));
+	else if (guest_has_twin(g, e->spec))
+		guest_report_warn(g, "fstab: %s (%s) has the UUID of another volume and cannot be named "
+			"otherwise: it stays, and the target may call it differently",
+			e->spec, e->point);
 	return 0;
 }
 

@@ -212,7 +212,7 @@ static int find_named(const struct guest *g, const char *spec)
 
 	snprintf(device, sizeof(device), "%.*s",
 		sub ? (int)(sub - spec) : (int)strlen(spec), spec);
-	vol = guest_find_vol(g, device);
+	vol = guest_find_given(g, device);
 	if (sub) {
 		sub += strlen(",subvol=");
 		sub += strspn(sub, "/");

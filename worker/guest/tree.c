@@ -161,6 +161,8 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 	w->g = g;
 	if (guest_mount_root(g, g->root_vol, writable, err) < 0)
 		return -1;
+	memset(&g->seen, 0, sizeof(g->seen));
+	guest_note_names(g);
 	switch (fs_read(&g->root, "/etc/fstab", GUEST_TEXT_MAX, &text, &len, err)) {
 	case -1:
 		return -1;
@@ -179,6 +181,9 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 			subvolume_of(e->options, &sub);
 		if (vol < 0 || !fs_mountable(g->vols[vol].fs.type) ||
 			mounted_already(g, vol, &sub)) {
+			if (vol == GUEST_SEVERAL && vital(e->point))
+				return err_set(err, ERR_PREP_STACK, "%s: %s %s", e->point,
+					e->spec, guest_why_absent(g, e->spec));
 			if (vol < 0 && vital(e->point))
 				return err_set(err, ERR_FS_MOUNT,
 					"%s (%s): no such volume on the "

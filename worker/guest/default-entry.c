@@ -29,22 +29,39 @@ static void take_value(const char *p, const char *end, char *ret, size_t size)
 		snprintf(ret, size, "%.*s", n < size ? (int)n : (int)size - 1, p);
 }
 
+/* GRUB 2 keeps it in grubenv; legacy GRUB as a number in the file "default". */
+static void read_saved(struct guest *g, const struct boot_config *b, char *ret,
+	size_t size)
+{
+	CLEANUP_FREE char *env = NULL;
+	struct err ignored = ERR_INIT; /* then the first entry is the default one */
+	bool legacy = b->kind == BOOT_GRUB1;
+	char path[300];
+	size_t len = 0;
+
+	*ret = '\0';
+	snprintf(path, sizeof(path), "%.*s/%s", (int)(strrchr(b->path, '/') - b->path),
+		b->path, legacy ? "default" : "grubenv");
+	if (fs_read(&g->root, path, 4096, &env, &len, &ignored))
+		return;
+	if (legacy)
+		snprintf(ret, size, "%.*s", (int)strspn(env, "0123456789"), env);
+	else if (guest_shell_value(env, "saved_entry", ret, size))
+		ret[strcspn(ret, "\n#")] = '\0';
+}
+
 /* The last plain value wins: grub.cfg sets variables in branches before it.
  * "${saved_entry}" is what grubenv says. */
 static void read_default(struct guest *g, const struct boot_config *b, struct pick *p)
 {
-	CLEANUP_FREE char *text = NULL, *env = NULL;
+	CLEANUP_FREE char *text = NULL;
 	struct err ignored = ERR_INIT; /* then the first entry is the default one */
-	char path[300], value[300] = "", saved[300] = "";
-	size_t len = 0, env_len = 0;
+	char value[300] = "", saved[300];
+	size_t len = 0;
 
 	if (fs_read(&g->root, b->path, BOOT_TEXT_MAX, &text, &len, &ignored))
 		return;
-	snprintf(path, sizeof(path), "%.*s/grubenv",
-		(int)(strrchr(b->path, '/') - b->path), b->path);
-	if (!fs_read(&g->root, path, 4096, &env, &env_len, &ignored) &&
-		guest_shell_value(env, "saved_entry", saved, sizeof(saved)))
-		saved[strcspn(saved, "\n#")] = '\0';
+	read_saved(g, b, saved, sizeof(saved));
 	for (char *s = text; (s = strcasestr(s, "default")); s += 7) {
 		const char *before = s;
 
@@ -53,7 +70,7 @@ static void read_default(struct guest *g, const struct boot_config *b, struct pi
 		if (before > text && before[-1] != '\n' &&
 		    strncmp(s - 4 < text ? text : s - 4, "set ", 4))
 			continue;
-		if (s[7] != '=' && s[7] != ' ')
+		if (!s[7] || !strchr("= \t", s[7]))
 			continue;
 		take_value(s + 7, text + len, value, sizeof(value));
 		if (!strcmp(value, "${saved_entry}") || !strcmp(value, "saved"))

@@ -14,10 +14,27 @@ struct judging {
 	char problem[400]; /* of the last entry that would not start */
 };
 
-/* Why it cannot be told which volume a root= means, "" = it can. No edit helps there. */
-static const char *unclear_root(struct guest *g, const char *root)
+/* Names of volume groups are the guest's own; arrays may have other numbers there. */
+static bool is_other_root(const struct guest *g, int vol)
 {
-	if (guest_find_vol(g, root) == GUEST_SEVERAL)
+	const struct guest_vol *v = &g->vols[vol], *root = &g->vols[g->root_vol];
+
+	if (vol == g->root_vol || v->snapshot || (!strcmp(v->fs.type, "btrfs") &&
+		!strcmp(root->fs.type, "btrfs") && !strcmp(v->fs.uuid, root->fs.uuid)))
+		return false;
+	return v->disk >= 0 ||
+		(v->layer >= 0 && g->stack.layers[v->layer].kind == FS_LAYER_LVM);
+}
+
+/* Why a root= does not start this system, or may not: it is another volume, or which one
+ * cannot be told. "" = it does. No edit helps there. */
+static const char *wrong_root(struct guest *g, const char *root)
+{
+	int vol = guest_find_vol(g, root);
+
+	if (vol >= 0 && is_other_root(g, vol))
+		return "is another volume";
+	if (vol == GUEST_SEVERAL)
 		return guest_why_absent(g, root);
 	return guest_has_twin(g, root) ?
 		"has the UUID of another volume, and no other name" : "";
@@ -52,14 +69,9 @@ static int judge_entry(void *ctx, const struct boot_entry *e)
 		return 0;
 	}
 	vol = *e->root ? guest_find_vol(g, e->root) : g->root_vol;
-	if (vol >= 0 && vol != g->root_vol && g->vols[vol].disk >= 0) {
-		snprintf(j->problem, sizeof(j->problem),
-			"%.100s: root=%.200s is another volume", e->title, e->root);
-		return 0;
-	}
-	if (*unclear_root(g, e->root)) {
+	if (*wrong_root(g, e->root)) {
 		snprintf(j->problem, sizeof(j->problem), "%.100s: root=%.100s %.180s",
-			e->title, e->root, unclear_root(g, e->root));
+			e->title, e->root, wrong_root(g, e->root));
 		return 0;
 	}
 	if (vol < 0 && (!strncmp(e->root, "UUID=", 5) ||
@@ -166,17 +178,17 @@ int guest_check_firmware(const struct guest *g, struct err *err)
 
 struct roots {
 	struct guest *g;
-	int n, unclear;
+	int n, wrong;
 	char text[400]; /* of the last one that is */
 };
 
 static int see_root(void *ctx, const struct boot_entry *e)
 {
 	struct roots *r = ctx;
-	const char *why = unclear_root(r->g, e->root);
+	const char *why = wrong_root(r->g, e->root);
 
 	r->n += *e->root != '\0';
-	r->unclear += *why != '\0';
+	r->wrong += *why != '\0';
 	if (*why)
 		snprintf(r->text, sizeof(r->text), "root=%.200s %s", e->root, why);
 	return 0;
@@ -188,7 +200,7 @@ static int check_roots(struct guest *g, struct err *err)
 
 	if (boot_entries(&g->root, &g->facts.boot, see_root, &r, err) < 0)
 		return -1;
-	return r.unclear && r.unclear == r.n ?
+	return r.wrong && r.wrong == r.n ?
 		err_set(err, ERR_PREP_STACK, "%s", r.text) : 0;
 }
 

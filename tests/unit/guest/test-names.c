@@ -142,7 +142,7 @@ TEST(buses)
 	static const char *const both[] = { "nvme0n1", "sda" }, *const nvme[] = { "nvme0n1" };
 	static const char *const scsi[] = { "sda", "sdb", "cciss!c0d1" };
 	static const char *const other[] = { "root", "data" }, *const twice[] = { "sda", "sda" };
-	static const char *const mixed[] = { "vda", "xvda" };
+	static const char *const mixed[] = { "vda", "xvda" }, *const apart[] = { "sda", "vdb" };
 	const unsigned sd = 1u << GUEST_SD, hd = 1u << GUEST_HD, nv = 1u << GUEST_NVME;
 
 	/* Bus and number together are the name. */
@@ -155,6 +155,7 @@ TEST(buses)
 	/* Of two disks sda was not copied. */
 	CHECK(meant(nvme, 1, sd | nv, "/dev/sda1") == -1);
 	CHECK(meant(nvme, 1, sd, "/dev/sda1") == -1);
+	CHECK(meant(apart, 2, sd, "/dev/sdb1") == -1);
 	/* Files from before a kernel that calls the disk sda; or there was an hda, too. */
 	CHECK_U64(meant(scsi, 2, hd, "/dev/hdb1"), 1);
 	CHECK(meant(scsi, 2, hd | sd, "/dev/hdb1") == -1);

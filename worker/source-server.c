@@ -19,7 +19,6 @@
 #include "proto/proto.h"
 #include "serve/serve.h"
 
-#define MAX_KEYS 16
 #define FREEZE_S 3600
 #define GRACE_S 120
 #define HOOK_S 20
@@ -28,9 +27,7 @@ struct args {
 	struct serve_config c;
 	struct serve_drive_spec drives[SERVE_MAX_DRIVES];
 	char host[256];
-	struct net_psk keys[MAX_KEYS];
-	const struct net_psk *key_list[MAX_KEYS + 1];
-	unsigned n_keys;
+	struct serve_keys keys;
 };
 
 static int set_drive(struct args *a, char *value, struct err *err)
@@ -79,36 +76,12 @@ static int set_listen(struct args *a, char *value, struct err *err)
 	return 0;
 }
 
-static int add_key(struct args *a, const char *line, struct err *err)
-{
-	if (a->n_keys == MAX_KEYS)
-		return err_set(err, ERR_USAGE, "more than %d keys", MAX_KEYS);
-	if (net_psk_parse(line, &a->keys[a->n_keys], err) < 0)
-		return -1;
-	a->key_list[a->n_keys] = &a->keys[a->n_keys];
-	a->n_keys++;
-	a->c.psks = a->key_list;
-	return 0;
-}
-
 /* Every line of the file is a key that is accepted. */
 static int set_keys(struct args *a, char *value, struct err *err)
 {
-	char *text, *save, *line;
-	size_t len;
-	int r = 0;
-
-	if (fdio_read_file(value, 1 << 16, &text, &len, err) < 0)
-		return -1;
-	for (line = strtok_r(text, "\r\n", &save); line && !r;
-	    line = strtok_r(NULL, "\r\n", &save))
-		if (line[0] != '#')
-			r = add_key(a, line, err);
-	explicit_bzero(text, len);
-	free(text);
-	if (!r && !a->n_keys)
-		r = err_set(err, ERR_USAGE, "no key in it");
-	return r < 0 ? err_wrap(err, "%s", value) : 0;
+	a->c.psks = a->keys.list;
+	a->c.rights = a->keys.rights;
+	return serve_keys_load(value, &a->keys, err);
 }
 
 static int set_plain(struct args *a, char *value, struct err *err)
@@ -234,7 +207,8 @@ static const struct {
 		"serve this disk, partition or raw image file" },
 	{ "listen", "[ADDR]:PORT", set_listen, "default: all addresses, port 5994" },
 	{ "psk-file", "FILE", set_keys,
-		"keys that are accepted, one \"user:hex\" a line" },
+		"keys that are accepted, one \"user:hex\" a line, with\n"
+		"                              drives=... and jobs=... what each may do" },
 	{ "allow-plain", NULL, set_plain,
 		"also serve without TLS (nobody is authenticated)" },
 	{ "bandwidth", "RATE", set_bandwidth,
@@ -392,8 +366,7 @@ int main(int argc, char **argv)
 		r = parse(&a, argc, argv, &err);
 	if (!r)
 		r = serve(&a.c, &err);
-	for (unsigned i = 0; i < a.n_keys; i++)
-		net_psk_wipe(&a.keys[i]);
+	serve_keys_wipe(&a.keys);
 	if (r >= 0)
 		return 0;
 	fprintf(stderr, "source-server: %s\nhint: %s\n", err.text, err_hint(err.code));

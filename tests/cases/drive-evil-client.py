@@ -132,6 +132,7 @@ greetings = {
 # Only the drive can tell: ERROR with this number of Linux, and the connection goes on.
 errors = {
     "READ behind the end": (22, frame(READ, off=1 << 60, raw=512)),
+    "a journal larger than the drive": (22, frame(COMMIT, payload=bytes(1000))),
     "READ of no drive": (19, frame(READ, disk=9, raw=512)),
 }
 bad = 0

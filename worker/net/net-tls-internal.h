@@ -20,6 +20,7 @@ struct net_tls {
 	mbedtls_x509_crt ca, cert;
 	mbedtls_pk_context key;
 	bool established;
+	const struct net_psk *peer; /* server: the key that the client named */
 	uint8_t first[8];     /* first bytes received */
 	size_t n_first;
 	char describe[96];

@@ -96,6 +96,8 @@ int net_tls_client(struct stream *s, const struct net_tls_config *c, struct err 
 int net_tls_server(struct stream *s, const struct net_tls_config *c, struct err *err);
 /* "TLSv1.3 TLS1-3-AES-256-GCM-SHA384", or NULL on a plain stream. */
 const char *net_tls_describe(const struct stream *s);
+/* Server: the key of psk or psks that the client has shown; NULL on a plain stream. */
+const struct net_psk *net_tls_peer(const struct stream *s);
 /* Whether anything of TLS was sent, also by a handshake that failed. */
 bool net_tls_sent(const struct stream *s);
 /* RFC 5705 exporter; binds session keys to the connection. */

@@ -75,10 +75,11 @@ int net_psk_load(const char *path, const char *identity, struct net_psk *ret,
 	if (fdio_read_file(path, FILE_MAX, &text, &len, err) < 0)
 		return -1;
 	for (char *line = text; *line && !found && !wrong;) {
-		size_t n = strcspn(line, "\r\n");
+		size_t n = strcspn(line, "\r\n"), user = strcspn(line, ":\r\n");
 
+		/* What a server may allow stands behind a blank. */
 		if (n && line[0] != '#') {
-			wrong = parse(line, n, &psk);
+			wrong = parse(line, user + strcspn(line + user, " \t\r\n"), &psk);
 			found = !wrong && (!identity || !strcmp(identity, psk.identity));
 		}
 		line += n + strspn(line + n, "\r\n");

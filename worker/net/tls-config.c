@@ -28,10 +28,14 @@ static int find_psk(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id
 	const struct net_tls_config *c = ctx;
 	const struct net_psk *const *more = c->psks;
 	const struct net_psk *k = c->psk ? c->psk : more ? *more++ : NULL;
+	struct net_tls *t = mbedtls_ssl_get_user_data_p(ssl);
 
-	for (; k; k = more ? *more++ : NULL)
-		if (strlen(k->identity) == len && !memcmp(k->identity, id, len))
-			return mbedtls_ssl_set_hs_psk(ssl, k->key, k->key_len);
+	for (; k; k = more ? *more++ : NULL) {
+		if (strlen(k->identity) != len || memcmp(k->identity, id, len))
+			continue;
+		t->peer = k;
+		return mbedtls_ssl_set_hs_psk(ssl, k->key, k->key_len);
+	}
 	return MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
 }
 

@@ -267,6 +267,7 @@ static int handshake(struct stream *s, const struct net_tls_config *c, bool serv
 	if (r)
 		return err_set(err, ERR_NOMEM, "%s: TLS set-up failed (%#x)", s->name,
 			(unsigned)-r);
+	mbedtls_ssl_set_user_data_p(&t->ssl, t);
 	mbedtls_ssl_set_bio(&t->ssl, s, bio_send, bio_recv, NULL);
 	while ((r = mbedtls_ssl_handshake(&t->ssl))) {
 		if (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
@@ -320,6 +321,11 @@ int net_tls_client(struct stream *s, const struct net_tls_config *c, struct err 
 int net_tls_server(struct stream *s, const struct net_tls_config *c, struct err *err)
 {
 	return start(s, c, true, err);
+}
+
+const struct net_psk *net_tls_peer(const struct stream *s)
+{
+	return s->tls && s->tls->established ? s->tls->peer : NULL;
 }
 
 bool net_tls_sent(const struct stream *s)

@@ -22,6 +22,10 @@
 #define PROTO_MAX_EXTENTS 4096
 #define PROTO_MAX_HASH (64u << 20)            /* bytes of one HASH */
 #define PROTO_UNIT (64u << 20)                /* bytes of one bit in COMMIT */
+#define PROTO_JOURNAL_SPARE 64                /* bytes of a COMMIT behind its bitmap */
+/* of a drive */
+#define PROTO_JOURNAL_BYTES(size) \
+	((((size) + PROTO_UNIT - 1) / PROTO_UNIT + 7) / 8 + PROTO_JOURNAL_SPARE)
 /* default bytes in flight on a connection */
 #define PROTO_CREDIT (8u << 20)
 #define PROTO_HASH_LEN 16

@@ -155,7 +155,8 @@ static int complete(struct serve_conn *c, struct err *err)
 	if (c->session->job[0]) {
 		bool may_write = serve_freezer_begin_write(c->serve->freezer);
 
-		serve_journal_drop(c->serve->journal, c->session->job, may_write);
+		serve_journal_drop(c->serve->journal, c->session->owner,
+			c->session->job, may_write);
 		if (may_write)
 			serve_freezer_end_write(c->serve->freezer);
 	}
@@ -199,6 +200,27 @@ static int allocate(struct serve_conn *c, struct err *err)
 		err_set(err, ERR_NOMEM, "out of memory");
 }
 
+/* What the client's key may do, and its session. */
+static int join(struct serve_conn *c, const struct proto_hello *h, struct err *err)
+{
+	const struct net_psk *key = net_tls_peer(c->stream);
+	struct serve *s = c->serve;
+
+	for (unsigned i = 0; key && s->rights && s->psks[i]; i++)
+		if (s->psks[i] == key)
+			c->rights = &s->rights[i];
+	if (!serve_may_job(c->rights, h->job))
+		return err_set(err, ERR_SRC_AUTH, "this key is not for job \"%s\"",
+			h->job);
+	err_set(err, ERR_SRC_EOF, "too many connections");
+	if (serve_pool_admit(c))
+		c->session = serve_session_join(s, h, key ? key->identity : "", err);
+	if (!c->session)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
 /* 0 go on, 1 refused and told so, -1 broken. Whoever has not greeted gets no more memory
  * than this needs. */
 static int greet(struct serve_conn *c, struct err *err)
@@ -224,10 +246,11 @@ static int greet(struct serve_conn *c, struct err *err)
 		return say_bye(c, PROTO_BYE_VERSION,
 			"this source-server speaks version 1 with "
 			"XXH3 hashes", err) < 0 ? -1 : 1;
-	c->session = serve_pool_admit(c) ? serve_session_join(c->serve, &h) : NULL;
+	if (join(c, &h, err) < 0 && err->code == ERR_SRC_AUTH)
+		log_warn("%s: refused: %s", net_name(c->stream), err->text);
 	if (!c->session)
-		return say_bye(c, PROTO_BYE_BUSY, "too many connections", err) < 0 ? -1 :
-			1;
+		return say_bye(c, err->code == ERR_SRC_AUTH ? PROTO_BYE_RIGHTS :
+			PROTO_BYE_BUSY, err->text, err) < 0 ? -1 : 1;
 	if (allocate(c, err) < 0)
 		return -1;
 	c->seed = h.seed;

@@ -22,7 +22,8 @@
 #include "serve/serve-internal.h"
 
 #define SLOTS 64
-#define KEY_MAX 320
+#define KEY_MAX 448
+#define OWNER_MAX 260 /* of a key's beginning: whose, and of which job */
 #define DROPS 128 /* while nothing may be written */
 #define HEAD 12
 #define MAGIC 0x314a5754u /* "TWJ1" */
@@ -33,6 +34,7 @@ struct slot {
 	size_t len;
 	uint64_t used;  /* order of use, 0 = free */
 	bool dirty;     /* its file is not up to date */
+	bool stored;    /* it has a file */
 };
 
 struct serve_journal {
@@ -40,7 +42,7 @@ struct serve_journal {
 	char *dir; /* NULL = in memory */
 	uint64_t clock;
 	struct slot slots[SLOTS];
-	char dropped[DROPS][128]; /* jobs whose files are still there */
+	char dropped[DROPS][OWNER_MAX]; /* of jobs whose files are still there */
 	unsigned n_dropped;
 };
 
@@ -60,6 +62,8 @@ int serve_journal_open(const char *dir, struct serve_journal **ret, struct err *
 		return -1;
 	}
 	pthread_mutex_init(&j->lock, NULL);
+	if (dir)
+		serve_journal_trim(dir);
 	*ret = j;
 	return 0;
 }
@@ -74,10 +78,16 @@ void serve_journal_close(struct serve_journal *j)
 	free(j);
 }
 
+/* What the keys of all journals of a job begin with. */
+static void owner_text(const char *owner, const char *job, char ret[OWNER_MAX])
+{
+	snprintf(ret, OWNER_MAX, "%s\n%s\n", owner, job);
+}
+
 static void key_text(const struct serve_journal_key *k, char ret[KEY_MAX])
 {
-	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%" PRIu64, k->job, k->drive, k->state,
-		k->size);
+	snprintf(ret, KEY_MAX, "%s\n%s\n%s\n%s\n%" PRIu64, k->owner, k->job, k->drive,
+		k->state, k->size);
 }
 
 static void file_name(const struct serve_journal *j, const char *key, char *ret,
@@ -121,7 +131,7 @@ static int write_file(struct serve_journal *j, struct slot *s, struct err *err)
 	if (!s->len) {
 		if (unlink(path) < 0 && errno != ENOENT)
 			return err_sys(err, ERR_INTERNAL, "remove %s", path);
-		s->dirty = false;
+		s->dirty = s->stored = false;
 		return 0;
 	}
 	bytes_put_le32(file, MAGIC);
@@ -133,6 +143,9 @@ static int write_file(struct serve_journal *j, struct slot *s, struct err *err)
 	if (fdio_replace_file(path, file, len + 8, 0600, err) < 0)
 		return -1;
 	s->dirty = false;
+	if (!s->stored)
+		serve_journal_trim(j->dir);
+	s->stored = true;
 	return 0;
 }
 
@@ -172,14 +185,15 @@ static struct slot *load(struct serve_journal *j, const char *key)
 	}
 	memcpy(s->bitmap, file + HEAD + key_len, n);
 	s->len = n;
+	s->stored = true;
 	return s;
 }
 
 /* Whether the file is a journal of the job. */
-static bool is_of(const char *path, const char *job)
+static bool is_of(const char *path, const char *owner)
 {
-	char start[HEAD + 130] = "";
-	size_t n = strlen(job), got;
+	char start[HEAD + OWNER_MAX] = "";
+	size_t n = strlen(owner), got;
 	FILE *f = fopen(path, "re");
 
 	if (!f)
@@ -187,11 +201,11 @@ static bool is_of(const char *path, const char *job)
 	got = fread(start, 1, sizeof(start), f);
 	fclose(f);
 	return got > HEAD + n && bytes_le32(start) == MAGIC &&
-		!strncmp(start + HEAD, job, n) && start[HEAD + n] == '\n';
+		!memcmp(start + HEAD, owner, n);
 }
 
 /* Removes the job's files, whichever process wrote them. */
-static void remove_files(struct serve_journal *j, const char *job)
+static void remove_files(struct serve_journal *j, const char *owner)
 {
 	DIR *dir = opendir(j->dir);
 	struct dirent *e;
@@ -207,7 +221,7 @@ static void remove_files(struct serve_journal *j, const char *job)
 		if (n < 8 || strcmp(e->d_name + n - 8, ".journal"))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", j->dir, e->d_name);
-		if (is_of(path, job) && unlink(path) < 0 && errno != ENOENT)
+		if (is_of(path, owner) && unlink(path) < 0 && errno != ENOENT)
 			log_warn("journal: remove %s: %s", path, err_text(errno));
 	}
 	closedir(dir);
@@ -220,10 +234,10 @@ static void remove_dropped(struct serve_journal *j)
 	j->n_dropped = 0;
 }
 
-static bool is_dropped(const struct serve_journal *j, const char *job)
+static bool is_dropped(const struct serve_journal *j, const char *owner)
 {
 	for (unsigned i = 0; i < j->n_dropped; i++)
-		if (!strcmp(j->dropped[i], job))
+		if (!strcmp(j->dropped[i], owner))
 			return true;
 	return false;
 }
@@ -261,14 +275,15 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
 	void *ret, size_t max)
 {
-	char key[KEY_MAX];
+	char key[KEY_MAX], owner[OWNER_MAX];
 	struct slot *s;
 	size_t len = 0;
 
 	key_text(k, key);
+	owner_text(k->owner, k->job, owner);
 	pthread_mutex_lock(&j->lock);
 	s = find(j, key);
-	if (!s && !is_dropped(j, k->job))
+	if (!s && !is_dropped(j, owner))
 		s = load(j, key);
 	if (s && s->len <= max) {
 		len = s->len;
@@ -278,25 +293,29 @@ size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key
 	return len;
 }
 
-void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write)
+void serve_journal_drop(struct serve_journal *j, const char *owner, const char *job,
+	bool may_write)
 {
-	size_t n = strlen(job);
+	char start[OWNER_MAX];
+	size_t n;
 
+	owner_text(owner, job, start);
+	n = strlen(start);
 	pthread_mutex_lock(&j->lock);
 	for (unsigned i = 0; i < SLOTS; i++) {
 		struct slot *s = &j->slots[i];
 
-		if (s->used && !strncmp(s->key, job, n) && s->key[n] == '\n') {
+		if (s->used && !strncmp(s->key, start, n)) {
 			free(s->bitmap);
 			*s = (struct slot){ .used = 0 };
 		}
 	}
-	if (j->dir && !is_dropped(j, job)) {
+	if (j->dir && !is_dropped(j, start)) {
 		if (j->n_dropped == DROPS)
 			log_warn("journal: files of job \"%s\" stay in %s", job, j->dir);
 		else
 			snprintf(j->dropped[j->n_dropped++], sizeof(j->dropped[0]),
-				"%s", job);
+				"%s", start);
 	}
 	if (j->dir && may_write)
 		remove_dropped(j);

@@ -69,6 +69,11 @@ static int check_open(const struct serve_conn *c, const struct proto_frame *f,
 	return 0;
 }
 
+bool serve_names_drive(const struct proto_frame *f)
+{
+	return f->type <= PROTO_LIMIT && (types[f->type] & DISK);
+}
+
 int serve_check_rules(const struct serve_conn *c, const struct proto_frame *f,
 	struct err *err)
 {

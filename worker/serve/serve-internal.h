@@ -112,7 +112,7 @@ struct serve_journal;
 int serve_journal_open(const char *dir, struct serve_journal **ret, struct err *err);
 void serve_journal_close(struct serve_journal *j);
 struct serve_journal_key {
-	const char *job, *drive, *state;
+	const char *owner, *job, *drive, *state;
 	uint64_t size;
 };
 /* may_write: the folder may be touched now (serve_freezer_begin_write); else
@@ -123,7 +123,13 @@ int serve_journal_put(struct serve_journal *j, const struct serve_journal_key *k
 size_t serve_journal_get(struct serve_journal *j, const struct serve_journal_key *k,
 	void *ret, size_t max);
 /* Forgets all that the job has, also what an earlier process left in the folder. */
-void serve_journal_drop(struct serve_journal *j, const char *job, bool may_write);
+void serve_journal_drop(struct serve_journal *j, const char *owner, const char *job,
+	bool may_write);
+/* journal-trim.c: the folder keeps what is younger than a month, at most so much of it
+ * that a month of copies fits, the youngest. */
+#define SERVE_MAX_JOURNALS 256
+#define SERVE_MAX_JOURNAL_BYTES (64ull << 20)
+void serve_journal_trim(const char *dir);
 /* Brings the folder up to date; not while it may be frozen. */
 void serve_journal_flush(struct serve_journal *j);
 
@@ -156,7 +162,7 @@ struct serve_caught {
 	_Atomic bool ready;      /* there is one now */
 	_Atomic unsigned number; /* of the one that there is or was last */
 	uint8_t owner[16];       /* session that it was made for */
-	char job[128];
+	char job[128], user[128]; /* and what that session is of */
 	uint64_t idle_ms;        /* since when no connection needs it; the
 				  * watch's own. 0 = one does */
 };
@@ -189,12 +195,15 @@ struct serve_session {
 	bool awaited;         /* its last connection ended while it held:
 			       * it may come back */
 	bool released;        /* the client said that it has everything */
+	bool ended;           /* another session of the job said so: what it
+			       * read from is not held for it any more */
 	uint64_t epoch;       /* of the freezer, 0 = not held yet */
 	uint64_t base[SERVE_MAX_DRIVES]; /* generations at its beginning,
 					  * without a freezer */
 	uint64_t read;        /* a bit for each drive that it has read from a snapshot */
 	struct serve_limit limit; /* what the client asked for */
 	char job[128];
+	char owner[128];      /* whose key began it; "" without TLS */
 };
 
 struct serve {
@@ -207,6 +216,7 @@ struct serve {
 	int null;
 	struct net_tls_config tls;
 	const struct net_psk *const *psks;
+	const struct serve_rights *rights;
 	bool allow_plain;
 	bool writes; /* has a folder of journals */
 	bool hooks;  /* runs programs of the operator */
@@ -227,9 +237,15 @@ struct serve {
 };
 
 /* session.c */
-/* Joins or makes the session of a greeting; NULL when there are too many. */
-struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h);
+/* Joins or makes the session of a greeting by a key of that owner; NULL when there are
+ * too many, or (SRC_AUTH) it is a session of another owner or job. */
+struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h,
+	const char *owner, struct err *err);
+/* Whether both are of one job of one owner; without a name a job is of one session. */
+bool serve_same_job(const struct serve_session *a, const struct serve_session *b);
 void serve_session_leave(struct serve *s, struct serve_session *v);
+/* ESTALE when another session has ended its job. */
+int serve_session_check(struct serve *s, struct serve_session *v, struct err *err);
 /* Before content is read: freezes when that is needed.
  * -1 when it cannot be vouched for. */
 int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
@@ -237,9 +253,9 @@ int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err
 bool serve_session_holds(struct serve *s, struct serve_session *v);
 /* After content was read: whether it was still all the while. */
 bool serve_session_intact(struct serve *s, struct serve_session *v);
-/* The client has all it wants: what it still reads may change meanwhile. whole_job: the
- * same for all its sessions, also those that a worker left behind whose machine was
- * reset. */
+/* The client has all it wants: what it still reads may change meanwhile. whole_job: all
+ * its other sessions let go, too, as those that a worker left behind whose machine was
+ * reset; one that still reads gets ESTALE. */
 void serve_session_release(struct serve *s, struct serve_session *v, bool whole_job);
 void serve_generation(struct serve *s, struct serve_session *v, unsigned drive,
 	char ret[40]);
@@ -275,6 +291,7 @@ struct serve_conn {
 	bool known;          /* it has greeted; with serve->lock, as what follows */
 	_Atomic bool evicted; /* another stranger has its place */
 	struct serve_session *session;
+	const struct serve_rights *rights; /* NULL = all */
 	uint64_t seed;
 	uint32_t features;
 	uint32_t credit;     /* bytes that it may have asked for at once */
@@ -306,10 +323,16 @@ int serve_conn_error(struct serve_conn *c, const struct proto_frame *f, int sys,
  * notes CANCEL and LIMIT. */
 int serve_conn_drain(struct serve_conn *c, struct err *err);
 
+/* keys.c: what the client's key may do */
+bool serve_may_read(const struct serve_conn *c, unsigned drive);
+bool serve_may_job(const struct serve_rights *rights, const char *job);
+
 /* rules.c: whether a frame of a client keeps to PROTOCOL.md, sections 2 to 4, as far as
  * that can be told without the drives. */
 int serve_check_rules(const struct serve_conn *c, const struct proto_frame *f,
 	struct err *err);
+/* Whether the header's drive means something. */
+bool serve_names_drive(const struct proto_frame *f);
 
 /* verbs.c: one request. -1 only when the connection is broken. */
 int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *err);

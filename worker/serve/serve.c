@@ -55,6 +55,7 @@ static int open_drives(struct serve *s, const struct serve_config *c, struct err
 static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 {
 	s->psks = c->psks;
+	s->rights = c->rights;
 	s->allow_plain = c->allow_plain;
 	s->writes = c->state_dir;
 	s->hooks = c->hooks.before_freeze || c->hooks.after_thaw;

@@ -15,10 +15,27 @@
 #include "net/net.h"
 
 #define SERVE_MAX_DRIVES 64
+#define SERVE_MAX_KEYS 64
 
 struct serve_drive_spec {
 	const char *name, *path;
 };
+
+/* Names with commas between; NULL = all. */
+struct serve_rights {
+	const char *drives, *jobs;
+};
+
+/* keys.c */
+struct serve_keys {
+	unsigned n;
+	struct net_psk psks[SERVE_MAX_KEYS];
+	struct serve_rights rights[SERVE_MAX_KEYS];
+	const struct net_psk *list[SERVE_MAX_KEYS + 1]; /* NULL behind the last */
+};
+/* Adds those of a key file (source-server.8). serve_keys_wipe also after a failure. */
+int serve_keys_load(const char *path, struct serve_keys *ret, struct err *err);
+void serve_keys_wipe(struct serve_keys *k);
 
 struct serve_config {
 	const struct serve_drive_spec *drives;
@@ -27,6 +44,7 @@ struct serve_config {
 	uint16_t port;         /* 0 = any free one */
 	const struct net_psk *const *psks; /* accepted keys, NULL-terminated;
 					    * NULL = none */
+	const struct serve_rights *rights; /* of each of psks; NULL = all may all */
 	bool allow_plain;      /* also serve clients without TLS */
 	uint64_t bandwidth;    /* bytes/s for all connections together; 0 = no limit */
 	const char *state_dir; /* journals of copies survive a restart

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions: the connections of one worker, what they hold still,
  * and the names of what they read. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,7 +47,14 @@ static void note_base(struct serve *s, struct serve_session *v)
 	}
 }
 
-struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h)
+bool serve_same_job(const struct serve_session *a, const struct serve_session *b)
+{
+	return a == b || (a->job[0] && !strcmp(a->job, b->job) &&
+		!strcmp(a->owner, b->owner));
+}
+
+struct serve_session *serve_session_join(struct serve *s, const struct proto_hello *h,
+	const char *owner, struct err *err)
 {
 	struct serve_session *v;
 
@@ -55,8 +63,13 @@ struct serve_session *serve_session_join(struct serve *s, const struct proto_hel
 	if (v && !v->used) {
 		memcpy(v->id, h->session, sizeof(v->id));
 		memcpy(v->job, h->job, sizeof(v->job));
+		snprintf(v->owner, sizeof(v->owner), "%s", owner);
 		serve_limit_init(&v->limit, 0);
 		note_base(s, v);
+	}
+	if (v && (strcmp(v->owner, owner) || strcmp(v->job, h->job))) {
+		err_set(err, ERR_SRC_AUTH, "the session is of another key or job");
+		v = NULL;
 	}
 	if (v && v->connections >= SERVE_MAX_PER_SESSION)
 		v = NULL;
@@ -80,6 +93,24 @@ void serve_session_leave(struct serve *s, struct serve_session *v)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static int stale(struct err *err)
+{
+	err_set(err, ERR_SRC_READ,
+		"another run of the same job has ended it; begin the copy again");
+	err->sys = ESTALE;
+	return -1;
+}
+
+int serve_session_check(struct serve *s, struct serve_session *v, struct err *err)
+{
+	bool ended;
+
+	pthread_mutex_lock(&s->lock);
+	ended = v->ended;
+	pthread_mutex_unlock(&s->lock);
+	return ended ? stale(err) : 0;
+}
+
 int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err)
 {
 	uint64_t epoch;
@@ -100,6 +131,8 @@ int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err
 		status = err_set(err, ERR_SRC_READ,
 			"the file systems were let go before everything "
 			"was read; begin the copy again, or give more time with --freeze");
+	if (!status && v->ended)
+		status = stale(err);
 	if (!status && !v->holding && !v->released) {
 		v->holding = true;
 		v->awaited = false;
@@ -125,15 +158,16 @@ bool serve_session_holds(struct serve *s, struct serve_session *v)
 bool serve_session_intact(struct serve *s, struct serve_session *v)
 {
 	uint64_t epoch;
-	bool holding, released;
+	bool holding, released, ended;
 
-	if (!s->freezer)
-		return true;
 	pthread_mutex_lock(&s->lock);
 	epoch = v->epoch;
 	holding = v->holding;
 	released = v->released;
+	ended = v->ended;
 	pthread_mutex_unlock(&s->lock);
+	if (ended || !s->freezer)
+		return !ended;
 	return released || (holding && serve_freezer_intact(s->freezer, epoch));
 }
 
@@ -146,16 +180,19 @@ void serve_session_release(struct serve *s, struct serve_session *v, bool whole_
 	for (unsigned i = 0; i < SERVE_MAX_SESSIONS; i++) {
 		struct serve_session *other = &s->sessions[i];
 
-		if (other != v &&
-		    (!whole_job || !v->job[0] || strcmp(other->job, v->job))) {
+		if (other != v && (!whole_job || !serve_same_job(other, v))) {
 			others |= other->awaited &&
 				serve_freezer_intact(s->freezer, other->epoch);
 			continue;
 		}
 		holding += other->holding;
 		kept |= other->awaited;
+		/* Only who says it of itself may go on with what is not still. */
+		if (other == v)
+			v->released = true;
+		else if (other->epoch || other->read)
+			other->ended = true;
 		other->holding = other->awaited = false;
-		other->released = true;
 	}
 	pthread_mutex_unlock(&s->lock);
 	while (holding--)

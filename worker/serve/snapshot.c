@@ -113,7 +113,7 @@ int serve_caught_opened(struct serve *s, unsigned i, int fd, struct err *err)
 static bool is_owner(const struct serve_caught *k, const struct serve_session *v)
 {
 	return !memcmp(k->owner, v->id, sizeof(v->id)) ||
-		(v->job[0] && !strcmp(k->job, v->job));
+		(v->job[0] && !strcmp(k->job, v->job) && !strcmp(k->user, v->owner));
 }
 
 /* Connected sessions of other jobs that have read the drive. */
@@ -125,8 +125,7 @@ static bool others_read(struct serve *s, const struct serve_session *v, unsigned
 	for (unsigned k = 0; k < SERVE_MAX_SESSIONS; k++) {
 		const struct serve_session *o = &s->sessions[k];
 
-		found |= o != v && o->connections && (o->read >> i & 1) &&
-			!(v->job[0] && !strcmp(o->job, v->job));
+		found |= o->connections && (o->read >> i & 1) && !serve_same_job(v, o);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return found;
@@ -140,6 +139,7 @@ static int own(struct serve_conn *c, unsigned i, struct err *err)
 		return -1;
 	memcpy(k->owner, c->session->id, sizeof(k->owner));
 	memcpy(k->job, c->session->job, sizeof(k->job));
+	memcpy(k->user, c->session->owner, sizeof(k->user));
 	return 0;
 }
 
@@ -195,7 +195,7 @@ int serve_caught_bind(struct serve_conn *c, const struct proto_frame *f, struct 
 	if (f->type != PROTO_DISKS && f->type != PROTO_FREEZE)
 		return bind_drive(c, f->disk, false, err);
 	for (unsigned i = 0; i < c->serve->n_drives; i++)
-		if (bind_drive(c, i, true, err) < 0)
+		if (serve_may_read(c, i) && bind_drive(c, i, true, err) < 0)
 			return -1;
 	return 0;
 }

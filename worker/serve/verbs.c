@@ -14,6 +14,9 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 
 	for (unsigned i = 0; i < s->n_drives; i++) {
 		struct serve_drive *d = &s->drives[i];
+
+		if (!serve_may_read(c, i))
+			continue;
 		struct proto_disk k = { .id = (uint16_t)i, .size = d->dev.size,
 			.sector = d->dev.sector, .physical = d->dev.sector,
 			.rotational = d->rotational, .extents = !d->dev.device ||
@@ -74,7 +77,7 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 	struct serve *s = c->serve;
 	struct serve_drive *d = &s->drives[q->f.disk];
 	char state[40];
-	struct serve_journal_key k = { .job = c->session->job, .drive = d->name,
+	struct serve_journal_key k = { .owner = c->session->owner, .job = c->session->job, .drive = d->name,
 		.state = state, .size = d->dev.size };
 	struct err failed = ERR_INIT;
 	bool may_write;
@@ -85,6 +88,9 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 		return serve_conn_reply(c, &q->f, PROTO_JOURNAL, c->out, k.job[0] ?
 			serve_journal_get(s->journal, &k, c->out, PROTO_MAX_PAYLOAD) :
 			0, err);
+	if (q->f.len > PROTO_JOURNAL_BYTES(d->dev.size))
+		return serve_conn_error(c, &q->f, EINVAL,
+			"a journal larger than the drive needs", err);
 	if (!k.job[0])
 		return serve_conn_reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 	may_write = serve_freezer_begin_write(s->freezer);
@@ -126,10 +132,12 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 
 	if (q->cancelled)
 		return serve_conn_error(c, &q->f, ECANCELED, "cancelled", err);
-	if (q->f.disk >= c->serve->n_drives)
+	if (serve_names_drive(&q->f) && (q->f.disk >= c->serve->n_drives ||
+		!serve_may_read(c, q->f.disk)))
 		return serve_conn_error(c, &q->f, ENODEV, "no such drive", err);
 	/* Snapshots first: lvm should not meet frozen file systems. */
-	if (of_content(&q->f) && (serve_caught_bind(c, &q->f, &failed) < 0 ||
+	if (of_content(&q->f) && (serve_session_check(c->serve, c->session, &failed) < 0 ||
+			serve_caught_bind(c, &q->f, &failed) < 0 ||
 			serve_session_hold(c->serve, c->session, &failed) < 0))
 		return serve_conn_error(c, &q->f,
 			failed.sys ? failed.sys : ESTALE, failed.text, err);

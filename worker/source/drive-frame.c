@@ -214,6 +214,7 @@ int source_drive_take_common(struct source_chan *c, const struct proto_frame *f,
 		return 1;
 	case PROTO_BYE:
 		err_set(err, f->raw == PROTO_BYE_TLS ? ERR_SRC_TLS
+				: f->raw == PROTO_BYE_RIGHTS ? ERR_SRC_AUTH
 				: f->raw == PROTO_BYE_VERSION ? ERR_SRC_VERSION :
 				ERR_SRC_EOF,
 			"%s: the source ends the session", c->src->name);

@@ -6,7 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 requires nbdkit qemu-nbd qemu-img jq
 sock=$work/nbd.sock
-uri="nbd+unix:///?socket=$sock"
+uri="nbd+unix:///?socket=$sock&identity=one"
 
 # make_source FILE MIB [EXTRA-BYTES]: a third is data of a cipher, the rest holes.
 make_source() {

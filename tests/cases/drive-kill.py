@@ -152,7 +152,7 @@ class Forwarder:
 def copy(build, port, target, number):
     uri = ["--allow-plain", "--job-id", f"kill-{number}", f"tw://127.0.0.1:{port}/sda"]
     if victim == "nbd":
-        uri = ["--bandwidth", "3M", "--journal", target + ".journal", f"nbd://127.0.0.1:{port}/"]
+        uri = ["--bandwidth", "3M", "--journal", target + ".journal", f"nbd://127.0.0.1:{port}/?identity=one"]
     return subprocess.Popen(
         [build + "/worker", "copy", "--json", "--resume", "--connections", "2", *uri, target],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A job over NBD, where the source keeps no journal, is killed: the controller has one, and the next
-# worker reads only what is not durable by it.
+# worker reads only what is not durable by it, as the job says that the export is the same.
 # shellcheck source=tests/cases/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 requires nbdkit sqlite3
@@ -15,7 +15,7 @@ source_up() { # RATE, in bits a second
 }
 boss
 source_up 32M
-job "nbd://127.0.0.1:$port" "[$(drive sda "$work/target")]"
+job "nbd://127.0.0.1:$port?identity=one" "[$(drive sda "$work/target")]"
 boss_job '.verify = "none"'
 
 # Leaves of 64 KiB that the stored journal calls durable: behind a header of 36 bytes, a bitmap of one

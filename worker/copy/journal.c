@@ -123,6 +123,11 @@ int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *
 	leaves->n = 0;
 	if (!copy_journal_kept(job))
 		return 0;
+	if (!*source_get_info(job->src)->generation) {
+		log_info("%s: nothing says whether it is what it was: no journal counts",
+			source_name(job->src));
+		return 0;
+	}
 	if (load(job, &text, &len, &why) < 0) {
 		log_info("no journal: %s", why.text);
 		return 0;
@@ -134,7 +139,7 @@ int copy_journal_load(struct copy_job *job, uint8_t *units, struct copy_leaves *
 	if (ours)
 		*ret_bytes = copy_journal_bytes(job);
 	else
-		log_warn("%s is no journal of this drive, or is damaged",
+		log_warn("%s is no journal of this drive as it is now, or is damaged",
 			job->opt->keeper ?
 			"what was kept" : job->opt->journal);
 	return 0;

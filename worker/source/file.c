@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file:PATH - a disk image or a local block device. Reads happen in reap, in order. */
+/*
+ * file:PATH - a disk image or a local block device. Reads happen in reap, in order. An
+ * image is known by its inode, size and times: whatever was read while these were others
+ * does not belong to what is read now. A device has nothing like that.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -13,44 +18,101 @@
 
 #define DEPTH 2 /* more would only hold memory: there is no latency to hide */
 
+struct file {
+	struct block_dev dev;
+	bool live; /* it may change while it is read */
+};
+
 struct file_chan {
 	struct source_req *head, *tail;
 	unsigned n;
 	_Atomic bool cancelled;
 };
 
+/* Names the content of an image; "" for devices. */
+static int name_content(const struct source *s, char ret[40], struct err *err)
+{
+	const struct block_dev *d = &((struct file *)s->priv)->dev;
+	struct source_hash h;
+	struct stat st;
+	char text[160];
+	int n;
+
+	ret[0] = '\0';
+	if (d->device)
+		return 0;
+	if (fstat(d->fd, &st) < 0)
+		return err_sys(err, ERR_SRC_READ, "%s: look at it", s->name);
+	n = snprintf(text, sizeof(text), "%ju %ju %ju %jd.%09ld %jd.%09ld",
+		(uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_size,
+		(intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+		(intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	source_hash_leaf(s, text, (size_t)n, &h);
+	for (unsigned i = 0; i < sizeof(h.b); i++)
+		snprintf(ret + 2 * i, 3, "%02x", h.b[i]);
+	return 0;
+}
+
+/* Whether it is what it was when it was opened, or begun anew. */
+static int check_content(const struct source *s, struct err *err)
+{
+	char now[40];
+
+	if (((const struct file *)s->priv)->live)
+		return 0;
+	if (name_content(s, now, err) < 0)
+		return -1;
+	return !strcmp(now, s->info.generation) ? 0 : err_set(err, ERR_SRC_CHANGED,
+		"%s: somebody writes to it", s->name);
+}
+
+static int file_begin_anew(struct source *s, struct err *err)
+{
+	return name_content(s, s->info.generation, err);
+}
+
+static int file_live(struct source *s, bool live, struct err *err)
+{
+	((struct file *)s->priv)->live = live;
+	return file_begin_anew(s, err);
+}
+
 static int file_open(struct source *s, const struct source_uri *uri, struct err *err)
 {
-	struct block_dev *d = malloc(sizeof(*d));
+	struct file *f = calloc(1, sizeof(*f));
+	struct block_dev *d;
 
-	if (!d)
+	if (!f)
 		return err_set(err, ERR_NOMEM, "open %s: out of memory", uri->path);
+	d = &f->dev;
 	if (block_open(uri->path, 0, d, err) < 0) {
-		free(d);
+		free(f);
 		err->code = ERR_SRC_NO_DRIVE;
 		return -1;
 	}
-	s->priv = d;
+	s->priv = f;
 	snprintf(s->name, sizeof(s->name), "file:%.140s", uri->path);
 	s->info.size = d->size;
 	s->info.sector = d->sector;
 	s->info.max_channels = 4;
 	s->info.extents = !d->device;
 	block_identity(d->fd, s->info.identity);
-	return 0;
+	return name_content(s, s->info.generation, err);
 }
 
 static void file_close(struct source *s)
 {
-	if (s->priv)
-		block_close(s->priv);
-	free(s->priv);
+	struct file *f = s->priv;
+
+	if (f)
+		block_close(&f->dev);
+	free(f);
 }
 
 static int file_chan_open(struct source_chan *c, struct err *err)
 {
 	c->priv = calloc(1, sizeof(struct file_chan));
-	return c->priv ? 0 : err_set(err, ERR_NOMEM, "%s: out of memory", c->src->name);
+	return c->priv ? check_content(c->src, err) : err_set(err, ERR_NOMEM, "%s: out of memory", c->src->name);
 }
 
 static void file_chan_close(struct source_chan *c)
@@ -87,7 +149,7 @@ static int file_reap(struct source_chan *c, unsigned timeout_ms, struct source_r
 	struct err *err)
 {
 	struct file_chan *f = c->priv;
-	const struct block_dev *d = c->src->priv;
+	const struct block_dev *d = &((struct file *)c->src->priv)->dev;
 	struct source_req *r = f->head;
 
 	(void)timeout_ms;
@@ -106,6 +168,8 @@ static int file_reap(struct source_chan *c, unsigned timeout_ms, struct source_r
 			"%s: read %" PRIu32 " bytes at %" PRIu64, c->src->name, r->len,
 			r->off);
 	else
+		r->status = check_content(c->src, &r->err);
+	if (!r->status)
 		source_count_in(c->src, r->len);
 	return 0;
 }
@@ -114,7 +178,7 @@ static int file_extents(struct source_chan *c, uint64_t off, uint64_t len,
 	struct source_extent *ret, size_t max, size_t *ret_n, bool *degrade,
 	struct err *err)
 {
-	const struct block_dev *d = c->src->priv;
+	const struct block_dev *d = &((struct file *)c->src->priv)->dev;
 	uint64_t at = off, end = off + len;
 	size_t n = 0;
 
@@ -158,4 +222,6 @@ const struct source_ops source_file_ops = {
 	.submit = file_submit,
 	.reap = file_reap,
 	.extents = file_extents,
+	.begin_anew = file_begin_anew,
+	.live = file_live,
 };

@@ -2,7 +2,7 @@
 /*
  * nbd://[user@]host[:port]/export, nbds:// (TLS), nbd+unix:///export?socket=PATH,
  * nbds+unix://.
- * Parameters: socket, tls-psk-file, tls-certificates (folder with ca-cert.pem,
+ * Parameters: socket, identity, tls-psk-file, tls-certificates (folder with ca-cert.pem,
  * client-cert.pem, client-key.pem), tls-hostname. Plain NBD has no integrity: only TCP's
  * 16-bit sum protects it.
  */
@@ -23,7 +23,7 @@
 #define MAX_WITHOUT_SIZES (32u << 20) /* what a server must take that told no limit */
 
 static const char *const known_params[] = { "socket", "tls-psk-file", "tls-certificates",
-	"tls-hostname", NULL };
+	"tls-hostname", "identity", NULL };
 
 static void target_free(struct nbd_target *t)
 {
@@ -105,6 +105,21 @@ static int load_target(struct nbd_target *t, const struct source *s,
 	return t->tls ? load_tls(t, s, u, err) : 0;
 }
 
+/* NBD tells nothing of what an export holds; whoever knows that it stays (a snapshot) may
+ * give it a name. */
+static int name_content(struct source *s, const struct source_uri *u, struct err *err)
+{
+	const char *name = source_uri_param(u, "identity");
+
+	if (!name)
+		return 0;
+	if (!*name || strlen(name) >= sizeof(s->info.generation))
+		return err_set(err, ERR_USAGE, "source: identity of 1 to %zu bytes expected",
+			sizeof(s->info.generation) - 1);
+	strcpy(s->info.generation, name);
+	return 0;
+}
+
 static void conn_free(struct nbd_conn *c)
 {
 	if (!c)
@@ -181,7 +196,7 @@ static int nbd_open(struct source *s, const struct source_uri *uri, struct err *
 	s->priv = t;
 	if (!t)
 		return err_set(err, ERR_NOMEM, "source: out of memory");
-	if (load_target(t, s, uri, err) < 0)
+	if (load_target(t, s, uri, err) < 0 || name_content(s, uri, err) < 0)
 		return -1;
 	if (t->socket_path)
 		snprintf(s->name, sizeof(s->name), "%s://%.60s?socket=%.70s", uri->scheme,

@@ -68,6 +68,7 @@ static int pattern_open(struct source *s, const struct source_uri *uri, struct e
 			return -1;
 	}
 	snprintf(s->name, sizeof(s->name), "pattern:%" PRIu64, s->info.size);
+	snprintf(s->info.generation, sizeof(s->info.generation), "always the same");
 	s->info.max_channels = 4;
 	s->info.extents = p->zero;
 	return 0;

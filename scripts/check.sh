@@ -138,6 +138,12 @@ check_columns() {
 		END { exit bad }'
 }
 
+# err_text has the same words with each C library; strerror(3) of musl lacks some.
+check_errno_texts() {
+	! grep -rnw 'strerror' --include='*.c' --include='*.h' worker initramfs | grep -v '^worker/base/err' |
+		grep -v '^initramfs/'
+}
+
 check_packages_list() {
 	[ "$(grep -cvE '^(#|$|[a-z0-9][a-z0-9.+-]* +# .+)' scripts/packages.list)" = 0 ]
 }
@@ -171,6 +177,7 @@ static() {
 	run file-sizes check_size_of_files
 	run columns check_columns
 	run packages-list check_packages_list
+	run errno-texts check_errno_texts
 	run codes check_codes
 }
 

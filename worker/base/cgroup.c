@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "base/log.h"
 
 #define REMOVE_TRIES 50 /* of 20 ms */
@@ -98,7 +99,7 @@ static void set_limits(struct cgroup *c, unsigned max_tasks, uint64_t max_memory
 	snprintf(text, sizeof(text), "%" PRIu64, max_memory);
 	if (write_file(c->fd, "memory.max", text) < 0 ||
 	    write_file(c->fd, "memory.oom.group", "1") < 0)
-		log_debug("%s: no limit of memory: %s", c->path, strerror(errno));
+		log_debug("%s: no limit of memory: %s", c->path, err_text(errno));
 }
 
 bool cgroup_make(struct cgroup *ret, unsigned max_tasks, uint64_t max_memory)
@@ -113,11 +114,11 @@ bool cgroup_make(struct cgroup *ret, unsigned max_tasks, uint64_t max_memory)
 	above = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (above >= 0 && (write_file(above, "cgroup.subtree_control", "+pids") < 0 ||
 		write_file(above, "cgroup.subtree_control", "+memory") < 0))
-		log_debug("%s hands no limits down: %s", own, strerror(errno));
+		log_debug("%s hands no limits down: %s", own, err_text(errno));
 	snprintf(ret->path, sizeof(ret->path), "%s/target-worker-%d-%u", own,
 		(int)getpid(), atomic_fetch_add(&made, 1));
 	if (above < 0 || mkdir(ret->path, 0755) < 0) {
-		log_debug("no control group %s: %s", ret->path, strerror(errno));
+		log_debug("no control group %s: %s", ret->path, err_text(errno));
 		return false;
 	}
 	ret->fd = open(ret->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -137,7 +138,7 @@ int cgroup_enter(const struct cgroup *c)
 void cgroup_kill(const struct cgroup *c)
 {
 	if (c->fd >= 0 && write_file(c->fd, "cgroup.kill", "1") < 0)
-		log_debug("%s: cgroup.kill: %s", c->path, strerror(errno));
+		log_debug("%s: cgroup.kill: %s", c->path, err_text(errno));
 }
 
 bool cgroup_was_full(const struct cgroup *c)
@@ -165,5 +166,5 @@ void cgroup_remove(struct cgroup *c)
 			nanosleep(&pause, NULL);
 	}
 	if (rc < 0)
-		log_debug("%s stays: %s", c->path, strerror(errno));
+		log_debug("%s stays: %s", c->path, err_text(errno));
 }

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "base/secret.h"
 
@@ -17,9 +18,9 @@ void secret_guard(void)
 	const struct rlimit none = { 0, 0 };
 
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
-		log_warn("core dumps cannot be switched off: %s", strerror(errno));
+		log_warn("core dumps cannot be switched off: %s", err_text(errno));
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		log_warn("this process cannot be closed to others: %s", strerror(errno));
+		log_warn("this process cannot be closed to others: %s", err_text(errno));
 }
 
 /* A limit that is reached later would look like want of memory. */
@@ -40,5 +41,5 @@ void secret_lock(void)
 	if (!may_lock_all())
 		log_debug("memory may be swapped out: this user may not lock it");
 	else if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-		log_debug("memory may be swapped out: %s", strerror(errno));
+		log_debug("memory may be swapped out: %s", err_text(errno));
 }

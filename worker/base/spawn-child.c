@@ -65,7 +65,7 @@ static void run_program(const struct spawn *sp)
 		give_up();
 	execve(sp->argv[0], (char *const *)sp->argv,
 		(char *const *)(sp->env ? sp->env : plain_env));
-	dprintf(2, "%s: %s\n", sp->argv[0], strerror(errno));
+	dprintf(2, "%s: %s\n", sp->argv[0], err_text(errno));
 	_exit(127);
 }
 
@@ -105,7 +105,7 @@ static void run_child(const struct spawn *sp, int out, int failed)
 	setpgid(0, 0);
 	/* first, as its folder may be one of the numbers below */
 	if (sp->group && cgroup_enter(sp->group) < 0) {
-		dprintf(out, "enter %s: %s\n", sp->group->path, strerror(errno));
+		dprintf(out, "enter %s: %s\n", sp->group->path, err_text(errno));
 		if (write(failed, "", 1) == 1)
 			_exit(126);
 	}

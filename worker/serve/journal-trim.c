@@ -35,7 +35,7 @@ static bool ends_with(const char *name, const char *end)
 static void remove_file(int dir, const char *name)
 {
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-		log_warn("journal: remove %s: %s", name, strerror(errno));
+		log_warn("journal: remove %s: %s", name, err_text(errno));
 }
 
 /* Takes a file into the list, or removes what is too old. A file that was being written
@@ -75,7 +75,7 @@ void serve_journal_trim(const char *path)
 	size_t n = 0;
 
 	if (!list || !dir) {
-		log_warn("journal: look through %s: %s", path, strerror(errno));
+		log_warn("journal: look through %s: %s", path, err_text(errno));
 		if (dir)
 			closedir(dir);
 		return;

@@ -104,6 +104,20 @@ TEST(not_spent)
 	REQUIRE((j = parse()));
 	CHECK(job_is_spent(j));
 	job_free(j);
+	/* Each of the others is enough. */
+	snprintf(text, sizeof(text), "{\"version\":1,\"migration\":\"p\",\"mode\":\"delta\","
+		"\"source\":{\"url\":\"tws://h\",\"psk\":\"" PSK "\"},"
+		"\"drives\":[{\"source\":\"sda\",\"target\":{\"serial\":\"TW0\"}}]}");
+	CHECK(job_wipe_text(text, strlen(text), false) == 1);
+	REQUIRE((j = parse()));
+	CHECK(job_is_spent(j));
+	job_free(j);
+	snprintf(text, sizeof(text), "{\"version\":1,\"migration\":\"p\",\"mode\":\"prepare\","
+		CONTROLLER_KEYS "\"drives\":[{\"target\":{\"serial\":\"TW0\"}}]}");
+	CHECK(job_wipe_text(text, strlen(text), false) == 1);
+	REQUIRE((j = parse()));
+	CHECK(job_is_spent(j));
+	job_free(j);
 }
 
 TEST(marked)

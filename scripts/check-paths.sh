@@ -27,6 +27,7 @@ worker/fs/stack.c open(c->output           # /proc/PID/fd/N
 worker/fs/stack.c fdio_read_file(c.output # the same
 worker/guest/extensions.c open(path        # the work folder
 worker/guest/extensions.c unlink(path      # the same
+worker/guest/firmware.c open(node         # a disk of this machine
 worker/guest/guest.c realpath(g->opt->work_dir # the work folder
 worker/guest/guest.c mkdir(g->at           # a folder in it
 worker/guest/guest.c rmdir(g->at           # the same

@@ -63,7 +63,8 @@ for kind in $(make-luks); do
 done
 look() {
 	cut -d" " -f4- /proc/self/mountinfo
-	ls -l / /bin /sbin /etc /usr /usr/bin /usr/sbin /var
+	ls -l / | grep -vE ' (dev|mnt|proc|run|sys|tmp)$'
+	ls -l /bin /sbin /etc /usr /usr/bin /usr/sbin /var
 	ls -l /dev | grep -vE ' (loop[0-9]+(p[0-9]+)?|dm-[0-9]+|md[0-9]*)$' | grep -v '^total'
 	ls -l /dev/mapper /dev/shm
 	sum /dev/vdb

@@ -32,9 +32,10 @@ CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DTW_VERSION='"$(VER
 	$(WARN) -Iworker -fno-strict-aliasing -fno-common -pthread -MMD -MP
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-# Four ways to compile the same code. Each has its objects below build/<flavour>/.
+# Five ways to compile the same code. Each has its objects below build/<flavour>/.
 #   musl   release, static        host   gcc with ASan and UBSan, for unit tests
 #   clang  clang with warnings    fast   gcc -O2 without sanitizers, for benchmarks
+#   tsan   gcc with ThreadSanitizer, for tests/cases/copy-tsan
 musl_CC = build/parts/musl/bin/musl-gcc
 musl_CFLAGS = -O2 -g -ffile-prefix-map=$(CURDIR)=. -fPIE -fstack-protector-strong \
 	-ffunction-sections -fdata-sections -Ibuild/parts/musl/include
@@ -47,12 +48,15 @@ clang_CFLAGS = -O2 -g -isystem build/parts/host/include
 fast_CC = $(CC)
 fast_CFLAGS = -O2 -g -isystem build/parts/host/include
 fast_LDFLAGS = -Lbuild/parts/host/lib -pthread
+tsan_CC = $(CC)
+tsan_CFLAGS = -O1 -g -fsanitize=thread -fno-omit-frame-pointer -isystem build/parts/host/include
+tsan_LDFLAGS = -fsanitize=thread -Lbuild/parts/host/lib -pthread
 fuzz_CC = $(CLANG)
 fuzz_CFLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -isystem build/parts/host/include
 fuzz_LDFLAGS = -fsanitize=fuzzer,address,undefined -Lbuild/parts/host/lib -pthread
 
-FLAVOURS := musl host clang fast fuzz
+FLAVOURS := musl host clang fast tsan fuzz
 
 all: worker ## the worker and source-server (static musl)
 
@@ -103,10 +107,18 @@ worker: build/worker/worker build/worker/source-server ## static musl programs i
 
 # Unit tests: each tests/unit/<module>/test-*.c is a program.
 UNIT := $(patsubst tests/unit/%.c,build/host/unit/%,$(sort $(wildcard tests/unit/*/test-*.c)))
-build/host/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h tests/unit/*/*.h) build/host/libworker.a
-	@mkdir -p $(@D)
-	$(if $(V),,@echo '  CC test $<';)$(host_CC) $(CFLAGS_ALL) -Wno-missing-prototypes $(host_CFLAGS) \
-		-I. -o $@ $< build/host/libworker.a $(host_LDFLAGS) $(LIBS)
+define unit
+build/$(1)/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h tests/unit/*/*.h) build/$(1)/libworker.a
+	@mkdir -p $$(@D)
+	$(if $(V),,@echo '  CC test $$<';)$$($(1)_CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$($(1)_CFLAGS) \
+		-I. -o $$@ $$< build/$(1)/libworker.a $$($(1)_LDFLAGS) $$(LIBS)
+endef
+$(foreach f,host tsan,$(eval $(call unit,$(f))))
+
+# Where threads meet: the engine and the server, their unit tests and both programs.
+TSAN := build/tsan/worker build/tsan/source-server $(patsubst tests/unit/%.c,build/tsan/unit/%,\
+	$(sort $(wildcard tests/unit/copy/test-*.c tests/unit/serve/test-*.c)))
+tsan: $(TSAN) ## programs and tests with ThreadSanitizer in build/tsan/
 
 # Fuzzers: each tests/fuzz/fuzz-NAME.c, seeds in tests/fuzz/corpus/NAME/.
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
@@ -138,7 +150,7 @@ help: ## this list
 		sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
 
 FORCE:
-.PHONY: all worker check check-build check-unit check-fuzz check-clang check-static cache clean help FORCE
+.PHONY: all worker tsan check check-build check-unit check-fuzz check-clang check-static cache clean help FORCE
 .SECONDARY:
 
 -include $(wildcard build/*/obj/*.d build/*/obj/*/*.d)

@@ -2,7 +2,7 @@
 # Tests. The case runner tests/run has one list for `make test` (quick) and one for `make matrix`
 # (everything that boots); see tests/README.
 
-TEST_NEEDS := deps check-build worker image controller build/host/control-driver build/fast/worker
+TEST_NEEDS := deps check-build worker tsan image controller build/host/control-driver build/fast/worker
 
 # Its boots need the BIOS guest only. That is made beside the rest: one waits for an archive and an
 # emulator, the other compiles.

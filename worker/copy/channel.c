@@ -15,16 +15,27 @@
 #define REAP_MS 200
 #define WAIT_MS 20
 
+/* Others look at it with the lock; the watcher, which cancels it, has the guard. With the
+ * lock held. Returns the one before. */
+static struct source_chan *set_channel(struct copy_slot *slot, struct source_chan *chan)
+{
+	struct source_chan *before = slot->chan;
+
+	pthread_mutex_lock(&slot->guard);
+	slot->chan = chan;
+	pthread_mutex_unlock(&slot->guard);
+	return before;
+}
+
 /* What was on the way is asked again, by this channel or another. Takes the lock. */
 static void broken(struct copy_slot *slot, const struct err *err)
 {
 	struct copy_job *job = slot->job;
 	struct source_chan *chan;
 
-	pthread_mutex_lock(&slot->guard);
-	chan = slot->chan;
-	slot->chan = NULL;
-	pthread_mutex_unlock(&slot->guard);
+	pthread_mutex_lock(&job->lock);
+	chan = set_channel(slot, NULL);
+	pthread_mutex_unlock(&job->lock);
 	source_chan_close(chan);
 	pthread_mutex_lock(&job->lock);
 	for (int i = 0; i < COPY_MAX_REQS; i++) {
@@ -109,10 +120,8 @@ static int connect_channel(struct copy_slot *slot)
 		return -1;
 	pthread_mutex_unlock(&job->lock);
 	r = source_chan_open(job->src, &chan, &err);
-	pthread_mutex_lock(&slot->guard);
-	slot->chan = chan;
-	pthread_mutex_unlock(&slot->guard);
 	pthread_mutex_lock(&job->lock);
+	set_channel(slot, chan);
 	if (!r) {
 		slot->limit_told = UINT64_MAX;
 		return 0;
@@ -297,6 +306,16 @@ static int tell_limit(struct copy_slot *slot, struct err *err)
 	return source_limit(slot->chan, rate, err);
 }
 
+static bool has_failed(struct copy_job *job)
+{
+	bool failed;
+
+	pthread_mutex_lock(&job->lock);
+	failed = job->failed;
+	pthread_mutex_unlock(&job->lock);
+	return failed;
+}
+
 /* Asks and takes until the pass is over, a stop or a break (-1). */
 static int work(struct copy_slot *slot, struct err *err)
 {
@@ -327,10 +346,8 @@ static int work(struct copy_slot *slot, struct err *err)
 			next = list->next;
 			complete(slot, (struct copy_req *)list);
 		}
-		if (job->stop && !job->failed)
-			continue; /* a cancel drains; the watcher ends it
-				   * after a second */
-		if (job->failed)
+		/* A cancel drains; the watcher ends it after a second. */
+		if (has_failed(job))
 			return err_set(err, ERR_CANCELLED, "stopped");
 	}
 }

@@ -65,8 +65,10 @@ struct copy_window {
 /* One channel and its thread. */
 struct copy_slot {
 	struct copy_job *job;
-	struct source_chan *chan; /* NULL = not connected */
-	pthread_mutex_t guard;    /* chan against the watcher that cancels it */
+	/* NULL = not connected. Set by the slot's thread with lock and guard, which others
+	 * need one of */
+	struct source_chan *chan;
+	pthread_mutex_t guard;    /* the watcher has it while it cancels chan */
 	pthread_t thread;
 	bool started, given_up;
 	unsigned in_flight, failures;

@@ -93,6 +93,7 @@ int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 	struct copy_pace *pace, struct err *err)
 {
 	struct err start = ERR_INIT;
+	bool stopped;
 
 	pthread_mutex_lock(&job->lock);
 	copy_plan_start(job, mode);
@@ -114,10 +115,14 @@ int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 	for (unsigned i = 0; i < job->n_slots; i++)
 		if (job->slots[i].started)
 			pthread_join(job->slots[i].thread, NULL);
-	if (job->stop) {
+	/* The flusher is at work still. */
+	pthread_mutex_lock(&job->lock);
+	stopped = job->stop;
+	if (stopped)
 		*err = job->err;
+	pthread_mutex_unlock(&job->lock);
+	if (stopped)
 		return -1;
-	}
 	if (mode == COPY_MODE_COPY && !copy_account_complete(job))
 		return err_set(err, ERR_INTERNAL,
 			"%s: the pass ended with ranges left over", sink_name(job->dst));

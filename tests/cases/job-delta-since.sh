@@ -63,11 +63,11 @@ traceless()
 	read=$((($(reads) - before) >> 20))
 	jq -e ".drives[0].copied" "$work/result.json" >"$work/jq.log" || fail "traceless: $(tail -n 3 "$work/run.log")"
 	cmp -n $((1 << 20)) -i $((20 << 20)) "$work/sda" "$work/target" || fail "traceless: the target differs"
-	((read $1 32)) || fail "traceless, prepare $2: $read of 48 MiB were read"
+	{ case $1 in most) [ "$read" -le 32 ] ;; *) [ "$read" -ge 32 ] ;; esac; } || fail "traceless, prepare $2: $read of 48 MiB were read"
 }
-traceless '<=' false
+traceless most false
 printf x | dd of="$work/target" bs=1 seek=$((20 << 20)) conv=notrunc status=none
-traceless '>=' true
+traceless least true
 grep -q 'nothing here keeps its trace' "$work/run.log" || fail "traceless: no word about it"
 
 # A controller that is told which job came before says it by itself, unless that one prepared the guest.

@@ -21,12 +21,14 @@ struct mount {
 
 /*
  * Sizes are caps, not reservations. efivarfs is there only on EFI and stays read-only
- * until the worker writes a boot entry. Guests' own tools want pseudo terminals and
- * /dev/shm.
+ * until the worker writes a boot entry. The worker puts guests' own tools into control
+ * groups; they want pseudo terminals and /dev/shm.
  */
 static const struct mount mounts[] = {
 	{ "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, 0555, false },
 	{ "sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, 0555, false },
+	{ "cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL,
+		0, true },
 	{ "devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL, 0755, false },
 	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666",
 		0755,

@@ -10,7 +10,7 @@
 #       check TEXT CMD..     CMD has to succeed
 #       sum DEV..       one number for all bytes of the devices
 #       idle            no layer is open
-#   stack_run [MB]      runs it; all files of /mnt/out are in $dir/out then
+#   stack_run           runs it, with stack_append on the kernel command line; all files of /mnt/out are in $dir/out then
 #   is NAME FILTER      NAME.json fulfils a jq filter
 
 requires mkfs.fat mcopy mke2fs sfdisk busybox gcc
@@ -57,7 +57,7 @@ stack_run()
 	truncate -s 16M "$dir/out.fat"
 	mkfs.fat -n OUT "$dir/out.fat" >"$dir/mkfs.log"
 	qemu_disk "$dir/out.fat,serial=STACKOUT"
-	boot_kernel
+	boot_kernel "${stack_append:-}"
 	boot_run "${stack_limit:-150}" || fail "the machine did not power off"
 	mkdir -p "$dir/out"
 	mcopy -n -i "$dir/out.fat" '::*' "$dir/out/" || fail "no results"

@@ -10,6 +10,7 @@
  *   daemons NAP      leaves processes of that name behind, each in another way
  *   stay HOW NAP     does not end: group, stop, deaf, child
  *   flood MIB        prints lines without end
+ *   hog              takes all memory, in many processes (for machines of its own only)
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -359,6 +360,27 @@ static void flood(size_t mib)
 			return;
 }
 
+/* The parent sees one of them killed at a time, and goes on. */
+static void hog(void)
+{
+	for (;;) {
+		pid_t pid = fork();
+		char *p;
+
+		if (pid) {
+			usleep(100000);
+			continue;
+		}
+		for (;;) {
+			p = malloc(1 << 20);
+			if (p)
+				memset(p, 1, 1 << 20);
+			else
+				pause();
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -378,6 +400,8 @@ int main(int argc, char **argv)
 		stay(argv[2], argv[3]);
 	else if (!strcmp(verb, "flood") && argc > 2)
 		flood(strtoul(argv[2], NULL, 10));
+	else if (!strcmp(verb, "hog"))
+		hog();
 	else
 		return 2;
 	return 0;

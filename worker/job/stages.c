@@ -14,7 +14,7 @@
 
 #define JOURNAL_UNIT (64ull << 20) /* source.h: a bit of the bitmap */
 #define STALL_S 600        /* the engine's own limit when the job names none */
-#define TOOL_TIMEOUT_S 900 /* guest/'s own limit when the job names none */
+#define PREPARE_QUIET_S 300 /* a journal is replayed, caches are flushed; tools tick */
 #define WORK_DIR "/run/guest-XXXXXX"
 #define WORK_DIR_HOST "/tmp/target-worker-XXXXXX"
 
@@ -305,10 +305,9 @@ static void let_sources_go(struct job_runner *r)
 
 int job_stage_prepare(struct job_runner *r, struct err *err)
 {
-	unsigned tool = r->job->prepare.tool_timeout_s;
 	int i;
 
-	job_quiet(r, (tool ? tool : TOOL_TIMEOUT_S) + 60);
+	job_quiet(r, PREPARE_QUIET_S);
 	if (job_cancelled(r, err) < 0)
 		return -1;
 	if (r->job->mode != JOB_PREPARE) {

@@ -77,6 +77,9 @@ struct mount_entry {
 
 /* Reads one line of mountinfo. False when it is malformed or too long. */
 bool mount_entry_parse(struct mount_entry *ret, const char *line);
+/* A mount that lies under another one has a name that leads elsewhere, where the other is
+ * of a guest and holds links. 0: there are none on the way; else an errno. */
+int mount_check_way(const char *path);
 
 /* console.c */
 void console_open_all(void);

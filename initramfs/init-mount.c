@@ -2,11 +2,13 @@
 /* The filesystems every program expects, and reading the mount table back. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "init-internal.h"
@@ -111,6 +113,18 @@ bool mount_entry_parse(struct mount_entry *ret, const char *line)
 	for (size_t i = 0; i < N_MOUNTS; i++)
 		ret->base = ret->base || strcmp(ret->point, mounts[i].point) == 0;
 	return true;
+}
+
+int mount_check_way(const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS };
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
 }
 
 int file_read(const char *path, char *buf, size_t size)

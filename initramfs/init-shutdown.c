@@ -163,12 +163,17 @@ void shutdown_flush(void)
 
 static int umount_one(const char *path)
 {
-	return umount2(path, UMOUNT_NOFOLLOW) < 0 ? errno : 0;
+	int sys = mount_check_way(path);
+
+	return sys ? sys : umount2(path, UMOUNT_NOFOLLOW) < 0 ? errno : 0;
 }
 
 static int remount_ro(const char *path)
 {
-	return mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0 ? errno : 0;
+	int sys = mount_check_way(path);
+
+	return sys ? sys :
+		mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0 ? errno : 0;
 }
 
 static void give_up_on(const char *point, int r)

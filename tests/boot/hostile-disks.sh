@@ -65,8 +65,9 @@ look() {
 	cut -d" " -f4- /proc/self/mountinfo
 	ls -l / | grep -vE ' (dev|mnt|proc|run|sys|tmp)$'
 	ls -l /bin /sbin /etc /usr /usr/bin /usr/sbin /var
-	ls -l /dev | grep -vE ' (loop[0-9]+(p[0-9]+)?|dm-[0-9]+|md[0-9]*)$' | grep -v '^total'
-	ls -l /dev/mapper /dev/shm
+	# Nodes without their times; those of loop, dm and md come and go.
+	ls -l /dev /dev/mapper /dev/shm | grep -vE ' (loop[0-9]+(p[0-9]+)?|dm-[0-9]+|md[0-9]*)$|^total' |
+		sed -E 's/ +[0-9]+ [A-Z][a-z][a-z] +[0-9]+ [0-9:]+ / /'
 	sum /dev/vdb
 }
 job() { printf '{"version":1,"migration":"m","mode":"prepare","drives":[{"target":{"device":"%s"}}],"prepare":{"nvram":false,"undo":%s,"tool_timeout_s":300%s},"finish":"poweroff"}' "$1" "$2" "$3" >/run/job.json; }

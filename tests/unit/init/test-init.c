@@ -94,6 +94,23 @@ TEST(mount_table)
 	CHECK(!mount_entry_parse(&e, "36 25 254:1 / relative rw"));
 }
 
+TEST(mount_way)
+{
+	char dir[] = "/tmp/tw-way-XXXXXX", path[64];
+
+	REQUIRE(mkdtemp(dir));
+	CHECK(!mount_check_way(dir));
+	snprintf(path, sizeof(path), "%s/up", dir);
+	CHECK(!symlink("/", path));
+	CHECK_U64(mount_check_way(path), ELOOP);
+	snprintf(path, sizeof(path), "%s/up/proc", dir);
+	CHECK_U64(mount_check_way(path), ELOOP);
+	snprintf(path, sizeof(path), "%s/none", dir);
+	CHECK_U64(mount_check_way(path), ENOENT);
+	snprintf(path, sizeof(path), "%s/up", dir);
+	CHECK(!unlink(path) && !rmdir(dir));
+}
+
 TEST(crashes)
 {
 	struct crash c = { .status = 11, .maxrss_kb = 8123, .ran_s = 12,
@@ -122,6 +139,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(bad_messages, "everything else is refused"),
 	TEST_ENTRY(options, "words of the kernel command line"),
 	TEST_ENTRY(mount_table, "lines of mountinfo"),
+	TEST_ENTRY(mount_way, "a mount's name that leads through a link is none"),
 	TEST_ENTRY(crashes, "how a child ended, in words"),
 };
 

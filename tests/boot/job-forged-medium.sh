@@ -11,6 +11,7 @@
 # shellcheck source=tests/boot/job-lib.bash
 . "$(dirname "$0")/job-lib.bash"
 boot_begin
+requires mkfs.fat
 job_source 24
 
 # What the source has made: the public image, its own job, the result of a success.
@@ -80,6 +81,14 @@ for firmware in bios uefi; do
 	[ "$(jq -r '"\(.verdict) \(.migration)"' "$dir/result.json")" = "success delta-$firmware" ] ||
 		fail "$firmware: $(jq -c '{verdict, migration, err}' "$dir/result.json")"
 done
+
+# Somebody has made TWCONFIG anew, so that the volume has no identity: the machine was started from one
+# of two that look alike, and takes neither's job.
+at=$(scripts/twconfig-offset "$dir/volume.raw")
+mkfs.fat -F 12 -n TWCONFIG --offset $((at / 512)) "$dir/volume.raw" 2048 >"$dir/mkfs.log"
+mcopy -i "$dir/volume.raw@@$at" "$dir/job.json" ::job.json
+machine
+ran CFG_AMBIGUOUS
 
 # The kernel by itself, with nobody's job: the copy's is none.
 qemu_new "$dir"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Encrypted roots: LVM on LUKS2 (Argon2) and LUKS1 on LVM. Without a key, with a wrong one, with the
 # right one among others, with one that is named. The volume opens under the name of crypttab, is
-# prepared under it, and nothing stays open.
+# prepared under it, and nothing stays open; the key is nowhere afterwards.
 # limit: 1200
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -63,6 +63,13 @@ want 0 again prepare --json --key $one=/run/one /dev/vda
 want 0 apply2 prepare --json --key /run/two /dev/vdb
 check "a layer stays open after preparing" idle
 grep -rl secret-one /mnt/out /tmp && fail "the key is in a file"
+# Nor in the guest: its files, what undo needs, the journal of its file system.
+check open cryptsetup open --key-file /run/one /dev/vda1 made
+check up lvm vgchange -ay deb
+grep -q 'ID=debian' /dev/deb/root || fail "the guest cannot be read"
+grep -q secret-one /dev/deb/root && fail "the key is in the guest"
+check down lvm vgchange -an deb
+check close cryptsetup close made
 END
 qemu_machine 320
 for disk in a.disk b.disk one.img two.img; do

@@ -20,8 +20,10 @@
 
 #define WAIT_MEDIUM_MS 15000    /* for the boot medium, and for a job on it */
 #define WAIT_ANNOUNCED_MS 60000 /* for a volume that was announced */
-/* for further disks, where one more would make a difference */
+/* for further disks, where one more would make a difference; longer where the boot volume
+ * is known only by being the only one: it may be a slow USB stick */
 #define WAIT_MORE_MS 2000
+#define WAIT_ONLY_MS 6000
 #define POLL_US 250000
 
 /* What one look at all disks has found. */
@@ -166,14 +168,13 @@ static bool is_certain(const struct job_origin *o)
 static bool is_enough(const struct look *l, const struct job_wanted *w,
 	const struct job_origin *o, uint64_t waited)
 {
-	bool settled = waited > WAIT_MORE_MS;
-
-	if (l->medium.text && (is_certain(o) || settled))
-		return true;
-	if (!settled)
-		return false;
+	if (l->medium.text)
+		return is_certain(o) || waited > WAIT_ONLY_MS;
+	if (l->volume.text)
+		return waited > WAIT_MORE_MS;
 	/* The medium is there and empty, or it will not be known. */
-	return l->volume.text || (!w->announced && l->own >= 0);
+	return !w->announced && l->own >= 0 &&
+		waited > (is_certain(o) ? WAIT_MORE_MS : WAIT_ONLY_MS);
 }
 
 static int nothing_found(const struct look *l, const struct job_wanted *w,
@@ -239,7 +240,7 @@ int job_search(const struct job_wanted *w, struct job_found *ret,
 
 void job_search_medium(struct job_found *ret)
 {
-	uint64_t limit = is_certain(&ret->origin) ? WAIT_MEDIUM_MS : WAIT_MORE_MS;
+	uint64_t limit = is_certain(&ret->origin) ? WAIT_MEDIUM_MS : WAIT_ONLY_MS;
 	uint64_t start = clock_now_ms();
 	struct err err = ERR_INIT;
 	struct look l;

@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Describes how a child ended: "signal 11 (Segmentation fault); ran 12 s;
- * maxrss 8123 kB; ..." */
+ * maxrss 8123 kB; ...", and decides whether there is another one. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "init-internal.h"
+
+enum {
+	BUDGET = 3,             /* restarts in a row */
+	BUDGET_ALL = 12,        /* and altogether: a job that crashes every hour ends, too */
+	FORGIVE_SECONDS = 1800, /* a worker that ran so long begins a new row */
+};
+
+bool crash_count(struct crashes *c, unsigned ran_s)
+{
+	if (ran_s >= FORGIVE_SECONDS)
+		c->in_row = 0;
+	c->in_row++;
+	c->all++;
+	return c->in_row <= BUDGET && c->all <= BUDGET_ALL;
+}
 
 void crash_describe(char *ret, size_t size, const struct crash *crash)
 {

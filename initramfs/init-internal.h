@@ -17,7 +17,7 @@
 /* How the machine ends. Decided once; later decisions are ignored. */
 enum verb { VERB_NONE, VERB_POWEROFF, VERB_REBOOT, VERB_HOLD, VERB_SHELL };
 
-enum { ALLOW_DEFAULT = 60, ALLOW_START = 300, ALLOW_MAX = 86400, CRASH_BUDGET = 3 };
+enum { ALLOW_DEFAULT = 60, ALLOW_START = 300, ALLOW_MAX = 86400 };
 
 /* options.c: tw.* words of the kernel command line that PID 1 itself obeys. */
 struct options {
@@ -64,6 +64,13 @@ struct crash {
 	char last_line[200];
 };
 
+/* How often the worker has failed: one after the other, and since the machine started. */
+struct crashes {
+	unsigned in_row, all;
+};
+
+/* Counts a worker that ran so long. Whether another one may be started. */
+bool crash_count(struct crashes *c, unsigned ran_s);
 void crash_describe(char *ret, size_t size, const struct crash *crash);
 
 /* mount.c */

@@ -27,8 +27,6 @@
 
 enum {
 	BUTTONS = 8,
-	FORGIVE_SECONDS = 1800, /* a worker that ran so long starts with a
-				 * full crash budget */
 	REPORT_SECONDS = 300,   /* for `worker report-crash` */
 	KILLED_SECONDS = 30,    /* a killed process that still lives is
 				 * stuck in the kernel */
@@ -52,7 +50,7 @@ struct init {
 	unsigned exit_code;  /* lab: 1 the worker finished, 2 it failed, 3
 			      * asked from outside */
 	double deadline;     /* of the phase */
-	unsigned crashes;
+	struct crashes crashes;
 	char last_crash[360];
 	int signals;
 	int buttons[BUTTONS];
@@ -118,7 +116,7 @@ static void decide(struct init *in, enum verb verb, unsigned exit_code, const ch
 
 static void start(struct init *in)
 {
-	if (worker_start(&in->worker, "run", in->crashes ? in->last_crash : NULL) < 0)
+	if (worker_start(&in->worker, "run", in->crashes.all ? in->last_crash : NULL) < 0)
 		panic("start the worker");
 	in->phase = PHASE_RUN;
 }
@@ -142,7 +140,7 @@ static void give_up(struct init *in)
 {
 	char text[480];
 
-	snprintf(text, sizeof(text), "the worker failed %u times: %s", in->crashes,
+	snprintf(text, sizeof(text), "the worker failed %u times: %s", in->crashes.all,
 		in->last_crash);
 	console_problem(text);
 	say("init: %s", text);
@@ -158,24 +156,23 @@ static void give_up(struct init *in)
 static void crashed(struct init *in, int status, const struct rusage *usage)
 {
 	struct crash crash;
+	bool again;
 
 	worker_crash(&in->worker, status, usage, &crash);
-	if (crash.ran_s >= FORGIVE_SECONDS)
-		in->crashes = 0;
 	crash_describe(in->last_crash, sizeof(in->last_crash), &crash);
-	in->crashes++;
+	again = crash_count(&in->crashes, crash.ran_s);
 	console_problem(in->last_crash);
 	say("init: the worker ended: %s", in->last_crash);
 	worker_close(&in->worker);
 	shutdown_leftovers();
 	if (in->shell)
 		in->shell = shell_start();
-	if (in->crashes > CRASH_BUDGET) {
+	if (!again) {
 		give_up(in);
 		return;
 	}
 	in->phase = PHASE_BACKOFF;
-	in->deadline = now_s() + (1u << (in->crashes - 1));
+	in->deadline = now_s() + (1u << (in->crashes.in_row - 1));
 	console_status("the worker failed and will be started again");
 }
 

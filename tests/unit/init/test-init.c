@@ -134,6 +134,21 @@ TEST(crashes)
 	CHECK_STR(small, "stalled: no progres");
 }
 
+TEST(crash_budget)
+{
+	struct crashes c = { .all = 0 };
+
+	CHECK(crash_count(&c, 0) && crash_count(&c, 1799) && crash_count(&c, 5));
+	CHECK(!crash_count(&c, 5));
+	/* After half an hour the row begins anew, but not for ever. */
+	c = (struct crashes){ .all = 0 };
+	for (unsigned i = 0; i < 12; i++)
+		CHECK(crash_count(&c, 1800));
+	CHECK(c.in_row == 1);
+	CHECK(!crash_count(&c, 1000000));
+	CHECK_U64(c.all, 13);
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(messages, "what the worker may say"),
 	TEST_ENTRY(bad_messages, "everything else is refused"),
@@ -141,6 +156,7 @@ static const struct test tests[] = {
 	TEST_ENTRY(mount_table, "lines of mountinfo"),
 	TEST_ENTRY(mount_way, "a mount's name that leads through a link is none"),
 	TEST_ENTRY(crashes, "how a child ended, in words"),
+	TEST_ENTRY(crash_budget, "how often a worker is started again"),
 };
 
 TEST_MAIN(tests)

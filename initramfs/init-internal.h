@@ -109,6 +109,10 @@ void panic(const char *what) __attribute__((noreturn));
 void watchdog_open(void);
 bool watchdog_has_reset(void); /* this boot follows one that it has ended */
 void watchdog_feed(double now);
+/* The machine is about to go: from here on it has one more period. Where the card would
+ * go on counting behind a restart, it is stopped instead. */
+void watchdog_arm(bool restart);
+void watchdog_not_at_end(void); /* arming stops it instead */
 void watchdog_close(void);
 
 /* button.c: input devices with a power key. */
@@ -160,6 +164,10 @@ void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 	__attribute__((noreturn));
 /* Runs fn in a child for at most so long. 0, an errno of fn, or -1: it did not return. */
 int bounded(unsigned seconds, int (*fn)(const char *), const char *arg);
+
+/* off.c: powers off or restarts; says what to do where that does not work. */
+void off_machine(enum verb verb, const struct options *opt, unsigned exit_code)
+	__attribute__((noreturn));
 
 double now_s(void);
 /* text, terminated; -1 on failure */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way out, in an order that leaves every disk clean: end all processes, flush the
- * disks that were written, unmount in reverse order, take down the device stacks, sync,
- * stop the watchdog, power off. Each step that could block runs in a child with a time
- * limit; what was skipped is said. Nothing here returns to the caller: a machine that
- * could not be powered off waits.
+ * disks that were written, unmount in reverse order, take down the device stacks, sync;
+ * then power off (init-off.c). Each step that could block runs in a child with a time
+ * limit; what was skipped is said.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -257,15 +254,6 @@ void shutdown_settle(int socket)
 	asker = -1;
 }
 
-#ifdef TW_LAB
-/* QEMU's isa-debug-exit ends the emulator with (code << 1) | 1. */
-static void debug_exit(unsigned port, unsigned code)
-{
-	if (port && ioperm(port, 1, 1) == 0)
-		outb(code, port);
-}
-#endif
-
 void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 {
 	double start = now_s();
@@ -275,20 +263,5 @@ void shutdown_run(enum verb verb, const struct options *opt, unsigned exit_code)
 	take_down();
 	say("power-off: ready after %.1f s", now_s() - start);
 	console_drain(500);
-	watchdog_close();
-#ifdef TW_LAB
-	debug_exit(opt->debug_exit, exit_code);
-#else
-	(void)opt;
-	(void)exit_code;
-#endif
-	reboot(verb == VERB_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
-	file_write("/proc/sysrq-trigger", verb == VERB_REBOOT ? "b" : "o");
-	nap_ms(10000);
-	console_safe();
-	console_problem("this machine cannot be powered off by software; switch it off");
-	say("power-off: the machine stays on; switch it off");
-	console_drain(1000);
-	for (;;)
-		pause();
+	off_machine(verb, opt, exit_code);
 }

@@ -6,6 +6,7 @@
  *   allow SECONDS               the next tick may take this long
  *   status TEXT                 one line for the screen
  *   written /dev/NAME           flush this disk before power-off
+ *   unwatched                   a machine that hangs at its end shall not be reset
  *   settle                      the job is over, nothing is reported yet: flush, unmount
  *                               and take down what is left, and answer what stays
  *   finish poweroff|reboot|hold the job is over and reported; the worker exits next
@@ -88,6 +89,10 @@ bool message_parse(struct message *ret, const char *buf, size_t len)
 
 	if (strcmp(text, "tick") == 0)
 		return true;
+	if (strcmp(text, "unwatched") == 0) {
+		ret->kind = MESSAGE_UNWATCHED;
+		return true;
+	}
 	if (strcmp(text, "settle") == 0) {
 		ret->kind = MESSAGE_SETTLE;
 		return true;

@@ -203,6 +203,9 @@ static void take_message(struct init *in, const struct message *m)
 	case MESSAGE_WRITTEN:
 		shutdown_written(m->text);
 		break;
+	case MESSAGE_UNWATCHED:
+		watchdog_not_at_end();
+		break;
 	case MESSAGE_SETTLE:
 		settle(in);
 		break;

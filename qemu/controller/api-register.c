@@ -150,6 +150,15 @@ static json_t *policy(struct store *st, const char *migration)
 	return p;
 }
 
+/* Boots since the last one that came to a result, this one counted. */
+static int64_t count_starts(struct store *st, int64_t worker)
+{
+	return sql_int(st, 0,
+		"SELECT w.boot - coalesce((SELECT max(x.boot) FROM worker x JOIN result t"
+		" ON t.worker = x.row WHERE x.migration = w.migration), 0)"
+		" FROM worker w WHERE w.row = ?", "i", worker);
+}
+
 static int enter(struct server *s, const char *migration, const json_t *in,
 	struct reply *r)
 {
@@ -195,10 +204,11 @@ static int enter(struct server *s, const char *migration, const json_t *in,
 	identity_session(&s->id, id, boot_id, token);
 	format_time(now_ms(), now);
 	r->status = 200;
-	r->body = json_pack("{ss ss si si ss so}", "worker_id", id, "session_token",
+	r->body = json_pack("{ss ss si si ss sI so}", "worker_id", id, "session_token",
 		token, "heartbeat_s", (int)(s->lease_s / 4 ? s->lease_s / 4 : 1),
 		"lease_s",
-		(int)s->lease_s, "server_time", now, "policy", policy(st, migration));
+		(int)s->lease_s, "server_time", now, "starts",
+		(json_int_t)count_starts(st, worker), "policy", policy(st, migration));
 	free(id);
 	return r->body ? 0 : -1;
 }

@@ -108,6 +108,8 @@ X(PREP_UNDO, 7, 0, "the changes could not be taken back; copy the guest again")
 
 X(WORKER_CRASH, 9, 1, "the worker crashed; start the job again and send the log")
 X(WORKER_STALL, 9, 1, "the worker made no progress and was ended; start the job again")
+X(BOOT_LOOP, 9, 1,
+	"the machine was reset in the middle each time; see its console, then start it again")
 
 X(OFF_UMOUNT, 9, 0,
 	"a file system was still in use at the end; check it before the clone is started")

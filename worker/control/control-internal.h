@@ -56,6 +56,7 @@ struct control_registration {
 	unsigned heartbeat_s, lease_s;
 	bool paused, has_bandwidth;
 	uint64_t bandwidth;
+	unsigned starts;     /* of the machine since the last result; 0 = not told */
 	int64_t server_time; /* the controller's clock, seconds since
 			      * 1970; 0 = not told */
 };

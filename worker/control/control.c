@@ -201,6 +201,17 @@ static int port_announce(void *ctx, const char *facts_json, unsigned window_s,
 	return 0;
 }
 
+static unsigned port_starts(void *ctx)
+{
+	struct control *c = ctx;
+	unsigned n;
+
+	pthread_mutex_lock(&c->lock);
+	n = c->reg.starts;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
 static void port_event(void *ctx, const struct job_event *e)
 {
 	struct control *c = ctx;
@@ -324,6 +335,7 @@ static int port_report(void *ctx, const char *result_json, unsigned deadline_s,
 void control_port(struct control *c, struct job_port *ret)
 {
 	*ret = (struct job_port){ .ctx = c, .announce = port_announce,
+		.starts = port_starts,
 		.event = port_event,
 		.command = port_command, .command_done = port_command_done,
 		.journal_put = control_journal_put, .journal_get = control_journal_get,

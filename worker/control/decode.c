@@ -104,19 +104,21 @@ int control_decode_register(const char *buf, size_t len, struct control_registra
 	yyjson_doc *doc CLEANUP_DOC = parse(buf, len, err);
 	struct control_registration r = { .paused = false };
 	yyjson_val *o = yyjson_doc_get_root(doc);
-	uint64_t heartbeat, lease;
+	uint64_t heartbeat, lease, starts = 0;
 
 	if (!doc || get_word(o, "worker_id", "-", r.worker_id, sizeof(r.worker_id),
 	    err) < 0 || get_word(o, "session_token", "._~+/=-", r.token, sizeof(r.token),
 	    err) < 0 || get_uint(o, "heartbeat_s", 1, 600, &heartbeat, err) < 0 ||
 	    get_uint(o, "lease_s", 2, 3600, &lease, err) < 0 ||
-	    get_policy(o, &r, err) < 0 ||
+	    get_policy(o, &r, err) < 0 || (yyjson_obj_get(o, "starts") &&
+	    get_uint(o, "starts", 0, INT32_MAX, &starts, err) < 0) ||
 	    get_time(o, "server_time", &r.server_time, err) < 0)
 		return -1;
 	if (strlen(r.token) < 16)
 		return wrong(err, "session_token");
 	r.heartbeat_s = (unsigned)heartbeat;
 	r.lease_s = (unsigned)lease;
+	r.starts = (unsigned)starts;
 	*ret = r;
 	return 0;
 }

@@ -366,6 +366,9 @@ struct job_runner {
 	_Atomic bool registered;
 	bool online;               /* network and registration have worked */
 	bool crashed;              /* this process only tells how the others have ended */
+	unsigned starts;           /* of the machine for this job; 0 = not counted */
+	bool looping;              /* BOOT_LOOP: too many */
+	bool silent;               /* once more after that: nobody is told but the volume */
 	bool linked;               /* an adapter came up, or the network is not ours */
 	struct job_disk *disks;
 	int n_disks;
@@ -449,6 +452,16 @@ int job_open_port(struct job_runner *r, struct err *err);
 int job_announce(struct job_runner *r, unsigned window_s, struct err *err);
 /* Tells everybody how it ended. What cannot be told does not change how it ended. */
 enum job_finish job_report(struct job_runner *r, enum job_state end);
+
+/* starts.c: BOOT_LOOP when the machine has started too often for this job. */
+int job_starts_begin(struct job_runner *r, struct err *err);
+/* The same by the controller's count, once it is registered with. */
+int job_starts_told(struct job_runner *r, struct err *err);
+/* The job has come to an end. */
+void job_starts_end(struct job_runner *r, enum job_state end, enum job_finish then);
+/* The count after one that was kept (NULL: none). */
+unsigned job_starts_next(const char *text, size_t len, const char *migration,
+	const char *boot);
 
 /* crash.c: the failure that init's words for an end of the worker mean. */
 void job_crash_err(const char *cause, struct err *ret);

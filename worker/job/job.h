@@ -123,6 +123,7 @@ struct job {
 	enum job_finish finish;
 	enum job_finish on_error;
 	unsigned report_deadline_s;
+	unsigned max_starts; /* of the machine, until the job comes to an end */
 	char *provenance_json; /* {"key": "channel"} */
 };
 
@@ -168,6 +169,9 @@ struct job_port {
 	 * window_s. May be called again after CTL_UNREACHABLE. */
 	int (*announce)(void *ctx, const char *facts_json, unsigned window_s,
 		struct err *err);
+	/* How often the machine has registered for the migration since its last result,
+	 * this time counted; 0 = not told. After announce. */
+	unsigned (*starts)(void *ctx);
 	/* Queues an event; never blocks, never loses state changes and errors. */
 	void (*event)(void *ctx, const struct job_event *e);
 	/* The next command, JOB_CMD_NONE if there is none; never blocks. */

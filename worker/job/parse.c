@@ -200,6 +200,8 @@ static const struct job_key job_keys[] = {
 	{ "on_error", job_read_enum, JOB_FIELD(job, on_error), .names = finishes },
 	{ "report_deadline_s", job_read_unsigned, JOB_FIELD(job, report_deadline_s),
 		.max = 86400 },
+	{ "max_starts", job_read_unsigned, JOB_FIELD(job, max_starts), .min = 1,
+		.max = 10000 },
 	{ .name = NULL },
 };
 
@@ -273,6 +275,7 @@ static void set_defaults(struct job *j)
 	strcpy(j->prepare.guest, "auto");
 	j->verify = COPY_VERIFY_SAMPLE;
 	j->report_deadline_s = 1800;
+	j->max_starts = 5;
 	j->controller.register_window_s = 600;
 }
 

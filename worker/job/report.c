@@ -45,7 +45,7 @@ int job_announce(struct job_runner *r, unsigned window_s, struct err *err)
 
 static enum job_finish planned_finish(const struct job_runner *r, enum job_state end)
 {
-	if (!r->job || end == JOB_CANCELLED)
+	if (!r->job || end == JOB_CANCELLED || r->looping)
 		return JOB_POWEROFF;
 	return end == JOB_OFF ? r->job->finish : r->job->on_error;
 }
@@ -58,9 +58,9 @@ static int offer(struct job_runner *r, const char *text, unsigned deadline_s,
 
 	if (!atomic_load(&r->registered)) {
 		/* A refused document has not come to its network, nor has a job that is
-		 * done, nor this process after others that crashed. */
-		if (!r->linked && (r->found.contact || r->done || r->crashed) &&
-			job_stage_net(r, err) < 0)
+		 * done or began too often, nor this process after others that crashed. */
+		if (!r->linked && (r->found.contact || r->done || r->crashed ||
+			r->looping) && job_stage_net(r, err) < 0)
 			return -1;
 		if (!r->linked)
 			return err_set(err, ERR_CTL_UNREACHABLE,
@@ -119,6 +119,10 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 
 	job_set_state(r, JOB_REPORT, NULL);
 	job_quiet(r, deadline + 420);
+	/* A machine that nothing more is asked of needs no reset when it hangs at its end:
+	 * it would start again, and hang again. */
+	if (r->done || r->looping)
+		job_init_send(r->env->init_fd, "unwatched");
 	job_init_settle(r);
 	if (r->done)
 		return report_done(r);
@@ -131,7 +135,7 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 		job_warn(r, "the result cannot be kept here: %s", err.text);
 	if (!r->env->image && !r->env->result_file)
 		fputs(text, stdout);
-	if (!told) {
+	if (!told && !r->silent) {
 		err_clear(&err);
 		done = told = offer(r, text, deadline, &then, &err) == 0;
 		if (!done)
@@ -150,5 +154,9 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 		job_wipe_medium(r, !told);
 	if (atomic_load(&r->ending) >= 0)
 		then = (enum job_finish)atomic_load(&r->ending);
+	if (r->looping && then == JOB_REBOOT)
+		then = JOB_POWEROFF;
+	if (!r->crashed)
+		job_starts_end(r, end, then);
 	return then;
 }

@@ -134,8 +134,11 @@ char *job_result(struct job_runner *r, enum job_state state, const bool *acknowl
 	yyjson_mut_obj_add_str(doc, root, "failed_in",
 		r->err.code ? job_state_name(r->failed_in) : "");
 	add_err(doc, root, &r->err);
-	yyjson_mut_obj_add_bool(doc, root, "touched", r->touched);
+	/* Also by an earlier run: whoever continues must not take a target for new. */
+	yyjson_mut_obj_add_bool(doc, root, "touched", r->touched || r->resume);
 	yyjson_mut_obj_add_uint(doc, root, "attempt", r->attempt);
+	if (r->starts)
+		yyjson_mut_obj_add_uint(doc, root, "starts", r->starts);
 	add_drives(doc, root, r);
 	add_left(doc, root, r);
 	add_prepare(doc, root, r);

@@ -85,7 +85,9 @@ static int stage_register(struct job_runner *r, struct err *err)
 	if (!r->port.announce)
 		return 0;
 	job_set_state(r, JOB_REGISTER, r->job->controller.url);
-	return job_announce(r, r->job->controller.register_window_s, err);
+	if (job_announce(r, r->job->controller.register_window_s, err) < 0)
+		return -1;
+	return job_starts_told(r, err);
 }
 
 /* What is done once per worker process. */
@@ -105,7 +107,7 @@ static int begin(struct job_runner *r, struct err *err)
 		r->job->migration, job_mode_name(r->job->mode), r->job->n_drives,
 		job_channel_name(r->found.channel));
 	job_step(r, "config", true, text);
-	return look_for_earlier_run(r, err);
+	return look_for_earlier_run(r, err) < 0 ? -1 : job_starts_begin(r, err);
 }
 
 /* Network and registration, until both have worked once. */

@@ -28,7 +28,7 @@ static int usage(void)
 	      "       [--window S] [--backoff S] [--timeout S]\n"
 	      "lines: announce | state NAME | step NAME TEXT | error CODE TEXT\n"
 	      "       progress DRIVE TOTAL FLUSHED | command SECONDS | done ID | failed ID\n"
-	      "       report SECONDS JSON | sleep MS | flood N\n"
+	      "       report SECONDS JSON | sleep MS | flood N | starts\n"
 	      "       alarm SECONDS (then the next calls are cancelled)\n", stderr);
 	return 2;
 }
@@ -205,6 +205,12 @@ static void do_alarm(char *args)
 	puts("ok");
 }
 
+static void do_starts(char *args)
+{
+	(void)args;
+	printf("ok %u\n", port.starts(port.ctx));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(char *args);
@@ -214,6 +220,7 @@ static const struct {
 	{ "done", do_done }, { "failed", do_failed }, { "report", do_report },
 	{ "journal", do_journal }, { "kept", do_kept }, { "sleep", do_sleep },
 	{ "flood", do_flood }, { "alarm", do_alarm },
+	{ "starts", do_starts },
 };
 
 static int run_lines(void)

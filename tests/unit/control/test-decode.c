@@ -40,6 +40,11 @@ TEST(server_time)
 
 	REQUIRE(!decode_register(AT("\"2026-01-02T03:04:05Z\""), &r));
 	CHECK_U64(r.server_time, 1767323045);
+	CHECK_U64(r.starts, 0);
+	REQUIRE(!decode_register(AT("\"2026-01-02T03:04:05Z\",\"starts\":7"), &r));
+	CHECK_U64(r.starts, 7);
+	CHECK(decode_register(AT("\"2026-01-02T03:04:05Z\",\"starts\":-1"), &r));
+	CHECK(decode_register(AT("\"2026-01-02T03:04:05Z\",\"starts\":\"7\""), &r));
 	REQUIRE(!decode_register(AT("\"2026-01-02T03:04:05.999Z\""), &r));
 	CHECK_U64(r.server_time, 1767323045);
 	REQUIRE(!decode_register(REGISTRATION("{\"paused\":false,\"bandwidth_bps\":null}"), &r));

@@ -29,6 +29,7 @@ TEST(messages)
 	CHECK(parse(&m, "allow 90") && m.kind == MESSAGE_ALLOW && m.seconds == 90);
 	CHECK(parse(&m, "allow 999999") && m.seconds == ALLOW_MAX);
 	CHECK(parse(&m, "settle") && m.kind == MESSAGE_SETTLE);
+	CHECK(parse(&m, "unwatched") && m.kind == MESSAGE_UNWATCHED);
 	CHECK(parse(&m, "finish hold") && m.kind == MESSAGE_FINISH &&
 		m.verb == VERB_HOLD);
 	CHECK(parse(&m, "written /dev/vda") && m.kind == MESSAGE_WRITTEN);

@@ -51,7 +51,7 @@ X(SRC_NO_DRIVE, 4, 0,
 	"the source does not serve that drive; compare drives[].source with --drive")
 X(SRC_EOF, 4, 1, "the source went away; start it again, the worker continues")
 X(SRC_READ, 4, 1,
-	"the source cannot read these sectors; check its disk, see --bad-ranges")
+	"the source cannot read these sectors; check its disk, see bad_ranges_max")
 X(SRC_SLOW, 4, 1, "no byte came for a long time; check the source's load and the link")
 X(SRC_CHANGED, 4, 1,
 	"the source changed while it was read; run again, everything is compared")
@@ -72,7 +72,7 @@ X(DISK_TABLE, 5, 0, "the partition table is damaged")
 X(DISK_SECTOR, 5, 0, "give a target disk whose logical sector size is the source drive's")
 
 X(VERIFY_HASH, 6, 1,
-	"target and source differ after the copy; run again with verify full")
+	"target and source differ after the copy; check the target's memory and storage")
 
 X(MEM_LOW, 2, 0, "give the VM more memory (128 MB on BIOS, 192 MB on UEFI)")
 X(FW_MISMATCH, 7, 0,

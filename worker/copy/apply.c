@@ -96,17 +96,28 @@ static int apply_copy(struct copy_job *job, struct copy_req *q, struct err *err)
 	return 0;
 }
 
+/* Whether at least one whole leaf begins there. */
+static bool is_leaf(const struct copy_job *job, uint64_t off, uint32_t len)
+{
+	return off % SOURCE_LEAF == 0 && (len >= SOURCE_LEAF || off + len == job->size);
+}
+
 static void apply_check(struct copy_job *job, struct copy_req *q)
 {
 	uint32_t leaves = (q->r.len + SOURCE_LEAF - 1) / SOURCE_LEAF;
 
 	pthread_mutex_lock(&job->lock);
 	for (uint32_t i = 0; i < leaves; i++) {
+		uint64_t off = q->r.off + i * SOURCE_LEAF;
+
 		if (q->r.same & 1u << i)
 			continue;
-		if (!job->differences++ ||
-		    q->r.off + i * SOURCE_LEAF < job->first_difference)
-			job->first_difference = q->r.off + i * SOURCE_LEAF;
+		if (!job->differences++ || off < job->first_difference)
+			job->first_difference = off;
+		if (job->mode == COPY_MODE_VERIFY)
+			copy_received_differs(job, off,
+				is_leaf(job, off, q->r.len - i * SOURCE_LEAF) ?
+				&q->plain[i] : NULL);
 	}
 	copy_account(job, q->r.off, q->r.len, COPY_EQUAL);
 	pthread_mutex_unlock(&job->lock);

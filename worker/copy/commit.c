@@ -52,12 +52,13 @@ static void ends_free(struct ends *e)
 	free(e->head);
 }
 
-static int ends_load(struct ends *e, struct source *src, struct err *err)
+static int ends_load(struct ends *e, struct source *src, bool around, struct err *err)
 {
 	struct block_reader reader = { .read = copy_read_source, .ctx = &e->f };
 	size_t len;
 
 	e->f.src = src;
+	e->f.around = around;
 	e->size = reader.size = source_get_info(src)->size;
 	e->head_len = e->size < COPY_HEAD ? (size_t)e->size : COPY_HEAD;
 	e->tail_len = (size_t)(e->size - e->head_len);
@@ -212,11 +213,12 @@ static int write_masked(const struct ends *e, struct sink *dst, struct err *err)
 	return read_back(dst, e->mhead, e->head_len, 0, err);
 }
 
-int copy_release_masked(struct source *src, struct sink *dst, struct err *err)
+int copy_release_masked(struct source *src, struct sink *dst, bool around,
+	struct err *err)
 {
 	struct ends e = { .size = 0 };
 	struct kept *k = NULL;
-	int r = ends_load(&e, src, err);
+	int r = ends_load(&e, src, around, err);
 
 	if (!r)
 		r = copy_check_table(&e.f, sink_get_info(dst)->sector, sink_name(dst),
@@ -319,7 +321,7 @@ static struct kept *get_patches(struct source *src, struct sink *dst, struct err
 	pthread_mutex_unlock(&kept_lock);
 	if (found)
 		return k;
-	if (ends_load(&e, src, err) == 0)
+	if (ends_load(&e, src, false, err) == 0)
 		k = make_patches(&e, dst, err);
 	ends_free(&e);
 	return k;

@@ -120,6 +120,12 @@ struct copy_job {
 	struct copy_piece *again; /* ranges to be asked anew */
 	unsigned n_again;
 	uint64_t salt;
+	/* received.c: of a VERIFY pass */
+	struct copy_root *received; /* what this run had copied; NULL = it is root */
+	bool in_use;              /* nobody holds the source still */
+	uint8_t *look_units;      /* differ, and have a hash of the whole only */
+	unsigned not_received, not_as_sent; /* leaves */
+	uint64_t first_not_as_sent, changed;
 	unsigned outstanding;     /* pieces in hands of threads */
 	uint64_t pass_total, pass_done; /* bytes of this pass */
 	unsigned differences;     /* leaves that did not match: PROBE, VERIFY, samples */
@@ -163,7 +169,10 @@ struct copy_job {
 	uint64_t last_byte_ms;
 	_Atomic bool commit_pending;
 	_Atomic uint64_t retries;
-	FILE *bad_file;
+	FILE *bad_file;           /* bad.c */
+	struct copy_range *bad_list; /* ascending, apart from each other */
+	size_t n_bad, bad_room;
+	uint64_t bad_max;
 	struct copy_root *root;
 
 	/* metadata.c */
@@ -336,6 +345,36 @@ void copy_leaf_hash(const void *buf, size_t len, struct source_hash *ret);
 void copy_root_break(struct copy_root *root);
 /* Leaves it empty when some leaf was never seen. */
 void copy_root_hex(struct copy_root *root, char ret[33]);
+/* Whether nothing but the first len bytes is missing. */
+bool copy_root_lacks_head(struct copy_root *root, uint64_t len);
+/* What is known of a leaf: it was not seen, it was this or another one; or only the hash
+ * of its unit is left. h NULL: a part of the leaf, which is never SAME or OTHER. */
+enum copy_seen { COPY_SEEN_NOT, COPY_SEEN_SAME, COPY_SEEN_OTHER, COPY_SEEN_UNIT };
+enum copy_seen copy_root_look(struct copy_root *root, uint64_t off,
+	const struct source_hash *h);
+/* Whether a complete unit consists of these leaves. */
+bool copy_root_is_unit(struct copy_root *root, size_t unit,
+	const struct source_hash *leaves);
+#define COPY_UNIT_LEAVES (COPY_UNIT / SOURCE_LEAF)
+
+/* received.c: a leaf that differs from the source may be what the source had sent. */
+int copy_received_begin(struct copy_job *job, struct err *err);
+/* With the lock held, of each leaf that a VERIFY pass finds to differ; h as above. */
+void copy_received_differs(struct copy_job *job, uint64_t off,
+	const struct source_hash *h);
+/* After the pass, when leaves differ: 0 when that is no fault of the target, else -1 with
+ * VERIFY_HASH. */
+int copy_received_judge(struct copy_job *job, struct err *err);
+
+/* bad.c: what the source cannot read. With the lock held, or without other threads. */
+int copy_bad_init(struct copy_job *job, struct err *err);
+void copy_bad_free(struct copy_job *job);
+/* -1: too much, or it cannot be listed. */
+int copy_bad_add(struct copy_job *job, uint64_t off, uint64_t len, struct err *err);
+int copy_bad_forget(struct copy_job *job, struct err *err);
+/* How far from off on, at most len, all leaves have such a range in them, or none has. */
+uint64_t copy_bad_run(const struct copy_job *job, uint64_t off, uint64_t len, bool *ret);
+void copy_bad_tell(const struct copy_job *job, struct copy_result *ret);
 
 /* progress.c */
 struct copy_pace {
@@ -349,6 +388,8 @@ void copy_pace_tell(struct copy_job *job, struct copy_pace *pace, bool end);
 /* head.c */
 int copy_head_clear(struct copy_job *job, struct err *err);
 int copy_head_release(struct copy_job *job, struct err *err);
+/* The head stays with the source, but counts in the root and in what cannot be read. */
+int copy_head_hash(struct copy_job *job, struct err *err);
 
 /* larger.c: what an earlier use of the target left behind the drive's end and would be
  * taken for the target's own: labels of arrays, pools and tables */

@@ -40,6 +40,11 @@ struct copy_keeper {
 	void *ctx;
 };
 
+struct copy_range {
+	uint64_t off, len;
+};
+#define COPY_BAD_TOLD 64 /* in a result */
+
 struct copy_options {
 	bool delta;            /* compare hashes first; implied by resume
 				* without a journal */
@@ -55,9 +60,10 @@ struct copy_options {
 	uint64_t bandwidth;    /* bytes/s, 0 = no limit; see copy_control */
 	enum copy_verify verify;
 	bool keep_head_back;   /* leave the first MiB to copy_release_head */
-	const char *bad_ranges; /* file listing what could not be read; NULL = such a
-				 * range fails. With it the copy goes on; those ranges are
-				 * zeroed. */
+	uint64_t bad_max;      /* so many bytes may be unreadable: the copy goes on, and
+				* they are zeroed. 0 = the first such range fails it */
+	const char *bad_ranges; /* file that lists them; NULL = none, and without bad_max
+				 * there is no limit then */
 	const char *journal;   /* local file that keeps what is durable, for sources
 				* without a journal of their own; NULL = none */
 	const struct copy_keeper *keeper; /* keeps it instead; NULL = the file */
@@ -83,7 +89,11 @@ struct copy_result {
 	unsigned live_passes;  /* how many there were */
 	double final_seconds;  /* of the pass that counts, and of verifying */
 	double seconds, cpu_seconds;
-	uint64_t bad_bytes;    /* could not be read; listed in bad_ranges */
+	uint64_t bad_bytes;    /* could not be read, and are zeroes */
+	struct copy_range bad[COPY_BAD_TOLD]; /* the first of these, ascending */
+	unsigned n_bad, n_bad_left_out;
+	uint64_t changed_bytes; /* a source in use has others there now than it had sent;
+				 * the target has what was sent */
 	char source_state[40]; /* what was copied, "" = it has no name, or
 				* not all of it was */
 	char root_hash[33];    /* hex XXH3-128 over the leaf hashes, "" if not computed */
@@ -100,8 +110,10 @@ int copy_check_sectors(struct source *src, uint32_t sector, const char *target,
 	struct err *err);
 /* Writes the held-back first MiB from the source, but with everything that firmware
  * starts from masked (boot code of sector 0, type of EFI system partitions in GPT and
- * MBR), so that the guest can be prepared. */
-int copy_release_masked(struct source *src, struct sink *dst, struct err *err);
+ * MBR), so that the guest can be prepared. around: what cannot be read is zeroes; copy_run
+ * has listed it. */
+int copy_release_masked(struct source *src, struct sink *dst, bool around,
+	struct err *err);
 /* The commit: puts back the exact bytes that copy_release_masked changed. On a target that
  * is larger than the drive the second copy of a GPT goes to the end, as copy_run does it
  * when it keeps no head back. */

@@ -15,6 +15,9 @@ struct copy_fetcher {
 	void *buf;                /* SOURCE_MAX_REQUEST, aligned to 4096;
 				   * NULL = makes one */
 	bool own;                 /* made that one */
+	bool around;              /* what cannot be read is zeroes */
+	unsigned lost;            /* blocks that were zeroed */
+	struct copy_job *lists;   /* and is listed there; NULL = it has been already */
 	const struct copy_control *ctl; /* ends the wait when cancelled; NULL = never */
 };
 int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off,

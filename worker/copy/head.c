@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first MiB: held back while the drive is copied; and reads of single ranges. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "copy/head-internal.h"
@@ -11,6 +13,7 @@
 #define FETCH_AHEAD 8 /* requests on the way at once */
 #define ANSWER_MS 60000
 #define FIRST_BLOCK 4096u /* the largest logical sector of a disk */
+#define PATIENT 4 /* blocks that cannot be read */
 #define LOOK_MS 250 /* how often a wait looks for a cancel */
 
 void copy_fetcher_end(struct copy_fetcher *f)
@@ -65,6 +68,65 @@ static bool passes(const struct err *err)
 		err->code == ERR_SRC_NO_DRIVE;
 }
 
+/* Only a sector that cannot be read: the connection is in order. */
+static bool is_unreadable(const struct err *err)
+{
+	return err->code == ERR_SRC_READ && err->sys == EIO;
+}
+
+/* A block, or zeroes when it cannot be read after some tries. Where many cannot, the
+ * others are not waited for. */
+static int fetch_block(struct copy_fetcher *f, struct source_req *r, struct err *err)
+{
+	static const unsigned pause_ms[] = { 300, 2000 };
+	unsigned tries = f->lost < PATIENT ? 2 : 0, i;
+	int rc;
+
+	for (i = 0; (rc = fetch_once(f, r, 1, err)) < 0 && is_unreadable(err) &&
+	    i < tries; i++) {
+		usleep(pause_ms[i] * 1000);
+		err_clear(err);
+	}
+	if (rc == 0 || !is_unreadable(err))
+		return rc;
+	log_warn("%s", err->text);
+	f->lost++;
+	r->zero = UINT32_MAX;
+	if (!f->lists)
+		return 0;
+	if (copy_bad_add(f->lists, r->off, r->len, err) < 0)
+		return -1;
+	f->lists->bad += r->len;
+	copy_root_break(f->lists->root);
+	return 0;
+}
+
+/* In blocks, so that no more is lost than cannot be read. */
+static int fetch_around(struct copy_fetcher *f, struct source_req *r, unsigned n,
+	struct err *err)
+{
+	uint32_t sector = source_get_info(f->src)->sector;
+	uint32_t block = sector > COPY_PIECE_MIN ? sector : COPY_PIECE_MIN;
+
+	for (unsigned i = 0; i < n; i++) {
+		for (uint32_t at = 0; at < r[i].len; at += block) {
+			struct source_req one = { .verb = SOURCE_READ,
+				.off = r[i].off + at,
+				.buf = (uint8_t *)r[i].buf + at };
+
+			one.len = r[i].len - at < block ? r[i].len - at : block;
+			err_clear(err);
+			if (fetch_block(f, &one, err) < 0)
+				return -1;
+			if (one.zero)
+				memset(one.buf, 0, one.len);
+		}
+		r[i].zero = 0;
+	}
+	err_clear(err);
+	return 0;
+}
+
 static int fetch_pieces(struct copy_fetcher *f, struct source_req *r, unsigned n,
 	struct err *err)
 {
@@ -75,6 +137,8 @@ static int fetch_pieces(struct copy_fetcher *f, struct source_req *r, unsigned n
 
 		source_chan_close(f->chan);
 		f->chan = NULL;
+		if (f->around && is_unreadable(err))
+			return fetch_around(f, r, n, err);
 		if (!passes(err) || i == FETCH_TRIES || cancelled(f))
 			return -1;
 		log_info("%s; again in %d s", err->text, 1 + i);
@@ -206,19 +270,42 @@ static int move_table(struct copy_job *job, uint8_t *head, struct err *err)
 	return n < 0 ? -1 : 0;
 }
 
-int copy_head_release(struct copy_job *job, struct err *err)
+/* All requests are at rest: their buffers serve for what comes and on the way. The server
+ * has answered requests of this size, and may allow no more connections than it has. */
+static struct copy_fetcher head_fetcher(struct copy_job *job, void *buf)
 {
-	/* All requests are at rest: their buffers serve for what comes, what is read
-	 * again, and on the way. The server has answered requests of this size. */
-	uint8_t *buf = job->buffers, *again = buf + COPY_HEAD;
 	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl, .step = job->request,
-		.chan = take_channel(job), .buf = again + COPY_HEAD };
-	int r = -1;
+		.chan = take_channel(job), .buf = buf, .around = job->bad_max != 0,
+		.lists = job };
 
-	/* A server may allow no more than these, and this one may break. */
 	copy_close_channels(job);
 	if (f.step > job->request_cap)
 		f.step = job->request_cap;
+	return f;
+}
+
+int copy_head_hash(struct copy_job *job, struct err *err)
+{
+	struct copy_fetcher f;
+	int r;
+
+	/* Nothing that the head could tell would be of use. */
+	if (!job->head || (!job->bad_max && !copy_root_lacks_head(job->root, job->head)))
+		return 0;
+	f = head_fetcher(job, job->buffers + COPY_HEAD);
+	r = copy_fetch(&f, job->buffers, job->head, 0, err);
+	if (!r)
+		copy_root_data(job->root, 0, job->buffers, job->head);
+	copy_fetcher_end(&f);
+	return r;
+}
+
+int copy_head_release(struct copy_job *job, struct err *err)
+{
+	uint8_t *buf = job->buffers, *again = buf + COPY_HEAD;
+	struct copy_fetcher f = head_fetcher(job, again + COPY_HEAD);
+	int r = -1;
+
 	if (copy_fetch(&f, buf, job->head, 0, err) < 0)
 		goto out;
 	copy_root_data(job->root, 0, buf, job->head);

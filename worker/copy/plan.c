@@ -129,17 +129,21 @@ static enum copy_act act_for_probe(struct copy_job *job, uint64_t base, uint64_t
 }
 
 /* Samples are whole MiB: the first and the last ones and one in a hundred; and the leaves
- * that look like metadata. */
+ * that look like metadata. What could not be read is not asked for again. */
 static void plan_verify(struct copy_job *job, uint64_t off, struct copy_piece *ret)
 {
 	uint64_t base = off / SOURCE_MAX_REQUEST * SOURCE_MAX_REQUEST;
-	bool look = true;
+	bool look = true, bad;
 
 	ret->len = smaller(base + SOURCE_MAX_REQUEST, job->size) - off;
 	if (!job->everything && base >= 2 * SOURCE_MAX_REQUEST &&
 		off + ret->len <= job->size - SOURCE_MAX_REQUEST &&
 		!one_in(job, base, SAMPLE_EVERY))
 		ret->len = copy_metadata_run(job, off, ret->len, &look);
+	if (look) {
+		ret->len = copy_bad_run(job, off, ret->len, &bad);
+		look = !bad;
+	}
 	ret->act = look ? COPY_ACT_DIFF : COPY_ACT_SKIP;
 }
 

@@ -16,6 +16,21 @@ static bool add_error(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct er
 		yyjson_mut_obj_add_bool(doc, e, "retryable", err_retryable(err->code));
 }
 
+static bool add_bad(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct copy_result *r)
+{
+	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "bad_ranges");
+	bool ok = list;
+
+	for (unsigned i = 0; ok && i < r->n_bad; i++) {
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+
+		ok = o && yyjson_mut_obj_add_uint(doc, o, "offset", r->bad[i].off) &&
+			yyjson_mut_obj_add_uint(doc, o, "length", r->bad[i].len);
+	}
+	return ok && yyjson_mut_obj_add_uint(doc, root, "bad_ranges_left_out",
+		r->n_bad_left_out);
+}
+
 void copy_result_json(const struct copy_result *r, const struct err *err,
 	struct strbuf *out)
 {
@@ -26,7 +41,8 @@ void copy_result_json(const struct copy_result *r, const struct err *err,
 		{ "bytes_total", r->bytes_total }, { "bytes_data", r->bytes_data },
 		{ "bytes_zero", r->bytes_zero }, { "bytes_equal", r->bytes_equal },
 		{ "bytes_wire", r->bytes_wire }, { "bytes_written", r->bytes_written },
-		{ "bytes_bad", r->bad_bytes }, { "retries", r->retries },
+		{ "bytes_bad", r->bad_bytes }, { "bytes_changed", r->changed_bytes },
+		{ "retries", r->retries },
 		{ "live_passes", r->live_passes },
 	};
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -43,6 +59,8 @@ void copy_result_json(const struct copy_result *r, const struct err *err,
 		yyjson_mut_obj_add_real(doc, root, "cpu_seconds", r->cpu_seconds) &&
 		yyjson_mut_obj_add_str(doc, root, "root_hash", r->root_hash) &&
 		yyjson_mut_obj_add_str(doc, root, "source_state", r->source_state);
+	if (ok && r->n_bad)
+		ok = add_bad(doc, root, r);
 	errors = ok ? yyjson_mut_obj_add_arr(doc, root, "errors") : NULL;
 	if (errors && (!err || err->code == ERR_NONE || add_error(doc, errors, err)))
 		text = yyjson_mut_write(doc, 0, NULL);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What earlier runs have left: believed after samples, and given up when it is not so. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "copy/copy-internal.h"
@@ -14,6 +12,8 @@
 int copy_drop_durable(struct copy_job *job, struct err *err)
 {
 	copy_account_reset(job);
+	if (copy_bad_forget(job, err) < 0)
+		return -1;
 	for (unsigned i = 0; i < COPY_MARK; i++)
 		job->mark[i] = (uint8_t)~job->mark[i];
 	return copy_mark_write(job, err) < 0 ? -1 : sink_flush(job->dst, err);
@@ -86,10 +86,5 @@ int copy_compare_anew(struct copy_job *job, struct err *err)
 	job->known_zero = false;
 	copy_root_free(job->root);
 	job->root = copy_root_new(job->size);
-	if (job->bad_file &&
-	    (fflush(job->bad_file) || ftruncate(fileno(job->bad_file), 0) < 0))
-		return err_sys(err, ERR_DISK_IO, "empty %s", job->opt->bad_ranges);
-	if (job->bad_file)
-		rewind(job->bad_file);
 	return copy_drop_durable(job, err);
 }

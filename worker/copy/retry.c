@@ -3,7 +3,6 @@
  * at the end listed as bad. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,21 +36,25 @@ static int again(struct copy_job *job, const struct copy_piece *p, struct err *e
  * not left from before. */
 static int give_up(struct copy_job *job, const struct copy_req *q, struct err *err)
 {
-	if (!job->bad_file || job->mode != COPY_MODE_COPY)
+	int r = 0;
+
+	if (!job->bad_max)
 		return -1;
-	log_warn("%s", q->r.err.text);
-	if (sink_zero(job->dst, q->r.off, q->r.len, err) < 0)
+	log_warn("%s%s", q->r.err.text,
+		job->mode == COPY_MODE_COPY ? "" : "; it is not compared");
+	if (job->mode == COPY_MODE_COPY &&
+		sink_zero(job->dst, q->r.off, q->r.len, err) < 0)
 		return -1;
 	pthread_mutex_lock(&job->lock);
-	if (fprintf(job->bad_file, "%" PRIu64 " %" PRIu32 "\n", q->r.off, q->r.len) < 0 ||
-		fflush(job->bad_file)) {
-		pthread_mutex_unlock(&job->lock);
-		return err_sys(err, ERR_DISK_FULL, "write %s", job->opt->bad_ranges);
+	if (job->mode != COPY_MODE_COPY) {
+		/* It was read before, and the target has it. */
+		copy_account(job, q->r.off, q->r.len, COPY_EQUAL);
+	} else if ((r = copy_bad_add(job, q->r.off, q->r.len, err)) == 0) {
+		copy_account(job, q->r.off, q->r.len, COPY_BAD);
+		copy_root_break(job->root);
 	}
-	copy_account(job, q->r.off, q->r.len, COPY_BAD);
-	copy_root_break(job->root);
 	pthread_mutex_unlock(&job->lock);
-	return 0;
+	return r;
 }
 
 static int read_error(struct copy_job *job, const struct copy_req *q, struct err *err)

@@ -12,8 +12,6 @@
 
 #include "copy/copy-internal.h"
 
-#define LEAVES (COPY_UNIT / SOURCE_LEAF)
-
 struct unit {
 	struct source_hash *leaves; /* while some are missing */
 	uint32_t missing;
@@ -82,7 +80,7 @@ static void add(struct copy_root *r, uint64_t off, const struct source_hash *h)
 	struct unit *unit = &r->units[u];
 
 	if (!unit->leaves && unit->missing)
-		unit->leaves = calloc(LEAVES, sizeof(*unit->leaves));
+		unit->leaves = calloc(COPY_UNIT_LEAVES, sizeof(*unit->leaves));
 	if (!unit->leaves || off % SOURCE_LEAF) {
 		r->broken = true;
 		return;
@@ -160,6 +158,48 @@ void copy_root_break(struct copy_root *r)
 {
 	if (r)
 		r->broken = true;
+}
+
+bool copy_root_lacks_head(struct copy_root *r, uint64_t len)
+{
+	uint64_t head = (len + SOURCE_LEAF - 1) / SOURCE_LEAF;
+	bool only = r && !r->broken && r->n;
+
+	for (size_t u = 0; only && u < r->n; u++)
+		only = r->units[u].missing == (u ? 0 : head);
+	return only;
+}
+
+enum copy_seen copy_root_look(struct copy_root *r, uint64_t off,
+	const struct source_hash *h)
+{
+	static const struct source_hash none;
+	enum copy_seen seen = COPY_SEEN_NOT;
+	const struct source_hash *mine;
+	struct unit *unit;
+
+	if (!r)
+		return COPY_SEEN_NOT;
+	pthread_mutex_lock(&r->lock);
+	unit = &r->units[off / COPY_UNIT];
+	if (!unit->missing) {
+		seen = COPY_SEEN_UNIT;
+	} else if (unit->leaves && h) {
+		mine = &unit->leaves[off % COPY_UNIT / SOURCE_LEAF];
+		if (memcmp(mine, &none, sizeof(none)))
+			seen = memcmp(mine, h, sizeof(*h)) ? COPY_SEEN_OTHER :
+				COPY_SEEN_SAME;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return seen;
+}
+
+bool copy_root_is_unit(struct copy_root *r, size_t unit, const struct source_hash *leaves)
+{
+	struct source_hash h;
+
+	copy_leaf_hash(leaves, leaves_of(r, unit) * sizeof(*leaves), &h);
+	return !memcmp(&h, &r->units[unit].hash, sizeof(h));
 }
 
 void copy_root_hex(struct copy_root *r, char ret[33])

@@ -53,25 +53,26 @@ static int copy_all(struct copy_job *job, struct copy_pace *pace, struct err *er
 
 static int verify(struct copy_job *job, struct copy_pace *pace, struct err *err)
 {
+	struct err why = ERR_INIT;
+
 	if (job->opt->verify == COPY_VERIFY_NONE)
 		return 0;
 	/* Everything was flushed: what the target has is compared,
 	 * not what memory has of it. */
 	sink_forget(job->dst);
+	if (copy_received_begin(job, err) < 0)
+		return -1;
 	job->everything = job->opt->verify == COPY_VERIFY_FULL;
 	if (job->everything) {
-		copy_root_free(job->root);
+		copy_root_free(job->received);
+		job->received = job->root;
 		job->root = copy_root_new(job->size);
 	}
 	if (copy_pass(job, COPY_MODE_VERIFY, "verify", pace, err) < 0)
 		return -1;
-	if (!job->differences)
+	if (!job->differences || copy_received_judge(job, err) == 0)
 		return 0;
-	if (copy_drop_durable(job, err) < 0)
-		return -1;
-	return err_set(err, ERR_VERIFY_HASH,
-		"%s: %u leaves of 64 KiB differ from the source, the first at byte %" PRIu64,
-		sink_name(job->dst), job->differences, job->first_difference);
+	return copy_drop_durable(job, &why) < 0 ? err_wrap(err, "%s", why.text) : -1;
 }
 
 /* The last barrier, also after a cancel: what was written counts for the next run. */
@@ -130,6 +131,8 @@ static int copy_and_verify(struct copy_job *job, struct copy_pace *pace, struct 
 
 	if (!r)
 		r = verify(job, pace, err);
+	if (!r && job->opt->keep_head_back)
+		r = copy_head_hash(job, err);
 	if (r < 0 || job->opt->keep_head_back) {
 		copy_close_channels(job);
 		return r;
@@ -193,6 +196,7 @@ static int init(struct copy_job *job, struct err *err)
 		(job->opt->target_zero || sink_get_info(job->dst)->reads_zero);
 	job->salt = clock_now_ns();
 	job->journals = si->journals;
+	job->in_use = !strcmp(si->consistency, "crash");
 	if (job->opt->bandwidth && !job->ctl->bandwidth)
 		job->ctl->bandwidth = job->opt->bandwidth;
 	n = n < si->max_channels ? n : si->max_channels;
@@ -208,11 +212,8 @@ static int init(struct copy_job *job, struct err *err)
 	if (copy_journal_check(job, err) < 0)
 		return -1;
 	job->root = copy_root_new(job->size);
-	if (job->opt->bad_ranges) {
-		job->bad_file = fopen(job->opt->bad_ranges, "we");
-		if (!job->bad_file)
-			return err_sys(err, ERR_USAGE, "create %s", job->opt->bad_ranges);
-	}
+	if (copy_bad_init(job, err) < 0)
+		return -1;
 	if (copy_account_init(job, err) < 0)
 		return -1;
 	if (copy_metadata_init(job, err) < 0)
@@ -232,8 +233,9 @@ static void release(struct copy_job *job)
 	copy_account_free(job);
 	free(job->metadata);
 	copy_root_free(job->root);
-	if (job->bad_file)
-		fclose(job->bad_file);
+	copy_root_free(job->received);
+	free(job->look_units);
+	copy_bad_free(job);
 	pthread_cond_destroy(&job->cond);
 	pthread_cond_destroy(&job->watch);
 	pthread_mutex_destroy(&job->lock);
@@ -261,8 +263,9 @@ static void fill_result(struct copy_job *job, uint64_t begin_ns, double cpu,
 			(double)(clock_now_ns() - job->final_ns) / 1e9 : 0,
 		.seconds = (double)(clock_now_ns() - begin_ns) / 1e9,
 		.cpu_seconds = cpu_seconds() - cpu,
-		.bad_bytes = job->bad,
+		.changed_bytes = job->changed,
 	};
+	copy_bad_tell(job, ret);
 	copy_root_hex(job->root, ret->root_hash);
 }
 

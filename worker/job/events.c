@@ -298,6 +298,17 @@ static void progress_line(struct job_runner *r, int drive, const struct copy_pro
 		r->job->drives[drive].source, permille / 10, p->rate / 1000000, eta);
 }
 
+void job_warn_result(struct job_runner *r, int drive, const struct err *err)
+{
+	struct job_event e = { .type = "warning", .err = err, .drive = drive,
+		.attempt = r->attempt,
+		.state = (enum job_state)atomic_load(&r->state) };
+
+	job_emit(r, &e);
+	if (r->n_warnings < JOB_MAX_WARNINGS)
+		r->warnings[r->n_warnings++] = *err;
+}
+
 /* Called by the copy engine about once a second, from a thread of it. */
 void job_progress(struct job_runner *r, int drive, const struct copy_progress *p)
 {

@@ -165,12 +165,10 @@ int job_rate_parse(const char *s, uint64_t *ret)
 	return 0;
 }
 
-int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k,
-	void *field)
+static int read_amount(struct job_reader *r, yyjson_val *v, void *field, const char *what)
 {
 	char s[32];
 
-	(void)k;
 	if (yyjson_is_uint(v)) {
 		*(uint64_t *)field = yyjson_get_uint(v);
 		return 0;
@@ -179,9 +177,22 @@ int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k,
 		s) < 0)
 		return -1;
 	if (job_rate_parse(s, field) < 0)
-		return job_read_fail(r,
-			"is not a rate in bytes a second such as \"200M\"");
+		return job_read_fail(r, "is not %s such as \"200M\"", what);
 	return 0;
+}
+
+int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
+{
+	(void)k;
+	return read_amount(r, v, field, "a rate in bytes a second");
+}
+
+int job_read_bytes(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field)
+{
+	(void)k;
+	return read_amount(r, v, field, "a number of bytes");
 }
 
 /* The 16 to 64 hexadecimal byte pairs after "user:", as net_psk_parse wants them. */

@@ -106,6 +106,8 @@ int job_read_addr(struct job_reader *r, yyjson_val *v, const struct job_key *k,
 	void *field);
 int job_read_rate(struct job_reader *r, yyjson_val *v, const struct job_key *k,
 	void *field);
+int job_read_bytes(struct job_reader *r, yyjson_val *v, const struct job_key *k,
+	void *field);
 int job_read_psk(struct job_reader *r, yyjson_val *v, const struct job_key *k,
 	void *field);
 /* to lower case with colons; -1: is none */
@@ -339,6 +341,7 @@ void job_early_free(struct job_early *q);
 
 #define JOB_N_STATES (JOB_HELD + 1)
 #define JOB_MAX_LEFT 16
+#define JOB_MAX_WARNINGS 128 /* two a drive */
 
 /* What a run knows. The job's thread owns it;
  * what other threads touch is atomic or under lock. */
@@ -388,6 +391,8 @@ struct job_runner {
 	struct err err;            /* why it failed */
 	struct err left[JOB_MAX_LEFT]; /* what init could not take down, OFF_* */
 	int n_left;
+	struct err warnings[JOB_MAX_WARNINGS]; /* of this attempt, for the result */
+	int n_warnings;
 	enum job_state failed_in;
 	uint64_t state_since_ms, state_ms[JOB_N_STATES]; /* time spent in each state */
 	_Atomic int state;         /* enum job_state */
@@ -419,6 +424,8 @@ bool job_enter_cancelling(struct job_runner *r, const char *why);
 void job_step(struct job_runner *r, const char *step, bool done, const char *text);
 void job_warn(struct job_runner *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A warning with a code, which also stands in the result. drive: -1 = none. */
+void job_warn_result(struct job_runner *r, int drive, const struct err *err);
 void job_progress(struct job_runner *r, int drive, const struct copy_progress *p);
 void job_machine_open(struct job_runner *r);
 /* Progress was made: tells init, at most once a second. */
@@ -439,6 +446,9 @@ void job_close_sources(struct job_runner *r);
 /* facts.c: this machine, for the controller and the log; NULL when out of memory */
 char *job_facts(struct job_runner *r);
 const char *job_firmware(void); /* "bios" or "uefi" */
+
+/* findings.c: what a copy that worked has met all the same becomes warnings. */
+void job_tell_findings(struct job_runner *r, int drive);
 
 /* stage-net.c, stages.c */
 int job_stage_net(struct job_runner *r, struct err *err);

@@ -92,6 +92,8 @@ struct job {
 		unsigned live_passes; /* at most so many while the source
 				       * works; 0 = none */
 		unsigned downtime_s;  /* 0 = engine's default */
+		uint64_t bad_ranges_max; /* bytes of a drive that may be
+					  * unreadable, 0 = none */
 	} source;
 	struct job_drive drives[JOB_MAX_DRIVES];
 	int n_drives;

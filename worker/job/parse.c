@@ -158,6 +158,7 @@ static const struct job_key source_keys[] = {
 		.max = 100 },
 	{ "downtime_s", job_read_unsigned, JOB_FIELD(job, source.downtime_s), .min = 1,
 		.max = 86400 },
+	{ "bad_ranges_max", job_read_bytes, JOB_FIELD(job, source.bad_ranges_max) },
 	{ .name = NULL },
 };
 

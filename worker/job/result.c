@@ -42,21 +42,19 @@ static void add_err(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct err 
 	yyjson_mut_obj_add_strcpy(doc, o, "site", site);
 }
 
-static void add_left(yyjson_mut_doc *doc, yyjson_mut_val *root,
-	const struct job_runner *r)
+/* A list of {code, text, hint}, when there are any. */
+static void add_list(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *name,
+	const struct err *list, int n)
 {
-	yyjson_mut_val *all;
+	yyjson_mut_val *all = n ? yyjson_mut_obj_add_arr(doc, root, name) : NULL;
 	int i;
 
-	if (!r->n_left)
-		return;
-	all = yyjson_mut_obj_add_arr(doc, root, "left_behind");
-	for (i = 0; i < r->n_left; i++) {
+	for (i = 0; i < n; i++) {
 		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, all);
 
-		yyjson_mut_obj_add_str(doc, o, "code", err_name(r->left[i].code));
-		yyjson_mut_obj_add_strcpy(doc, o, "text", r->left[i].text);
-		yyjson_mut_obj_add_str(doc, o, "hint", err_hint(r->left[i].code));
+		yyjson_mut_obj_add_str(doc, o, "code", err_name(list[i].code));
+		yyjson_mut_obj_add_strcpy(doc, o, "text", list[i].text);
+		yyjson_mut_obj_add_str(doc, o, "hint", err_hint(list[i].code));
 	}
 }
 
@@ -140,7 +138,8 @@ char *job_result(struct job_runner *r, enum job_state state, const bool *acknowl
 	if (r->starts)
 		yyjson_mut_obj_add_uint(doc, root, "starts", r->starts);
 	add_drives(doc, root, r);
-	add_left(doc, root, r);
+	add_list(doc, root, "warnings", r->warnings, r->n_warnings);
+	add_list(doc, root, "left_behind", r->left, r->n_left);
 	add_prepare(doc, root, r);
 	add_times(doc, root, r);
 	yyjson_mut_obj_add_str(doc, root, "firmware", job_firmware());

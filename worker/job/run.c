@@ -182,6 +182,7 @@ static void forget_attempt(struct job_runner *r)
 		memset(&r->drives[i].result, 0, sizeof(r->drives[i].result));
 	}
 	strbuf_reset(&r->prepare);
+	r->n_warnings = 0;
 }
 
 /* One attempt, from READY to COMMIT. */

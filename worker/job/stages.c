@@ -98,6 +98,7 @@ static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct e
 		.bandwidth = atomic_load(&r->ctl.bandwidth),
 		.verify = r->job->verify,
 		.keep_head_back = true,
+		.bad_max = r->job->source.bad_ranges_max,
 		.keeper = kept ? &keeper : NULL,
 		.stall_s = r->job->source.stall_s,
 		.progress = on_progress,
@@ -114,6 +115,8 @@ static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct e
 	if (part == COPY_LAST)
 		add_passes(&d->result, &before);
 	d->copied = rc == 0 && part != COPY_LIVE;
+	if (d->copied)
+		job_tell_findings(r, i);
 	return rc;
 }
 
@@ -172,7 +175,8 @@ static int release_heads(struct job_runner *r, struct err *err)
 	for (i = 0; i < r->job->n_drives; i++) {
 		if (open_sink(r, i, &sink, err) < 0)
 			return -1;
-		rc = copy_release_masked(r->drives[i].source, sink, err);
+		rc = copy_release_masked(r->drives[i].source, sink,
+			r->job->source.bad_ranges_max != 0, err);
 		sink_close(sink);
 		if (rc == 0 && r->job->prepare.enabled)
 			rc = block_reread_table(r->drives[i].target, err);

@@ -61,7 +61,7 @@ static void begin(void)
 	snprintf(uri, sizeof(uri), "file:%s", src_path);
 	CHECK(source_open(uri, NULL, &src, &err) == 0);
 	CHECK(sink_open(dst_path, SIZE, &dst, &err) == 0);
-	CHECK(copy_release_masked(src, dst, &err) == 0);
+	CHECK(copy_release_masked(src, dst, false, &err) == 0);
 }
 
 static void end(void)
@@ -146,7 +146,7 @@ TEST(restarted)
 	CHECK(copy_run(src, dst, &opt, &ctl, &result, &err) == 0);
 	CHECK_U64((unsigned)at(dst_path, 0), 0);
 	CHECK(copy_commit(src, dst, &err) < 0 && err.code == ERR_DISK_TABLE);
-	CHECK(copy_release_masked(src, dst, &err) == 0);
+	CHECK(copy_release_masked(src, dst, false, &err) == 0);
 	CHECK(copy_commit(src, dst, &err) == 0);
 	CHECK(copy_commit(src, dst, &err) == 0);
 	CHECK_U64((unsigned)at(dst_path, 0), 0x90);

@@ -170,7 +170,7 @@ TEST(committed)
 	make_drive(512);
 	begin();
 	CHECK(run(true) == 0);
-	CHECK(copy_release_masked(src, dst, &err) == 0);
+	CHECK(copy_release_masked(src, dst, false, &err) == 0);
 	CHECK(copy_commit(src, dst, &err) == 0);
 	CHECK(copy_commit(src, dst, &err) == 0);
 	end();

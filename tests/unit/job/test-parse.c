@@ -16,6 +16,7 @@ static const char whole[] =
 	"    \"gateway6\": \"fe80::1\", \"dns\": [\"10.1.0.2\", \"2001:db8::2\"],"
 	"    \"mtu\": 1400, \"timeout_s\": 30}],"
 	" \"source\": {\"url\": \"tws://10.0.2.2:5994\", \"connections\": 4, \"stall_s\": 30,"
+	"   \"bad_ranges_max\": \"64K\","
 	"   \"psk\": \"tw:00112233445566778899aabbccddeeff\", \"allow_plain\": false},"
 	" \"drives\": [{\"source\": \"sda\", \"target\": {\"serial\": \"TW0\"},"
 	"    \"target_state\": \"pristine\", \"target_zero\": true},"
@@ -198,6 +199,8 @@ static const struct {
 		"network[1].mac: is that of network[0]" },
 	{ FULL ",\"verify\":true}", "verify: must be a string, not true or false" },
 	{ FULL ",\"bandwidth\":\"fast\"}", "bandwidth: is not a rate" },
+	{ COPY ",\"source\":{\"url\":\"nbd://h\",\"bad_ranges_max\":\"some\"}" DRIVES "}",
+		"source.bad_ranges_max: is not a number of bytes" },
 	{ FULL ",\"bandwidth\":\"99999999999999999999\"}", "bandwidth: is not a rate" },
 	{ FULL ",\"bandwidth\":\"20000000T\"}", "bandwidth: is not a rate" },
 	{ PREPARE("\"guest\":\"linux\""), "prepare.guest: must be" },
@@ -276,6 +279,7 @@ TEST(every_key)
 	CHECK_STR(j->source.url, "tws://10.0.2.2:5994");
 	CHECK_STR(j->source.psk, "tw:00112233445566778899aabbccddeeff");
 	CHECK(j->source.connections == 4 && j->source.stall_s == 30);
+	CHECK_U64(j->source.bad_ranges_max, 64 << 10);
 	CHECK(j->n_drives == 5);
 	CHECK_STR(j->drives[0].target.serial, "TW0");
 	CHECK(j->drives[0].target_state == JOB_PRISTINE && j->drives[0].target_zero);

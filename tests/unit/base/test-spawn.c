@@ -18,7 +18,6 @@
 
 #include "../test.h"
 
-#define MARK "no program of this machine has this argument "
 
 static bool is_root(void)
 {
@@ -96,16 +95,28 @@ static int leave_group(void *ctx)
 		setpgid(0, pid) < 0;
 }
 
+/* An argument that no other program of this machine has, also no other run of this one. */
+static const char *own_mark(void)
+{
+	static char mark[64];
+
+	snprintf(mark, sizeof(mark), "mark of test-spawn %d.", (int)getpid());
+	return mark;
+}
+
 /* Whether any process of this machine has the mark among its arguments. */
 static bool mark_lives(void)
 {
-	return !system("pgrep -f '[n]o program of this machine has' >/dev/null");
+	char command[128];
+
+	snprintf(command, sizeof(command), "pgrep -f '[m]%s' >/dev/null", own_mark() + 1);
+	return !system(command);
 }
 
 TEST(leaves_its_group)
 {
 	const char *argv[] = { "/bin/sh", "-c", "trap '' TERM INT HUP; sleep 1000; :",
-		MARK "1", NULL };
+		own_mark(), NULL };
 	struct spawn sp = { .argv = argv, .timeout_s = 2, .confine = leave_group };
 	struct spawn_result ret;
 	struct err err = ERR_INIT;
@@ -120,7 +131,7 @@ TEST(leaves_its_group)
  * the leader of a session it cannot join a group. */
 TEST(cancelled)
 {
-	const char *argv[] = { "/bin/sh", "-c", "trap '' TERM; sleep 1000; :", MARK "4",
+	const char *argv[] = { "/bin/sh", "-c", "trap '' TERM; sleep 1000; :", own_mark(),
 		NULL };
 	_Atomic bool cancel = true;
 	struct spawn sp = { .argv = argv, .timeout_s = 100, .cancel = &cancel };
@@ -150,16 +161,16 @@ TEST(stays_in_its_session)
 TEST(nobody_is_left)
 {
 	static const char *const texts[] = {
-		"setsid sh -c 'sleep 1000; :' '" MARK "2' & sleep 0.5",
-		"(setsid sh -c '(sleep 1000; :) & sleep 1000; :' '" MARK "2' &) ; sleep 0.5",
-		"sh -c 'kill -STOP $$' '" MARK "2' & sleep 0.5; kill -STOP $$",
-		"kill -9 1; kill -15 1; kill -19 1; sh -c 'sleep 1000; :' '" MARK "2'",
+		"setsid sh -c 'sleep 1000; :' \"$0\" & sleep 0.5",
+		"(setsid sh -c '(sleep 1000; :) & sleep 1000; :' \"$0\" &) ; sleep 0.5",
+		"sh -c 'kill -STOP $$' \"$0\" & sleep 0.5; kill -STOP $$",
+		"kill -9 1; kill -15 1; kill -19 1; sh -c 'sleep 1000; :' \"$0\"",
 	};
 	struct spawn_result ret;
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && is_root(); i++) {
-		const char *argv[] = { "/bin/sh", "-c", texts[i], MARK "0", NULL };
+		const char *argv[] = { "/bin/sh", "-c", texts[i], own_mark(), NULL };
 		struct spawn sp = { .argv = argv, .timeout_s = 3,
 			.clone_flags = CLONE_NEWPID };
 		int rc = spawn_run(&sp, &ret, &err);
@@ -238,7 +249,7 @@ TEST(closes_descriptors)
 TEST(cannot_be_ended)
 {
 	const char *argv[] = { "/bin/sh", "-c",
-		"echo begins; echo text >/tmp/tw-frozen/file", MARK "3", NULL };
+		"echo begins; echo text >/tmp/tw-frozen/file", own_mark(), NULL };
 	struct spawn sp = { .argv = argv, .timeout_s = 3, .kill_s = 2,
 		.clone_flags = CLONE_NEWPID, .tick = count_tick };
 	struct spawn_result ret;
@@ -259,6 +270,7 @@ TEST(cannot_be_ended)
 	CHECK(spawn_run(&sp, &ret, &err) == -1);
 	CHECK_U64(err.code, ERR_PREP_STUCK);
 	CHECK(strstr(err.text, "begins"));
+	CHECK(mark_lives());
 	before = ticks;
 	CHECK(before >= 1 && before <= 3); /* within the limit, and not once behind it */
 	CHECK(!ioctl(fd, FITHAW, 0));

@@ -211,8 +211,9 @@ struct job_cmdline {
 	int n_pins;
 	bool announce_volume;
 	char announced[64]; /* serial number of the volume, "" = any */
-	char volume[65];    /* of tw.volume=: SHA-256 of the key of the boot volume; zeroes
-			     * from our loader on a volume without key; "" = not given */
+	char volume[65];    /* of tw.volume=: SHA-256 of the key of the boot volume;
+			     * zeroes from our loader on a volume without key;
+			     * "" = not given */
 };
 int job_cmdline_parse(const char *text, struct job_cmdline *ret, struct err *err);
 /* "volume" or "volume:SERIAL"; -1: neither. */

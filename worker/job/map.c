@@ -69,7 +69,8 @@ static bool matches(const struct job_target *t, uint64_t size, const struct job_
 		return wwn_matches(t->wwn, d);
 	if (*t->path)
 		return path_matches(t->path, d);
-	return d->b.size == size && !d->b.removable && !d->boot_medium && !d->maybe_medium;
+	return d->b.size == size && !d->b.removable && !d->boot_medium &&
+		!d->maybe_medium;
 }
 
 bool job_target_is(const struct job_target *t, const struct job_disk *d)

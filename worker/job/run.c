@@ -189,13 +189,13 @@ static void forget_attempt(struct job_runner *r)
 static int attempt(struct job_runner *r, struct err *err)
 {
 	bool copies = r->job->mode != JOB_PREPARE;
+	bool writes = copies || (!r->job->prepare.dry_run && !r->job->prepare.rehearse);
 
 	job_set_state(r, JOB_READY, "checking sources and targets");
 	job_quiet(r, 120);
 	job_close_sources(r);
 	forget_attempt(r);
-	if (make_ready(r, copies || (!r->job->prepare.dry_run && !r->job->prepare.rehearse),
-		err) < 0)
+	if (make_ready(r, writes, err) < 0)
 		return -1;
 	if (copies) {
 		job_set_state(r, JOB_COPY, NULL);

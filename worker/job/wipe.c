@@ -13,8 +13,8 @@
 #include "job/job-internal.h"
 
 struct wipe {
-	char *text; /* the document, changed in place */
-	const char *copy; /* where yyjson has left the strings: each begins at its place */
+	char *text;       /* the document, changed in place */
+	const char *copy; /* where yyjson has left the strings, each in its place */
 	size_t len;
 	bool keep_token;
 	int n;
@@ -28,10 +28,10 @@ static void fill(char *p, size_t len, char with)
 /* What job_parse accepts in this place, and nobody would choose. */
 static void mask(const char *key, char *p, size_t len)
 {
-	char *colon = memchr(p, ':', len);
+	char *colon = memchr(p, ':', len), *hex = colon ? colon + 1 : p;
 
 	if (!strcmp(key, "psk"))
-		fill(colon ? colon + 1 : p, colon ? len - (size_t)(colon + 1 - p) : len, '0');
+		fill(hex, len - (size_t)(hex - p), '0');
 	else if (!strcmp(key, "key_base64")) {
 		fill(p, len, 'A');
 		if (len % 4 == 1)

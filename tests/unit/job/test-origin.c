@@ -64,8 +64,8 @@ static bool is_disk(const char *name, const char *sys_path, const char *by_path)
 /* As OVMF writes them. */
 TEST(device_paths)
 {
-	static const unsigned char scsi[4] = { 1, 0, 2, 0 }, sata[6] = { 2, 0, 0xff, 0xff },
-		ide[4] = { 1, 1 }, nvme[12] = { 1 };
+	static const unsigned char scsi[4] = { 1, 0, 2, 0 }, ide[4] = { 1, 1 },
+		sata[6] = { 2, 0, 0xff, 0xff }, nvme[12] = { 1 };
 
 	pci_root(0);
 	pci(5, 0);

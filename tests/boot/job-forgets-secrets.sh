@@ -85,7 +85,10 @@ scripts/read-result "$dir/volume.raw" >"$dir/result.json"
 	fail "with it: $(jq -c '{verdict, acknowledged, err}' "$dir/result.json")"
 ! on_volume "$token" || fail "the token stays on the volume"
 
-# A third start has nothing to tell and nobody to ask.
+# A third start has nothing to tell and nobody to ask. Had the machine been cut off between the word of
+# the controller and the end, the secrets would still be there: they go now.
+mcopy -o -i "$dir/volume.raw@@$(scripts/twconfig-offset "$dir/volume.raw")" "$dir/job.json" ::job.json
+on_volume "$token" && on_volume "$secret" || fail "the job is not on the volume again"
 cp "$dir/result.json" "$dir/result.before"
 cp "$dir/boot/serial.log" "$dir/second.log"
 machine
@@ -93,6 +96,8 @@ boot_run 200 120 || fail "the machine did not end"
 expect_serial 'JOB_DONE: migration boot-1: ended in success at 20'
 scripts/read-result "$dir/volume.raw" | cmp - "$dir/result.before" || fail "another result"
 cmp "$dir/target.raw" "$dir/target.before" || fail "the clone was written to"
+! on_volume "$token" || fail "the token stays after a cut"
+! on_volume "$secret" || fail "the source's key stays after a cut"
 
 for file in first.log second.log boot/serial.log events result.json worker.log told.json \
 	source-server.log; do

@@ -477,8 +477,8 @@ unsigned job_starts_next(const char *text, size_t len, const char *migration,
 /* crash.c: the failure that init's words for an end of the worker mean. */
 void job_crash_err(const char *cause, struct err *ret);
 
-/* wipe.c: masks the secrets of a document in place; returns how many strings, -1 when it
- * is no JSON or there is no memory. */
+/* wipe.c: masks the secrets of a document in place; returns how many strings that has
+ * changed, -1 when it is no JSON or there is no memory. */
 int job_wipe_text(char *text, size_t len, bool keep_token);
 /* Whether this job has lost its secrets that way. */
 bool job_is_spent(const struct job *j);

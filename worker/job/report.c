@@ -86,7 +86,6 @@ static void mark_done(struct job_runner *r)
 	if (job_result_keep(r, text, &err) < 0)
 		job_warn(r, "the result cannot be kept here: %s", err.text);
 	free(text);
-	job_wipe_medium(r, false);
 }
 
 /* What the volume says stays: the migration is a success. A controller that had not taken
@@ -95,16 +94,20 @@ static void mark_done(struct job_runner *r)
 static enum job_finish report_done(struct job_runner *r)
 {
 	struct err err = ERR_INIT;
+	bool told = !(r->port.announce && r->port.report) ||
+		job_result_acknowledged(r->done, strlen(r->done));
 	enum job_finish then;
 
-	if (r->port.announce && r->port.report &&
-		!job_result_acknowledged(r->done, strlen(r->done))) {
-		if (offer(r, r->done, r->job->report_deadline_s, &then, &err) < 0)
+	if (!told) {
+		told = offer(r, r->done, r->job->report_deadline_s, &then, &err) == 0;
+		if (told)
+			mark_done(r);
+		else
 			job_warn(r, "the controller has not taken the result: %s",
 				err.text);
-		else
-			mark_done(r);
 	}
+	/* Also when the run that had done the job was cut off before it came to that. */
+	job_wipe_medium(r, !told);
 	return atomic_load(&r->ending) >= 0 ? (enum job_finish)atomic_load(&r->ending)
 					    : JOB_POWEROFF;
 }

@@ -20,25 +20,33 @@ struct wipe {
 	int n;
 };
 
-static void fill(char *p, size_t len, char with)
+/* Whether that changes anything. */
+static bool fill(char *p, size_t len, char with)
 {
-	memset(p, with, len);
+	bool changed = false;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		changed = changed || p[i] != with;
+		p[i] = with;
+	}
+	return changed;
 }
 
 /* What job_parse accepts in this place, and nobody would choose. */
-static void mask(const char *key, char *p, size_t len)
+static bool mask(const char *key, char *p, size_t len)
 {
 	char *colon = memchr(p, ':', len), *hex = colon ? colon + 1 : p;
 
 	if (!strcmp(key, "psk"))
-		fill(hex, len - (size_t)(hex - p), '0');
-	else if (!strcmp(key, "key_base64")) {
-		fill(p, len, 'A');
+		return fill(hex, len - (size_t)(hex - p), '0');
+	if (!strcmp(key, "key_base64")) {
+		/* one character more than base64 has is a blank */
 		if (len % 4 == 1)
-			p[len - 1] = ' ';
-	} else {
-		fill(p, len, !strcmp(key, "run") ? '#' : '*');
+			p[--len] = ' ';
+		return fill(p, len, 'A');
 	}
+	return fill(p, len, !strcmp(key, "run") ? '#' : '*');
 }
 
 static bool is_secret(const struct wipe *w, const char *key)
@@ -54,10 +62,8 @@ static void wipe_string(struct wipe *w, const char *key, yyjson_val *v)
 
 	while (end < w->len && w->text[end] != '"')
 		end += w->text[end] == '\\' ? 2 : 1;
-	if (end >= w->len)
-		return;
-	mask(key, w->text + at, end - at);
-	w->n++;
+	if (end < w->len && mask(key, w->text + at, end - at))
+		w->n++;
 }
 
 /* The parser has limited the depth. */

@@ -23,8 +23,8 @@ worker/fs/stack-md.c fdio_read_file(path   # /sys/block/mdN
 worker/fs/stack-md.c open(path             # /sys/block/mdN
 worker/fs/stack.c open(kinds               # a table of texts
 worker/fs/stack.c access(kinds             # the same
-worker/fs/stack.c open(c->output           # /proc/PID/fd/N
-worker/fs/stack.c fdio_read_file(c.output # the same
+worker/fs/stack.c open(c->report           # /proc/PID/fd/N
+worker/fs/stack.c fdio_read_file(c.report # the same
 worker/guest/extensions.c open(path        # the work folder
 worker/guest/extensions.c unlink(path      # the same
 worker/guest/firmware.c open(node         # a disk of this machine

@@ -106,6 +106,7 @@ qemu_machine 320
 qemu_disk "$dir/corpus.img"
 qemu_disk "$dir/other.disk"
 stack_limit=600
+stack_out=96
 stack_run
 
 # Each ended well, or with a code of the table that is nobody's defect.

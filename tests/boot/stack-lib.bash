@@ -54,8 +54,9 @@ stack_worker()
 
 stack_run()
 {
-	truncate -s 16M "$dir/out.fat"
-	mkfs.fat -n OUT "$dir/out.fat" >"$dir/mkfs.log"
+	# FAT32 has no limit of files.
+	truncate -s "${stack_out:-40}M" "$dir/out.fat"
+	mkfs.fat -F 32 -s 1 -n OUT "$dir/out.fat" >"$dir/mkfs.log"
 	qemu_disk "$dir/out.fat,serial=STACKOUT"
 	boot_kernel "${stack_append:-}"
 	boot_run "${stack_limit:-150}" || fail "the machine did not power off"

@@ -17,8 +17,8 @@
 int fs_stack_run(struct fs_stack *s, const char *const *argv,
 	void (*line)(void *ctx, const char *line), void *ctx, char last[256],
 	struct err *err);
-/* The same with what the tool writes to standard output, at most 16 MiB, kept apart from
- * its warnings. */
+/* The same of lvm, which writes its report, at most 16 MiB, where no message of it goes:
+ * some go to standard output. */
 int fs_stack_report(struct fs_stack *s, const char *const *argv, struct strbuf *ret,
 	char last[256], struct err *err);
 /* A file in memory with this content. -1: err is filled. */

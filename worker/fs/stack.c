@@ -15,6 +15,7 @@
 
 #define TOOL_S 120
 #define MAX_REPORT (16u << 20)
+#define REPORT_FD 3 /* as in run_tool's environment */
 
 static const struct {
 	const char *name, *tool, *needs, *needs_what;
@@ -54,7 +55,7 @@ struct call {
 	void (*line)(void *ctx, const char *line);
 	void *ctx;
 	char last[256]; /* that is no warning */
-	char output[40]; /* file for standard output, "" = with the warnings */
+	char report[40]; /* file for a report, "" = none is asked for */
 };
 
 int fs_stack_file(const void *buf, size_t len, struct err *err)
@@ -77,15 +78,15 @@ void fs_stack_fd_name(int fd, char *ret, size_t size)
 }
 
 /* In the child. */
-static int redirect_output(void *arg)
+static int open_report(void *arg)
 {
 	const struct call *c = arg;
 	int fd;
 
-	if (!*c->output)
+	if (!*c->report)
 		return 0;
-	fd = open(c->output, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || dup2(fd, STDOUT_FILENO) < 0;
+	fd = open(c->report, O_WRONLY);
+	return fd < 0 || (fd != REPORT_FD && dup2(fd, REPORT_FD) < 0);
 }
 
 static void on_line(void *arg, const char *line)
@@ -113,12 +114,12 @@ static int run_tool(struct call *c, const char *const *argv, char last[256],
 {
 	/* No lvm.conf of the machine, and no complaint about
 	 * descriptors of the worker. */
-	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		"LC_ALL=C",
-		"LVM_SYSTEM_DIR=", "LVM_SUPPRESS_FD_WARNINGS=1", NULL };
+	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+		"LVM_SYSTEM_DIR=", "LVM_SUPPRESS_FD_WARNINGS=1",
+		*c->report ? "LVM_REPORT_FD=3" : NULL, NULL };
 	struct spawn_result result;
 	struct spawn sp = { .argv = argv, .env = env, .timeout_s = TOOL_S,
-		.cancel = c->s->cancel, .prepare = redirect_output,
+		.cancel = c->s->cancel, .prepare = open_report,
 		.line = on_line, .tick = on_tick, .ctx = c };
 
 	if (spawn_run(&sp, &result, err) < 0)
@@ -148,11 +149,11 @@ int fs_stack_report(struct fs_stack *s, const char *const *argv, struct strbuf *
 
 	if (fd < 0)
 		return -1;
-	fs_stack_fd_name(fd, c.output, sizeof(c.output));
+	fs_stack_fd_name(fd, c.report, sizeof(c.report));
 	status = run_tool(&c, argv, last, err);
 	if (status)
 		return status;
-	if (fdio_read_file(c.output, MAX_REPORT, &text, &len, err) < 0)
+	if (fdio_read_file(c.report, MAX_REPORT, &text, &len, err) < 0)
 		return err_wrap(err, "report of %s", argv[0]);
 	strbuf_add(ret, text, len);
 	return ret->failed ? err_set(err, ERR_NOMEM, "report of %s: out of memory",

@@ -22,7 +22,9 @@ bool guest_net_physical(const char *name)
 	static const char *const starts[] = { "en", "eth", "em", "p1p", "p2p", "p3p",
 		"p4p", "ib" };
 
-	if (strlen(name) >= 16 || strpbrk(name, ".:@/*?[ ;,"))
+	/* It becomes part of names of files and of lines in them. */
+	if (strlen(name) >= 16 || name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
 		return false;
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (!strncmp(name, starts[i], strlen(starts[i])))

@@ -303,6 +303,18 @@ TEST(labels)
 	label("relative", S_IFREG, "");
 }
 
+/* They become names of files, and words in them. */
+TEST(physical_names)
+{
+	static const char *const odd[] = { "eth0\n[Match]", "eth0\"", "eth0'x", "eth$(x)",
+		"eth0=1", "eth0\\x", "en/../x", "eth0\tx", "eth0#" };
+
+	CHECK(guest_net_physical("eth0") && guest_net_physical("enp0s31f6") &&
+		guest_net_physical("em1") && guest_net_physical("enx005056aabbcc"));
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		CHECK(!guest_net_physical(odd[i]));
+}
+
 static const struct test tests[] = {
 	TEST_ENTRY(macs, "old addresses become new ones, as they were written"),
 	TEST_ENTRY(macs_left, "what is no old address stays"),
@@ -316,5 +328,6 @@ static const struct test tests[] = {
 	TEST_ENTRY(stack_files, "files that a stack reads"),
 	TEST_ENTRY(ipv4, "IPv4 of one adapter in each stack, and what is not edited"),
 	TEST_ENTRY(labels, "labels by file_contexts"),
+	TEST_ENTRY(physical_names, "an adapter's name is one word of letters and digits"),
 };
 TEST_MAIN(tests)

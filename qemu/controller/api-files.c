@@ -3,6 +3,7 @@
  * and its result. */
 #include "controller.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,10 +12,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Whether the folder has room for one more. */
+static bool may_add(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+	unsigned n = 0;
+
+	while (dir && (e = readdir(dir)))
+		n += e->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n < MAX_LOGS;
+}
+
+/* -1 with errno EDQUOT: there are too many. */
 static int open_log(struct server *s, struct request *q)
 {
 	char path[1024];
-	int n, fd;
+	int n, fd, sys, flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW;
 
 	n = snprintf(path, sizeof(path), "%s/logs", s->store.dir);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -22,12 +38,18 @@ static int open_log(struct server *s, struct request *q)
 	snprintf(path + n, sizeof(path) - (size_t)n, "/%s", q->worker_id);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		goto fail;
+	if (may_add(path))
+		flags |= O_CREAT;
 	snprintf(path + n, sizeof(path) - (size_t)n, "/%s/%s", q->worker_id, q->name);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(path, flags, 0600);
 	if (fd >= 0)
 		return fd;
+	if (errno == ENOENT)
+		errno = EDQUOT;
 fail:
-	note("%s: %s", path, strerror(errno));
+	sys = errno;
+	note("%s: %s", path, strerror(sys));
+	errno = sys;
 	return -1;
 }
 
@@ -51,7 +73,7 @@ void api_logs(struct server *s, struct request *q, struct reply *r)
 {
 	struct stat sb;
 	int64_t end;
-	int fd;
+	int fd, room;
 
 	if (!is_name(q->name, 64, ".-") ||
 	    strpbrk(q->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
@@ -68,12 +90,18 @@ void api_logs(struct server *s, struct request *q, struct reply *r)
 		return;
 	}
 	fd = open_log(s, q);
-	if (fd < 0 || fstat(fd, &sb) < 0) {
+	if (fd < 0 && errno == EDQUOT) {
+		problem(r, 413, "CTL_PROTO", "at most %u logs of a boot are kept", MAX_LOGS);
+	} else if (fd < 0 || fstat(fd, &sb) < 0) {
 		problem(r, 500, "INTERNAL", "the log could not be stored");
 	} else if (q->offset > sb.st_size) {
 		problem(r, 409, "CTL_PROTO", "the log has only %lld bytes",
 			(long long)sb.st_size);
 		r->body = json_pack("{sI}", "size", (json_int_t)sb.st_size);
+	} else if (end > sb.st_size && (room = store_take(&s->store, q->migration,
+		(size_t)(end - sb.st_size))) <= 0) {
+		problem(r, room ? 500 : 413, room ? "INTERNAL" : "CTL_PROTO",
+			"the migration has left too much here: the log is not kept");
 	} else if (append(fd, q->body, q->len, q->offset, sb.st_size) < 0) {
 		note("log %s of %s: %s", q->name, q->worker_id, strerror(errno));
 		problem(r, 500, "INTERNAL", "the log could not be stored");

@@ -117,6 +117,10 @@ static int64_t add_worker(struct store *st, const char *migration, const json_t 
 	identity_hex(random, sizeof(random), id + 2);
 	if (!facts || boot < 1)
 		return -1;
+	if (store_take(st, migration, strlen(facts)) < 0) {
+		free(facts);
+		return -1;
+	}
 	rc = sql_run(st,
 		"INSERT INTO worker (id, migration, boot, boot_id, nonce, registered_ms,"
 		" seen_ms, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "ssissiis", id,
@@ -159,8 +163,8 @@ static int64_t count_starts(struct store *st, int64_t worker)
 		" FROM worker w WHERE w.row = ?", "i", worker);
 }
 
-static int enter(struct server *s, const char *migration, const json_t *in,
-	struct reply *r)
+static int enter(struct server *s, struct request *q, const char *migration,
+	const json_t *in, struct reply *r)
 {
 	struct store *st = &s->store;
 	const char *boot_id = get_string(in, "boot_id"), *nonce = get_string(in, "nonce");
@@ -170,6 +174,12 @@ static int enter(struct server *s, const char *migration, const json_t *in,
 	bool known = worker > 0;
 	char *id, *old, token[65], now[32];
 
+	if (!known && sql_int(st, MAX_BOOTS, "SELECT count(*) FROM worker WHERE migration = ?",
+		"s", migration) >= MAX_BOOTS) {
+		problem(r, 410, "CTL_GONE", "the machine has registered after %d boots",
+			MAX_BOOTS);
+		return 0;
+	}
 	if (!known)
 		worker = add_worker(st, migration, in);
 	else if (sql_int(st, 1,
@@ -203,6 +213,7 @@ static int enter(struct server *s, const char *migration, const json_t *in,
 		return -1;
 	identity_session(&s->id, id, boot_id, token);
 	format_time(now_ms(), now);
+	q->worker = worker;
 	r->status = 200;
 	r->body = json_pack("{ss ss si si ss sI so}", "worker_id", id, "session_token",
 		token, "heartbeat_s", (int)(s->lease_s / 4 ? s->lease_s / 4 : 1),
@@ -229,7 +240,7 @@ void api_register(struct server *s, struct request *q, struct reply *r)
 			"boot_id or nonce: only lower-case hexadecimal");
 	else
 		migration = find_migration(s, in, r);
-	if (migration && enter(s, migration, in, r) < 0)
+	if (migration && enter(s, q, migration, in, r) < 0)
 		problem(r, 500, "INTERNAL", "the registration could not be stored");
 	free(migration);
 	json_decref(in);

@@ -73,6 +73,12 @@ int api_note_state(struct server *s, struct request *q, const json_t *state,
 	if (drive < 0 || drive > 63)
 		return 0;
 	doc = json_dumps(progress, JSON_COMPACT);
+	if (doc && strlen(doc) > MAX_PROGRESS) {
+		note("%s: progress of drive %lld: too long, not kept", q->worker_id,
+			(long long)drive);
+		free(doc);
+		return 0;
+	}
 	rc = doc ? sql_run(&s->store, "INSERT INTO progress VALUES (?, ?, ?)"
 		" ON CONFLICT (worker, drive) DO UPDATE SET doc = excluded.doc", "iis",
 		q->worker, drive, doc) : -1;
@@ -240,20 +246,34 @@ static int check_event(struct request *q, const json_t *e, char why[256])
 	return 0;
 }
 
-/* 1 stored, 0 known already, -1 failed. */
+/* Once, instead of those that are not kept. The worker goes on: its job is worth more
+ * than what it says of it. */
+static int note_full(struct server *s, struct request *q)
+{
+	if (sql_int(&s->store, 0, "SELECT count(*) FROM event WHERE migration = ?"
+		" AND type = 'tw.limit.v1'", "s", q->migration))
+		return 0;
+	return store_event(&s->store, q->migration, q->worker, "limit",
+		"this migration has left too much here: no more of its events and logs are kept");
+}
+
+/* 1 stored, 0 known already or too much, -1 failed. */
 static int store_one_event(struct server *s, struct request *q, const json_t *e)
 {
 	json_t *data = json_object_get(e, "data");
 	char *doc = json_dumps(e, JSON_COMPACT);
-	int rc = doc ?
-		sql_run(&s->store,
-			"INSERT OR IGNORE INTO event (migration, worker, source,"
-		" id, type, received_ms, doc) VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssis",
-		q->migration, q->worker, get_string(e, "source"), get_string(e, "id"),
-		get_string(e, "type"), now_ms(), doc) : -1;
+	int room = doc ? store_take(&s->store, q->migration, strlen(doc)) : -1, rc = room;
 
+	if (room > 0)
+		rc = sql_run(&s->store,
+			"INSERT OR IGNORE INTO event (migration, worker, source,"
+			" id, type, received_ms, doc) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			"sisssis", q->migration, q->worker, get_string(e, "source"),
+			get_string(e, "id"), get_string(e, "type"), now_ms(), doc);
+	else if (!room)
+		rc = note_full(s, q);
 	free(doc);
-	if (rc > 0 && api_note_state(s, q, json_object_get(data, "state"),
+	if (rc >= 0 && (rc || !room) && api_note_state(s, q, json_object_get(data, "state"),
 			      json_object_get(data, "step"),
 			      json_object_get(data, "progress")) < 0)
 		return -1;

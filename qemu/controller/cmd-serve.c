@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -65,12 +64,14 @@ static void *watch(void *ctx)
 		if (++n % 10 == 0)
 			check_leases(s);
 		pthread_mutex_unlock(&s->lock);
+		peers_check(s);
 		usleep(WATCH_US);
 	}
 	return NULL;
 }
 
-/* "127.0.0.1:8443" or "[::1]:8443". Nothing is listened on but that address. */
+/* "127.0.0.1:8443" or "[::1]:8443": nothing is listened on but that address; ":8443" and
+ * "[::]:8443": all addresses, of IPv6 and IPv4. */
 static void parse_listen(const char *text, struct sockaddr_storage *sa)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)sa;
@@ -87,6 +88,8 @@ static void parse_listen(const char *text, struct sockaddr_storage *sa)
 	if (*end || end == colon + 1 || port > 65535)
 		die("--listen %s: is not ADDRESS:PORT", text);
 	memset(sa, 0, sizeof(*sa));
+	if (!*host)
+		strcpy(host, "[::]");
 	if (*host == '[' && host[strlen(host) - 1] == ']') {
 		host[strlen(host) - 1] = '\0';
 		sa->ss_family = AF_INET6;
@@ -106,11 +109,15 @@ static void announce(struct server *s, struct MHD_Daemon *d, const char *listen)
 {
 	const union MHD_DaemonInfo *info =
 		MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT);
+	bool all = *listen == ':' || !strncmp(listen, "[::]:", 5);
 	char url[128];
 
+	if (*listen == ':')
+		listen = "[::]:";
 	snprintf(url, sizeof(url), "https://%.*s:%u/v1",
 		(int)(strrchr(listen, ':') - listen), listen, info->port);
-	if (sql_run(&s->store,
+	/* Workers need one address of these. */
+	if (!all && sql_run(&s->store,
 		"INSERT INTO meta VALUES ('url', ?) ON CONFLICT (name) DO UPDATE"
 		" SET value = excluded.value", "s", url) < 0)
 		die("the state in %s cannot be written", s->store.dir);
@@ -142,6 +149,7 @@ int cmd_serve(const char *state, int argc, char **argv)
 	store_open(&s.store, state);
 	identity_open(&s.id, state);
 	pthread_mutex_init(&s.lock, NULL);
+	pthread_mutex_init(&s.peers_lock, NULL);
 	pthread_cond_init(&s.changed, NULL);
 
 	sigemptyset(&set);

@@ -9,6 +9,7 @@
 #define CONTROLLER_H
 
 #include <jansson.h>
+#include <microhttpd.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -21,6 +22,12 @@
 #define MAX_LOG (16u << 20)
 #define MAX_JOURNAL (512u << 10) /* hexadecimal digits */
 #define MAX_COMMANDS 64 /* in one answer */
+#define MAX_REGISTER (256u << 10) /* read from whoever connects */
+/* What one migration may leave here. */
+#define MAX_BOOTS 100
+#define MAX_LOGS 64                 /* of a boot */
+#define MAX_MIGRATION (256u << 20)  /* bytes of events, facts and logs */
+#define MAX_PROGRESS 4096           /* bytes for a drive */
 
 /* main.c */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -76,6 +83,10 @@ int64_t store_version(struct store *s);
 int store_event(struct store *s, const char *migration, int64_t worker, const char *type,
 	const char *text);
 
+/* Counts bytes that a migration is going to leave here. 1 counted, 0 it has too many
+ * already, -1 failed. */
+int store_take(struct store *s, const char *migration, size_t bytes);
+
 /* check.c */
 struct field {
 	const char *name;
@@ -99,9 +110,17 @@ struct server {
 	pthread_mutex_t lock; /* around every use of store by the server's threads */
 	pthread_cond_t changed; /* with lock: another process or request
 				 * changed the store */
+	pthread_mutex_t peers_lock;
+	struct peer *peers; /* with peers_lock */
 	unsigned lease_s;
 	int64_t started_ms;
 	_Atomic bool stopping;
+};
+struct reply {
+	unsigned status;
+	json_t *body; /* the answer, or members to add to a problem */
+	const char *code; /* of a problem */
+	char detail[256];
 };
 struct request {
 	const struct route *route;
@@ -112,12 +131,8 @@ struct request {
 	char *body;
 	size_t len, cap;
 	bool too_large;
-};
-struct reply {
-	unsigned status;
-	json_t *body; /* the answer, or members to add to a problem */
-	const char *code; /* of a problem */
-	char detail[256];
+	bool refused; /* what comes is thrown away, and then it is told why */
+	struct reply refusal;
 };
 struct route {
 	const char *method, *path; /* "*" matches one part */
@@ -130,9 +145,16 @@ struct route {
 void problem(struct reply *r, unsigned status, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /* Answers at sa until MHD_stop_daemon. NULL with errno set: it cannot listen there. */
-struct MHD_Daemon;
 struct sockaddr_storage;
 struct MHD_Daemon *server_listen(struct server *s, const struct sockaddr_storage *sa);
+
+/* peers.c: strangers, and who is known */
+void peers_notify(void *server, struct MHD_Connection *c, void **context,
+	enum MHD_ConnectionNotificationCode code);
+/* The connection is of this worker. false: it has too many. */
+bool peers_admit(struct server *s, struct MHD_Connection *c, int64_t worker);
+/* Ends strangers whose time is over; now and then. */
+void peers_check(struct server *s);
 
 /* api-*.c: called with the lock held. */
 void api_register(struct server *s, struct request *q, struct reply *r);

@@ -7,7 +7,6 @@
 #include "controller.h"
 
 #include <gnutls/gnutls.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +14,14 @@
 #include <strings.h>
 
 #define MAX_CONNECTIONS 200
+/* Bytes of a body that is not wanted, without and with the right token: an answer in front
+ * of a body that is on its way may get lost with the connection. */
+#define MAX_THROWN_AWAY (64u << 10)
+#define MAX_TOO_LARGE (2u << 20)
 #define IDLE_S 120 /* more than a long poll's 60 */
 
 static const struct route routes[] = {
-	{ "POST", "/v1/register", "application/json", MAX_BODY, false, api_register },
+	{ "POST", "/v1/register", "application/json", MAX_REGISTER, false, api_register },
 	{ "POST", "/v1/workers/*/heartbeat", "application/json", MAX_BODY, true,
 		api_heartbeat },
 	{ "GET", "/v1/workers/*/commands", NULL, 0, true, api_commands },
@@ -167,8 +170,21 @@ static bool right_type(struct MHD_Connection *c, const char *wanted)
 	return s && !strncasecmp(s, wanted, n) && (!s[n] || s[n] == ';' || s[n] == ' ');
 }
 
-/* Everything before the body is worth reading.
- * Returns false with r filled when refused. */
+static uint64_t announced(struct MHD_Connection *c)
+{
+	const char *s = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+
+	return s ? strtoull(s, NULL, 10) : 0;
+}
+
+static bool is_too_large(struct MHD_Connection *c, const struct request *q)
+{
+	return q->too_large || announced(c) > q->route->max_body;
+}
+
+/* Whether the body is worth reading: only of a worker that has shown its token, but for
+ * registrations, which have theirs in the body. Asked again when it has come, as the
+ * migration may be over by then. Returns false with r filled when refused. */
 static bool admit(struct server *s, struct MHD_Connection *c, struct request *q,
 	struct reply *r)
 {
@@ -184,7 +200,9 @@ static bool admit(struct server *s, struct MHD_Connection *c, struct request *q,
 	}
 	if (rc < 0)
 		return false;
-	if (q->too_large)
+	if (q->route->session && !peers_admit(s, c, q->worker))
+		problem(r, 503, "CTL_BUSY", "this worker has too many connections");
+	else if (is_too_large(c, q))
 		problem(r, 413, "CTL_PROTO", "at most %zu bytes", q->route->max_body);
 	else if (q->route->content_type && !right_type(c, q->route->content_type))
 		problem(r, 415, "CTL_PROTO", "the body must be %s",
@@ -220,6 +238,9 @@ static void run(struct server *s, struct MHD_Connection *c, struct request *q,
 		pthread_cond_broadcast(&s->changed);
 	}
 	pthread_mutex_unlock(&s->lock);
+	/* A registration that was good: what comes next is its worker's. */
+	if (!q->route->session && r->status == 200)
+		peers_admit(s, c, q->worker);
 }
 
 /* Takes a piece of the body in; too much of it is counted as too
@@ -244,6 +265,11 @@ static void take(struct request *q, const char *data, size_t len)
 	q->body[q->len] = '\0';
 }
 
+static size_t thrown_away(const struct request *q)
+{
+	return q->refusal.status == 413 ? MAX_TOO_LARGE : MAX_THROWN_AWAY;
+}
+
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *url,
 	const char *method, const char *version, const char *data, size_t *data_len,
 	void **state)
@@ -265,8 +291,18 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *u
 				method, url);
 			return send_reply(c, &r);
 		}
-		return MHD_YES;
+		if (admit(s, c, q, &q->refusal))
+			return MHD_YES;
+		q->refused = announced(c) <= thrown_away(q);
+		return q->refused ? MHD_YES : send_reply(c, &q->refusal);
 	}
+	if (*data_len && q->refused) {
+		q->len += *data_len;
+		*data_len = 0;
+		return q->len <= thrown_away(q) ? MHD_YES : MHD_NO;
+	}
+	if (q->refused)
+		return send_reply(c, &q->refusal);
 	if (*data_len) {
 		take(q, data, *data_len);
 		*data_len = 0;
@@ -290,17 +326,25 @@ static void finished(void *ctx, struct MHD_Connection *c, void **state,
 	*state = NULL;
 }
 
+static bool is_any(const struct sockaddr_storage *sa)
+{
+	const struct sockaddr_in6 *v6 = (const void *)sa;
+
+	return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
 struct MHD_Daemon *server_listen(struct server *s, const struct sockaddr_storage *sa)
 {
 	return MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION |
 			MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_TLS |
 			MHD_USE_ERROR_LOG |
-			(sa->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0),
+			(sa->ss_family != AF_INET6 ? 0 :
+				is_any(sa) ? MHD_USE_DUAL_STACK : MHD_USE_IPv6),
 		0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, sa,
 		MHD_OPTION_HTTPS_MEM_KEY, s->id.key_pem, MHD_OPTION_HTTPS_MEM_CERT,
 		s->id.cert_pem, MHD_OPTION_HTTPS_PRIORITIES,
 		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, finished, NULL,
-		MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, peers_notify, s, MHD_OPTION_END);
 }

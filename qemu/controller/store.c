@@ -45,6 +45,8 @@ static const char schema[] =
 	"	doc TEXT NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS journal (migration TEXT NOT NULL REFERENCES migration(id),"
 	"	drive INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (migration, drive));"
+	"CREATE TABLE IF NOT EXISTS usage (migration TEXT PRIMARY KEY REFERENCES migration(id),"
+	"	bytes INTEGER NOT NULL);"
 	"COMMIT;";
 
 int64_t now_ms(void)
@@ -212,6 +214,20 @@ json_t *column_json(sqlite3_stmt *st, int i)
 int64_t store_version(struct store *s)
 {
 	return sql_int(s, 0, "PRAGMA data_version", "");
+}
+
+int store_take(struct store *s, const char *migration, size_t bytes)
+{
+	int64_t before = sql_int(s, 0, "SELECT bytes FROM usage WHERE migration = ?", "s",
+		migration);
+
+	if (before == INT64_MIN)
+		return -1;
+	if (before + (int64_t)bytes > MAX_MIGRATION)
+		return 0;
+	return sql_run(s, "INSERT INTO usage VALUES (?, ?) ON CONFLICT (migration)"
+		" DO UPDATE SET bytes = bytes + excluded.bytes", "si", migration,
+		(int64_t)bytes) < 0 ? -1 : 1;
 }
 
 int store_event(struct store *s, const char *migration, int64_t worker, const char *type,

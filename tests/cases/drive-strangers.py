@@ -3,7 +3,8 @@
 """Strangers at a source-server. Usage:
 drive-strangers.py PORT COUNT ENDED   that many connections without a key, silent, or with half a TLS
                                       hello and then a byte a second. Writes to ENDED how many seconds each was open
-drive-strangers.py PORT busy          a server that has no place: BYE in clear, and the close"""
+drive-strangers.py PORT busy          a server that has no place: BYE in clear, and the close
+drive-strangers.py PORT mute          one that closes each connection without a word"""
 import select
 import socket
 import struct
@@ -27,11 +28,11 @@ def frame(kind, payload=b"", raw=0):
     return head + struct.pack("<I", crc32c(head)) + payload
 
 
-def busy():
+def refuse(answer):
     listener = socket.create_server(("127.0.0.1", port))
     while True:
         client, _ = listener.accept()
-        client.sendall(frame(24, b"too many connections", 4))
+        client.sendall(answer)
         client.shutdown(socket.SHUT_WR)
         while client.recv(4096):
             continue
@@ -71,5 +72,7 @@ def strangers(count, ended):
 
 
 if what == "busy":
-    busy()
+    refuse(frame(24, b"too many connections", 4))
+if what == "mute":
+    refuse(b"")
 strangers(int(what), sys.argv[3])

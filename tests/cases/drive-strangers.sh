@@ -36,14 +36,17 @@ longest=$(sort -n "$work/ended" | tail -n 1)
 # Whoever speaks in clear is told why, before the close.
 grep -q 'told [1-9]' "$work/strangers.log" || fail "no BYE came: $(cat "$work/strangers.log")"
 
-# A source with no place left is asked again, and says why.
+# A source with no place left, or that hangs up, is asked again; the text says what it may be.
 stop server
-start busy /usr/bin/python3 tests/cases/drive-strangers.py "$port" busy
-wait_for 10 listens "$port"
-! "$worker" copy --json "tws://127.0.0.1:$port/sda?psk-file=$work/psk" "$work/new" \
-	>"$work/copy.json" 2>"$work/copy.log" || fail "copied from nobody"
-[ "$(jq -r '.errors[0] | .code, .retryable' "$work/copy.json" | xargs)" = "SRC_EOF true" ] ||
-	fail "no place left: $(jq -c '.errors[0]' "$work/copy.json")"
-grep -q 'too many connections' "$work/copy.log" || fail "unclear: $(tail -n 2 "$work/copy.log")"
-stop busy
+for kind in busy mute; do
+	start $kind /usr/bin/python3 tests/cases/drive-strangers.py "$port" $kind
+	wait_for 10 listens "$port"
+	! "$worker" copy --json "tws://127.0.0.1:$port/sda?psk-file=$work/psk" "$work/new" \
+		>"$work/copy.json" 2>"$work/copy.log" || fail "copied from nobody"
+	[ "$(jq -r '.errors[0] | .code, .retryable' "$work/copy.json" | xargs)" = "SRC_EOF true" ] ||
+		fail "$kind: $(jq -c '.errors[0]' "$work/copy.json")"
+	grep -qE 'too many connections|does it expect TLS' "$work/copy.log" ||
+		fail "unclear: $(tail -n 2 "$work/copy.log")"
+	stop $kind
+done
 ! grep -qE 'AddressSanitizer|runtime error' "$work"/*.log || fail "sanitizer report"

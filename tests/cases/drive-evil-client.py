@@ -151,4 +151,11 @@ for what, (errno, wrong) in errors.items():
     if got is None or (got[0], got[2]) != (ERROR, errno):
         print("%s: %r" % (what, got))
         bad = 1
+# A session that another job has begun is not joined.
+first = Connection(fields(session=field(2 | MUST, b"s" * 16)))
+assert first.next()[0] == WELCOME
+got = served(fields(session=field(2 | MUST, b"s" * 16), job=field(6, b"another")))
+if got is None or (got[0], got[2]) != (BYE, 5):
+    print("a session of another job: %r" % (got,))
+    bad = 1
 sys.exit(bad)

@@ -62,9 +62,9 @@ seeds = {
     "serve/journal": b"\1" + to_server(14, payload=b"\5") + to_server(15, 2) + to_server(24, 3, raw=1),
     "serve/verbs": b"\1" + to_server(17) + to_server(13, 2, payload=b"0123456789abcdef")
     + to_server(19, 3) + to_server(25, off=1 << 40) + to_server(21, 4) + to_server(7, 5, raw=512)
-    + to_server(23, 5) + to_server(23, 0) + to_server(18, 6) + to_server(24),
-    "serve/refused": b"\1" + to_server(7, off=(1 << 64) - 1, raw=2) + to_server(7, disk=1, raw=1)
-    + to_server(8, raw=512) + to_server(0x91, payload=b"?"),
+    + to_server(23, 5) + to_server(23, 0) + to_server(18, 6) + to_server(24, 7),
+    "serve/refused": b"\1" + to_server(7, off=(1 << 64) - 1, raw=2) + to_server(7, 2, disk=1, raw=1)
+    + to_server(0x91, payload=b"?") + to_server(8, 3, raw=512),
     # Ids as the client counts: two reads, then the list of extents, then the hashes.
     "drive/session": to_client(9, 2, 0, 0, ZEROES) + to_client(9, 3, 65536, 1000, LEAF)
     + to_client(6, 0x84, payload=struct.pack("<QII", MIB, 0, 0))

@@ -22,8 +22,9 @@
 
 struct peer {
 	struct peer *next; /* the newest first */
-	int fd; /* its own: MHD closes a connection before it tells so, and the number may be
-		 * another's by then */
+	/* Its own: MHD closes a connection before it tells so, and the number may be
+	 * another's by then. */
+	int fd;
 	uint8_t address[16]; /* of IPv6 its network of 64 bits */
 	int64_t since_ms, worker; /* row, 0 = a stranger */
 	bool ended;

@@ -14,8 +14,8 @@
 #include <strings.h>
 
 #define MAX_CONNECTIONS 200
-/* Bytes of a body that is not wanted, without and with the right token: an answer in front
- * of a body that is on its way may get lost with the connection. */
+/* Bytes of a body that is not wanted, and too much: an answer in front of a body that is
+ * on its way may get lost with the connection. */
 #define MAX_THROWN_AWAY (64u << 10)
 #define MAX_TOO_LARGE (2u << 20)
 #define IDLE_S 120 /* more than a long poll's 60 */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The storage below a guest stands still while its tool writes: SIGKILL does not reach the tool. The run
 # ends with PREP_STUCK and touches nothing of the guest any more; once the storage is back, the next run
-# knows what is to be taken back, and that its own tool changed. (Here the file system is frozen, which looks the same to whoever writes.)
+# takes back what the first one changed. (Here the file system is frozen: whoever writes waits as well.)
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires fsfreeze nsenter
@@ -29,6 +29,8 @@ holder=${started[holder]}
 in_guest() { [ "$(readlink "/proc/$holder/cwd")" = "$at" ]; }
 wait_for 10 in_guest
 nsenter -t "$pid" -m fsfreeze -f "$at"
+# A worker that waits for ever does not do so here.
+start thaw sh -c 'sleep 200; exec nsenter -t "$1" -m fsfreeze -u "/proc/$1/cwd"' sh "$holder"
 cleanup_fn "nsenter -t $holder -m fsfreeze -u /proc/$holder/cwd 2>$work/thaw; :"
 sleeper=$(pgrep -fx "sleep $nap")
 kill "$sleeper"
@@ -41,6 +43,7 @@ is '.warnings | any(test("left as it is"))'
 is '[.steps[].step] | any(. == "rollback") | not'
 stuck=$(pgrep -f "/etc/initramfs-tools/hooks/[s]tuck" | head -n 1)
 [ -z "$stuck" ] || echo "stuck: $(cat "/proc/$stuck/wchan")"
+stop thaw -KILL
 nsenter -t "$holder" -m fsfreeze -u "/proc/$holder/cwd"
 stop holder -KILL
 disk_is_free

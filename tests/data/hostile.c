@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hostile VERB [ARGUMENT...]: a program of a guest that means harm. It finds out whether it
- * could, and goes no further: without any containment nothing of the machine changes. Each
- * line that begins with BAD is a way out. Static, so that any tree can hold it.
+ * hostile VERB [ARGUMENT...]: a program of a guest that means harm. It finds out whether
+ * it could, and goes no further: without any containment nothing of the machine changes.
+ * Each line that begins with BAD is a way out. Static, so that any tree can hold it.
  *   calls            system calls, kinds of sockets, other interfaces of the kernel
  *   nodes FOLDER...  makes device nodes there and opens them
  *   sockets          connects to every UNIX socket it can see
- *   search TEXT...   reads every file of /proc and /sys and process 1's memory for the texts
+ *   search FILE      reads every file of /proc and /sys, and process 1's memory, for the
+ *                    texts in there, whose letters are one too high
  *   daemons NAP      leaves processes of that name behind, each in another way
  *   stay HOW NAP     does not end: group, stop, deaf, child
  *   flood MIB        prints lines without end
@@ -72,7 +73,8 @@ static long call_i386(long nr, long a, void *b)
 
 static void try_i386(void)
 {
-	static unsigned long words[3]; /* static: within 32 bits of a program that is not PIE */
+	/* static: has an address of 32 bits in a program that is not PIE */
+	static unsigned long words[3];
 
 	if (call_i386(20, 0, NULL) != getpid()) {
 		puts("no interface of 32-bit programs");
@@ -188,8 +190,9 @@ static void try_sockets(void)
 	char line[512];
 
 	nftw("/", on_socket, 16, FTW_PHYS);
+	/* Behind the title those of this network alone, and it has made none. */
 	for (int n = 0; f && fgets(line, sizeof(line), f); n++)
-		if (n) /* behind the title: those of this network alone, and it made none */
+		if (n)
 			printf("BAD socket %s", line);
 }
 
@@ -273,8 +276,8 @@ static void try_hidden(void)
 	close(fd);
 }
 
-/* search: the texts come from standard input's place, a file, so that no list of arguments
- * and no environment holds them. */
+/* The texts come from a file, so that no list of arguments and no environment holds
+ * them. */
 static void search(const char *path)
 {
 	static char text[4096], *list[16];
@@ -284,7 +287,7 @@ static void search(const char *path)
 
 	if (!n)
 		puts("BAD nothing to search for");
-	/* Each letter is one higher there: the file itself may be read, too. */
+	/* One too high there, as the cache of that file may be read, too. */
 	for (size_t i = 0; i < n; i++)
 		if (text[i] != '\n')
 			text[i]--;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a cell holds, looked up in the worker: device nodes of the guest's own volumes, and
- * which files of this machine are hidden. */
+/* The contents of a cell, looked up in the worker: device nodes of the guest's own
+ * volumes, and which files of this machine are hidden. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

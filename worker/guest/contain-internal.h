@@ -42,7 +42,7 @@ void guest_contain_free(struct contain_cell *c);
 /* contain-tree.c, in the child: the guest's root becomes the only tree */
 int guest_contain_tree(const struct contain_cell *c);
 
-/* contain-rights.c, in the child; fail: tells what, and returns -1 with errno as it was */
+/* contain-rights.c, in the child; fail tells what, and returns -1 with errno as it was */
 int guest_contain_fail(const char *what);
 int guest_contain_drop(const struct contain_cell *c);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rights that a program of the guest keeps. What is not in a kernel as old as that of
- * RHEL 6 is a warning: the worker prepares guests there, too, and the rest still holds. */
+/* The rights that a program of the guest keeps. A protection that a kernel as old as that
+ * of RHEL 6 lacks is a warning: guests are prepared there, too, and the rest holds. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree that a program of the guest sees: its own root, and of this machine as little as
- * its tools go by. */
+/* The tree that a program of the guest sees: its own root, and as little of this machine
+ * as its tools go by. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static int make_dev(const struct contain_cell *c)
 }
 
 /* Folders and files of the machine that no tool of a guest needs. The job comes by SMBIOS
- * (dmi), fw_cfg or the kernel command line, and the kernel's log has that too. Others tell
+ * (dmi), fw_cfg or the kernel command line, which the kernel's log has, too. Others tell
  * of the worker's memory. */
 static int hide_machine(const struct contain_cell *c)
 {

@@ -4,9 +4,9 @@
  * mount, PID, network, IPC and UTS namespaces of their own: no network, no process of the
  * worker, no device but the usual five and the guest's own volumes. Capabilities that
  * reach the machine are dropped for good, and a filter refuses system calls that no tool
- * of packages needs. The end of the program, of its time, or more processes than any tool
- * needs, ends everything it started: it runs below a process 1 of ours, in a control group
- * where the kernel has them.
+ * of packages needs. The end of the program, of its time, or more processes than any
+ * tool needs, ends everything it started: it runs below a process 1 of ours, in a control
+ * group where the kernel has them.
  */
 #include <errno.h>
 #include <fcntl.h>

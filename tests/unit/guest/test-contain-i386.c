@@ -8,7 +8,8 @@
 #include "../test.h"
 #include "contain-filter.h"
 
-enum { VSOCK = 40, UNIX = 1, NEWUSER = 0x10000000, STI = 0x5412, SOCKET = 1, CONNECT = 3 };
+enum { VSOCK = 40, UNIX = 1, NEWUSER = 0x10000000, STI = 0x5412 };
+enum { SOCKET = 1, CONNECT = 3 }; /* of socketcall(2) */
 
 static int call(long nr, uint64_t a, uint64_t b)
 {

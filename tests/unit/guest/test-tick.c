@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whoever prepares a guest hears of progress while one of its tools runs, also of one that
- * says nothing: else a watchdog would end a slow dracut. */
+/* The caller hears of progress while a tool of the guest runs, also of one that says
+ * nothing: else a watchdog would end a slow dracut. */
 #include "guest/guest.h"
 
 #include <sched.h>

@@ -55,6 +55,7 @@ truncate -s 4M "$dir/other.disk"
 head -c 4M /dev/urandom >"$dir/other.disk"
 
 stack_worker <<'END'
+tell allow 3600
 mkdir -p /mnt/corpus
 mount -t ext4 /dev/vda /mnt/corpus || fail "no corpus"
 printf secret >/run/key

@@ -16,18 +16,18 @@ done
 start server "$server" --drive "sda=$loop" --listen "127.0.0.1:$port" --psk-file "$work/keys" --grace 250
 wait_for 10 listens "$port"
 uri() { echo "tws://$1@127.0.0.1:$port/sda?psk-file=$work/keys"; }
-slow() { # USER: a copy of which 24 MiB take 12 s
+slow() { # USER: a copy of which 24 MiB take 12 s, stopped in the middle
 	rm -f "$work/slow.img"
 	start slow "$worker" copy --json --job-id m-1 --connections 2 --bandwidth 2M \
 		--bad-ranges "$work/bad" "$(uri "$1")" "$work/slow.img"
 	wait_for 30 under_way
+	kill -STOP "${started[slow]}"
 }
 under_way() { [ "$(du -k "$work/slow.img" 2>"$work/du.err" | cut -f 1)" -gt 3000 ]; }
 fast() {
 	rm -f "$work/fast.img"
 	"$worker" copy --json --job-id m-1 "$(uri one)" "$work/fast.img" >"$work/fast.json" 2>"$work/fast.log" ||
 		fail "the fast copy: $(tail -n 2 "$work/fast.log")"
-	kill -0 "${started[slow]}" || fail "the slow copy is over already"
 }
 # Moves everything: what is free and what is not, names, and the content of what stays.
 rewrite() {
@@ -39,6 +39,7 @@ rewrite() {
 }
 ends_well() {
 	local status=0
+	kill -CONT "${started[slow]}"
 	wait "${started[slow]}" || status=$?
 	unset "started[slow]"
 	[ $status = 0 ] || fail "the slow copy: $(tail -n 3 "$work/slow.log")"
@@ -49,6 +50,12 @@ slow one
 fast
 rewrite
 ends_well
+# What it has in the end is the file system as it is now.
+mkdir "$work/copied"
+mount -o ro,noload,loop "$work/slow.img" "$work/copied"
+cleanup_fn '! mountpoint -q "$work/copied" || umount "$work/copied"'
+diff -r "$work/mnt" "$work/copied" >"$work/diff.log" || fail "not as it is: $(head -n 3 "$work/diff.log")"
+umount "$work/copied"
 grep -q 'everything is compared again' "$work/slow.log" || fail "the slow copy did not notice"
 # Another key's job has its own end.
 slow two

@@ -288,7 +288,9 @@ TEST(deadline)
 	REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
 	REQUIRE(!net_stream_of_fd(fds[0], "pair", &s, &err));
 	net_set_deadline(s, 50); /* nothing comes, and waits have no other limit */
+	alarm(100);              /* which would be for ever */
 	CHECK(net_read(s, much, 1, &err) == -1);
+	alarm(0);
 	CHECK_U64(err.sys, ETIMEDOUT);
 	REQUIRE(!pthread_create(&thread, NULL, drip, &fds[1]));
 	net_set_timeout(s, 60000); /* each wait is short */

@@ -73,9 +73,9 @@ struct capture_hooks {
 	unsigned limit_s; /* for each of them */
 };
 /* Runs one with `what` as its argument; its output goes to the log. SRC_HOOK when it
- * cannot be run, takes too long (then it is killed) or says no. tick: once a second
- * meanwhile, may be NULL. */
+ * cannot be run, takes too long or is cancelled (then it is killed), or says no. tick:
+ * once a second meanwhile. It and cancel may be NULL. */
 int capture_hook(const char *program, const char *what, unsigned limit_s,
-	void (*tick)(void *ctx), void *ctx, struct err *err);
+	void (*tick)(void *ctx), void *ctx, const _Atomic bool *cancel, struct err *err);
 
 #endif

@@ -28,13 +28,12 @@ static void on_tick(void *ctx)
 }
 
 int capture_hook(const char *program, const char *what, unsigned limit_s,
-	void (*tick)(void *ctx), void *ctx, struct err *err)
+	void (*tick)(void *ctx), void *ctx, const _Atomic bool *cancel, struct err *err)
 {
 	const char *const argv[] = { program, what, NULL };
 	struct hook hook = { program, tick, ctx };
 	struct spawn sp = { .argv = argv, .timeout_s = limit_s, .line = on_line,
-		.tick = on_tick,
-		.ctx = &hook };
+		.tick = on_tick, .cancel = cancel, .ctx = &hook };
 	struct spawn_result result;
 
 	log_info("%s %s: started, for at most %u s", program, what, limit_s);

@@ -113,6 +113,7 @@ static const struct rule with_freezer[] = {
 	{ .nr = SYS_ioctl }, { .nr = SYS_mount }, { .nr = SYS_mlockall },
 	{ .nr = SYS_munlockall },
 	{ .nr = SYS_socketpair }, { .nr = SYS_fork }, { .nr = SYS_setsid },
+	{ .nr = SYS_syncfs }, { .nr = SYS_sync },
 	{ .nr = SYS_clone, .arg = 0, .mask = CLONE_THREAD | CLONE_VM | CLONE_NEWUSER },
 	{ .nr = SYS_prctl, .arg = 0, .mask = ~0u, .value = PR_SET_NAME },
 };

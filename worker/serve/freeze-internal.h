@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between freeze.c and watchdog.c. */
+/* Between freeze.c, flush.c and watchdog.c. */
 #ifndef SERVE_FREEZE_INTERNAL_H
 #define SERVE_FREEZE_INTERNAL_H
 
 #include <stdatomic.h>
 
 #include "serve/serve-internal.h"
-
-#define FREEZE_MAX_MOUNTS 64
 
 enum freeze_how { THAWED, FROZEN, READ_ONLY };
 
@@ -19,30 +17,41 @@ struct freeze_shared {
 				    * after thawing did not */
 	_Atomic bool freezing;     /* a freeze call may be under way: thaw
 				    * again and again */
-	_Atomic int how[FREEZE_MAX_MOUNTS];
+	_Atomic unsigned limit_s;  /* this time, from the word BEGIN on */
+	_Atomic int how[SERVE_MAX_MOUNTS];
 };
 
 struct serve_freezer {
 	struct serve_drive *drives;
 	unsigned n_drives;
-	struct serve_mount mounts[FREEZE_MAX_MOUNTS];
-	unsigned n_mounts, limit_s, grace_s;
+	struct serve_mounts mounts;
+	unsigned limit_s, grace_s;
 	struct capture_hooks hooks;
+	_Atomic bool ended;        /* nothing is frozen any more */
 	struct freeze_shared *shared;
 	int channel;               /* to the watchdog; its end is the signal to thaw */
 	pid_t watchdog;
 	pthread_mutex_t lock;      /* what follows */
+	bool busy;                 /* somebody flushes or runs a program, to freeze:
+				    * mounts and channel are his */
 	bool frozen;
 	unsigned holders;
 	uint64_t epoch, alone_ms;  /* since when nobody holds it */
+	uint64_t still_ms;         /* since when it is frozen */
 };
 
-enum freeze_word { WORD_BEGIN = 'b', WORD_FEED = 'f', WORD_END = 'e' };
+/* OVER: the time is over now. */
+enum freeze_word { WORD_BEGIN = 'b', WORD_FEED = 'f', WORD_END = 'e', WORD_OVER = 'o' };
 
 /* Both processes thaw by these. What is not ours to thaw stays as it is. */
 void serve_thaw_all(struct serve_freezer *z);
 /* The operator's program, once, whoever comes first. */
 void serve_after_thaw(struct serve_freezer *z);
+
+/* flush.c: as often as it takes to leave little behind, with no limit. -1: whoever waits
+ * gave up. */
+int serve_flush(const struct serve_mounts *m, const struct serve_wait *w,
+	struct err *err);
 
 /* Forks the watchdog over z->mounts. */
 int serve_watchdog_start(struct serve_freezer *z, struct err *err);

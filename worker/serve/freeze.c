@@ -24,12 +24,6 @@
 /* somebody else's freeze may end by itself: so long is waited for it */
 #define BUSY_MS 3000
 
-static void close_mounts(struct serve_mount *m, unsigned n)
-{
-	while (n)
-		close(m[--n].fd);
-}
-
 int serve_freezer_new(struct serve_drive *drives, unsigned n,
 	const struct serve_config *c, struct serve_freezer **ret, struct err *err)
 {
@@ -51,13 +45,13 @@ int serve_freezer_new(struct serve_drive *drives, unsigned n,
 		free(z);
 		return err_sys(err, ERR_NOMEM, "freezing");
 	}
-	if (serve_mounts(drives, n, "/proc/self/mountinfo", z->mounts, FREEZE_MAX_MOUNTS,
-		    &z->n_mounts, err) < 0 ||
-		    (z->n_mounts && serve_watchdog_start(z, err) < 0)) {
+	if (serve_mounts_find(drives, n, &z->mounts, err) < 0 ||
+		    (z->mounts.n && serve_watchdog_start(z, err) < 0)) {
 		serve_freezer_free(z);
 		return -1;
 	}
-	if (!z->n_mounts) {
+	serve_holders(drives, n, &z->mounts);
+	if (!z->mounts.n) {
 		serve_freezer_free(z);
 		return 0;
 	}
@@ -83,7 +77,7 @@ void serve_freezer_free(struct serve_freezer *z)
 		return;
 	thaw(z);
 	serve_watchdog_stop(z);
-	close_mounts(z->mounts, z->n_mounts);
+	serve_mounts_free(&z->mounts);
 	munmap(z->shared, sizeof(*z->shared));
 	free(z);
 }
@@ -97,7 +91,7 @@ static int freeze_or_wait(struct serve_freezer *z, unsigned i)
 
 	for (;;) {
 		atomic_store(&z->shared->how[i], FROZEN);
-		if (!ioctl(z->mounts[i].fd, FIFREEZE, 0))
+		if (!ioctl(z->mounts.list[i].fd, FIFREEZE, 0))
 			return 0;
 		atomic_store(&z->shared->how[i], THAWED);
 		if (errno != EBUSY || clock_now_ms() >= end)
@@ -109,7 +103,7 @@ static int freeze_or_wait(struct serve_freezer *z, unsigned i)
 /* Freezes one file system, or makes it read-only where freezing is not known (FAT). */
 static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
 {
-	struct serve_mount *m = &z->mounts[i];
+	struct serve_mount *m = &z->mounts.list[i];
 
 	if (!freeze_or_wait(z, i))
 		return 0;
@@ -119,6 +113,11 @@ static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
 			"is read; thaw it (fsfreeze -u) or wait for their end", m->path);
 	if (errno != EOPNOTSUPP && errno != ENOTTY)
 		return err_sys(err, ERR_SRC_READ, "freeze %s", m->path);
+	/* Only mounts of this namespace can be changed. */
+	if (m->foreign) {
+		m->unheld = true;
+		return 0;
+	}
 	atomic_store(&z->shared->how[i], READ_ONLY);
 	if (!mount(NULL, m->path, NULL, MS_REMOUNT | MS_RDONLY | m->flags, NULL))
 		return 0;
@@ -130,116 +129,248 @@ static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
 static void note_unused(struct serve_freezer *z)
 {
 	serve_unused_begin(z->drives, z->n_drives);
-	for (unsigned i = 0; i < z->n_mounts; i++)
+	for (unsigned i = 0; i < z->mounts.n; i++)
 		if (atomic_load(&z->shared->how[i]) == FROZEN)
-			serve_unused_add(z->drives, z->n_drives, &z->mounts[i]);
+			serve_unused_add(z->drives, z->n_drives, &z->mounts.list[i]);
 	serve_unused_report(z->drives, z->n_drives);
 }
 
-static void feed(void *ctx)
+/* Whoever waits for the freeze, and why he does not wait any longer. */
+struct freezing {
+	struct serve_freezer *z;
+	const struct serve_wait *wait;
+	struct err *err;
+	bool begun;         /* the watchdog's time runs */
+	_Atomic bool over;
+};
+
+static int wait_tick(void *ctx, struct err *err)
 {
-	serve_watchdog_tell(ctx, WORD_FEED);
+	struct freezing *f = ctx;
+
+	if (f->begun)
+		serve_watchdog_tell(f->z, WORD_FEED);
+	if (atomic_load(&f->z->ended))
+		return err_set(err, ERR_SRC_READ, "source-server ends");
+	return f->wait->tick(f->wait->ctx, err);
+}
+
+static void hook_tick(void *ctx)
+{
+	struct freezing *f = ctx;
+
+	if (wait_tick(f, f->err) < 0)
+		atomic_store(&f->over, true);
 }
 
 /* The watchdog's time runs already: should this process end or hang in here,
  * it does the rest. */
-static int before_freeze(struct serve_freezer *z, struct err *err)
+static int before_freeze(struct freezing *f, struct err *err)
 {
+	struct serve_freezer *z = f->z;
+
 	atomic_store(&z->shared->owed, true);
 	if (!z->hooks.before_freeze)
 		return 0;
-	return capture_hook(z->hooks.before_freeze, "freeze", z->hooks.limit_s, feed,
-		z, err);
+	return capture_hook(z->hooks.before_freeze, "freeze", z->hooks.limit_s,
+		hook_tick, f, &f->over, err);
 }
 
 /* What is mounted on the drives may have changed since; the watchdog, who thaws,
  * must know it all. */
 static int look_again(struct serve_freezer *z, struct err *err)
 {
-	CLEANUP_FREE struct serve_mount *now = calloc(FREEZE_MAX_MOUNTS, sizeof(*now));
-	unsigned n, same = 0;
+	struct serve_mounts now;
+	unsigned same = 0;
 
-	if (!now)
-		return err_set(err, ERR_NOMEM, "freezing: out of memory");
-	if (serve_mounts(z->drives, z->n_drives, "/proc/self/mountinfo", now,
-		FREEZE_MAX_MOUNTS, &n, err) < 0)
+	if (serve_mounts_find(z->drives, z->n_drives, &now, err) < 0)
 		return -1;
-	while (same < n && same < z->n_mounts &&
-		now[same].device == z->mounts[same].device &&
-		!strcmp(now[same].path, z->mounts[same].path))
+	while (same < now.n && same < z->mounts.n &&
+		now.list[same].device == z->mounts.list[same].device &&
+		!strcmp(now.list[same].path, z->mounts.list[same].path))
 		same++;
-	if (same == n && n == z->n_mounts && z->watchdog > 0) {
-		close_mounts(now, n);
+	if (same == now.n && now.n == z->mounts.n && z->watchdog > 0) {
+		serve_mounts_free(&now);
 		return 0;
 	}
-	log_info("mounted from the drives are %u file systems now, %u when this began", n,
-		z->n_mounts);
+	log_info("mounted from the drives are %u file systems now, %u when this began",
+		now.n, z->mounts.n);
 	serve_watchdog_stop(z);
-	close_mounts(z->mounts, z->n_mounts);
-	memcpy(z->mounts, now, n * sizeof(*now));
-	z->n_mounts = n;
+	serve_mounts_free(&z->mounts);
+	z->mounts = now;
 	return serve_watchdog_start(z, err);
 }
 
-static int freeze(struct serve_freezer *z, struct err *err)
+static int begin_freeze(struct freezing *f, struct err *err)
 {
-	struct freeze_shared *s = z->shared;
-	uint64_t start;
-	int status;
+	struct serve_freezer *z = f->z;
 
 	if (look_again(z, err) < 0)
 		return -1;
-	atomic_store(&s->lost, false);
+	atomic_store(&z->shared->limit_s, z->limit_s);
+	atomic_store(&z->shared->lost, false);
+	/* Whoever ends meanwhile has seen `lost` of before. */
+	if (atomic_load(&z->ended))
+		return err_set(err, ERR_SRC_READ, "source-server ends");
 	serve_watchdog_tell(z, WORD_BEGIN);
-	status = before_freeze(z, err);
-	/* The last lines that may be written: the log's file could be on one of them. */
+	f->begun = true;
+	return 0;
+}
+
+/* All that takes its time, without the lock: the drives are still in use. What the
+ * program before the freeze made others write is flushed by itself. */
+static int make_ready(struct freezing *f, struct err *err)
+{
+	struct serve_wait w = { wait_tick, f };
+	struct serve_freezer *z = f->z;
+	int status;
+
+	pthread_mutex_unlock(&z->lock);
+	status = serve_flush(&z->mounts, &w, err);
+	pthread_mutex_lock(&z->lock);
+	if (status || begin_freeze(f, err) < 0)
+		return -1;
+	pthread_mutex_unlock(&z->lock);
+	status = before_freeze(f, err);
 	if (!status)
-		log_info("freezing %u file systems, for at most %u s", z->n_mounts,
-			z->limit_s);
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
-		log_warn("memory cannot be locked: %s", err_text(errno));
-	start = clock_now_ms();
-	atomic_store(&s->freezing, true);
-	if (!status && atomic_load(&s->lost))
+		status = serve_flush(&z->mounts, &w, err);
+	pthread_mutex_lock(&z->lock);
+	return status;
+}
+
+static int is_lost(struct serve_freezer *z, const char *what, struct err *err)
+{
+	if (!atomic_load(&z->shared->lost))
+		return 0;
+	return err_set(err, ERR_SRC_READ, atomic_load(&z->ended) ? "source-server ends" :
+		"%s took too long and was given up", what);
+}
+
+/* The watchdog thaws all of it again and again while this is under way and `lost`. */
+static int freeze_all(struct serve_freezer *z, struct err *err)
+{
+	int status = 0;
+
+	atomic_store(&z->shared->freezing, true);
+	for (unsigned i = 0; i < z->mounts.n && !status; i++) {
+		status = is_lost(z, "freezing", err);
+		if (!status)
+			status = freeze_one(z, i, err);
+	}
+	atomic_store(&z->shared->freezing, false);
+	return status;
+}
+
+static int freeze(struct serve_freezer *z, const struct serve_wait *wait,
+	struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	struct freezing f = { .z = z, .wait = wait, .err = &ignored };
+	int status = look_again(z, err);
+
+	if (!status)
+		status = make_ready(&f, err);
+	if (!f.begun)
+		return -1;
+	if (!status && atomic_load(&z->shared->lost) && !atomic_load(&z->ended))
 		status = err_set(err, ERR_SRC_HOOK,
 			"%s took all the time there is for freezing",
 			z->hooks.before_freeze ? z->hooks.before_freeze : "the start");
-	for (unsigned i = 0; i < z->n_mounts && !status; i++)
-		status = freeze_one(z, i, err);
-	atomic_store(&s->freezing, false);
-	z->frozen = true;
+	/* The last lines that may be written: the log's file could be on one of them. */
 	if (!status)
+		log_info("freezing %u file systems, for at most %u s", z->mounts.n,
+			z->shared->limit_s);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
+		log_warn("memory cannot be locked: %s", err_text(errno));
+	z->still_ms = clock_now_ms();
+	if (!status)
+		status = freeze_all(z, err);
+	z->frozen = true;
+	if (!status) {
 		note_unused(z);
-	if (!status && atomic_load(&s->lost))
-		status = err_set(err, ERR_SRC_READ,
-			"freezing took too long and was given up");
+		serve_holders(z->drives, z->n_drives, &z->mounts);
+		status = is_lost(z, "freezing", err);
+	}
 	if (status) {
 		thaw(z);
 		return -1;
 	}
 	z->epoch++;
 	log_info("file systems frozen in %llu ms",
-		(unsigned long long)(clock_now_ms() - start));
+		(unsigned long long)(clock_now_ms() - z->still_ms));
 	return 0;
 }
 
-int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err)
+/* Another connection flushes or runs the program. With the lock, released meanwhile. */
+static int wait_for_other(struct serve_freezer *z, const struct serve_wait *wait,
+	struct err *err)
+{
+	uint64_t end = clock_now_ms() + 1000;
+
+	while (z->busy && clock_now_ms() < end) {
+		pthread_mutex_unlock(&z->lock);
+		poll(NULL, 0, 20);
+		pthread_mutex_lock(&z->lock);
+	}
+	return z->busy ? wait->tick(wait->ctx, err) : 0;
+}
+
+static int hold(struct serve_freezer *z, const struct serve_wait *wait, struct err *err)
 {
 	int status = 0;
 
-	pthread_mutex_lock(&z->lock);
+	while (z->busy && !status)
+		status = wait_for_other(z, wait, err);
+	if (status)
+		return -1;
+	if (atomic_load(&z->ended))
+		return err_set(err, ERR_SRC_READ, "source-server ends");
 	if (z->frozen && atomic_load(&z->shared->lost) && !z->holders)
 		thaw(z);
-	if (!z->frozen)
-		status = freeze(z, err);
-	else if (atomic_load(&z->shared->lost))
-		status = err_set(err, ERR_SRC_READ, "the time for freezing is over");
+	if (z->frozen && atomic_load(&z->shared->lost))
+		return err_set(err, ERR_SRC_READ, "the time for freezing is over");
+	if (z->frozen)
+		return 0;
+	z->busy = true;
+	status = freeze(z, wait, err);
+	z->busy = false;
+	return status;
+}
+
+int serve_freezer_hold(struct serve_freezer *z, const struct serve_wait *wait,
+	uint64_t *ret_epoch, struct err *err)
+{
+	int status;
+
+	pthread_mutex_lock(&z->lock);
+	status = hold(z, wait, err);
 	if (!status) {
 		z->holders++;
 		*ret_epoch = z->epoch;
 	}
 	pthread_mutex_unlock(&z->lock);
 	return status;
+}
+
+/* A freeze call that is under way keeps the lock, for as long as the disk takes; what it
+ * froze before is the watchdog's to thaw. */
+void serve_freezer_end(struct serve_freezer *z)
+{
+	bool told = false;
+
+	if (!z)
+		return;
+	atomic_store(&z->ended, true);
+	atomic_store(&z->shared->lost, true);
+	while (pthread_mutex_trylock(&z->lock)) {
+		if (!told && atomic_load(&z->shared->freezing)) {
+			serve_watchdog_tell(z, WORD_OVER);
+			told = true;
+		}
+		poll(NULL, 0, 10);
+	}
+	thaw(z);
+	pthread_mutex_unlock(&z->lock);
 }
 
 void serve_freezer_release(struct serve_freezer *z, bool lost)

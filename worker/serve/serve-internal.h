@@ -16,6 +16,8 @@
 #define SERVE_MAX_HELLO 4096     /* bytes of its payload */
 #define SERVE_MAX_PER_SESSION 9
 #define SERVE_MAX_SESSIONS 128
+/* Far more than descriptors may be open: that is the limit, and it is told. */
+#define SERVE_MAX_MOUNTS (1u << 16)
 #define SERVE_READ_ALIGN 4096
 #define SERVE_BUFFER (PROTO_MAX_READ + 2 * SERVE_READ_ALIGN)
 
@@ -28,6 +30,8 @@ struct serve_drive {
 	bool rotational;
 	char serial[64], model[64];
 	_Atomic uint64_t *unused; /* unused.c; NULL = everything is read */
+	_Atomic bool used;     /* holders.c: somebody has it, or a part of it */
+	_Atomic dev_t unheld;  /* what of it is in use and not held still, 0 = nothing */
 };
 int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
 	struct err *err);
@@ -72,17 +76,37 @@ bool serve_limit_set(struct serve_limit *l, uint64_t rate); /* whether it is ano
 uint64_t serve_limit_take(struct serve_limit *l, uint64_t bytes);
 
 /* mounts.c */
+/* Whether the block device is one of the drives, a partition of one, or stands on one. */
+bool serve_on_drives(const struct serve_drive *drives, unsigned n, dev_t dev);
 struct serve_mount {
-	char path[512];
+	char path[512];       /* of another mount namespace: below /proc/PID/root */
 	dev_t device;         /* of the file system */
-	int fd;               /* of the mount point, -1 = not open */
+	dev_t block;          /* on which it is */
+	int fd;               /* of the mount point */
 	unsigned long flags;  /* MS_NOSUID ... as it is mounted now */
+	bool foreign;         /* of another mount namespace */
+	bool unheld;          /* it could not be made still */
 };
-/* Writable file systems on the drives (whole disk, partition, device-mapper or md above),
- * each once, in the order they must be frozen: those mounted deepest first, the root
- * last. */
-int serve_mounts(const struct serve_drive *drives, unsigned n, const char *mountinfo,
-	struct serve_mount *ret, unsigned max, unsigned *ret_n, struct err *err);
+struct serve_mounts {
+	struct serve_mount *list; /* to be frozen */
+	unsigned n;
+	dev_t *quiet;             /* block devices that are mounted read-only */
+	unsigned n_quiet;
+};
+/* Writable file systems on the drives, each once, in the order they must be frozen: of
+ * other mount namespaces first, those mounted deepest first, the root last. */
+int serve_mounts_find(const struct serve_drive *drives, unsigned n,
+	struct serve_mounts *ret, struct err *err);
+void serve_mounts_free(struct serve_mounts *l);
+
+/* holders.c */
+/* Fills in of each drive whether all that is in use of it is held still, by what the kernel lets nobody else have: block devices that
+ * are open exclusively and neither in l, nor swap, nor below another device. */
+void serve_holders(struct serve_drive *drives, unsigned n, const struct serve_mounts *l);
+/* The same where nothing is frozen: only what is mounted read-only is still. */
+void serve_holders_unheld(struct serve_drive *drives, unsigned n);
+/* As PROTOCOL.md names it, of a drive that is not served from snapshots. */
+const char *serve_consistency(const struct serve_drive *d);
 
 /* freeze.c */
 struct serve_freezer;
@@ -90,8 +114,18 @@ struct serve_freezer;
 int serve_freezer_new(struct serve_drive *drives, unsigned n,
 	const struct serve_config *c, struct serve_freezer **ret, struct err *err);
 void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
-/* Freezes if nobody did yet; *ret_epoch names this time of stillness. */
-int serve_freezer_hold(struct serve_freezer *z, uint64_t *ret_epoch, struct err *err);
+/* What may take its time, and whoever waits for it. */
+struct serve_wait {
+	/* About once a second; -1: the wait is over. */
+	int (*tick)(void *ctx, struct err *err);
+	void *ctx;
+};
+/* Freezes if nobody did yet; *ret_epoch names this time of stillness. Everything is
+ * flushed before, however long that takes: nobody stands still for it. */
+int serve_freezer_hold(struct serve_freezer *z, const struct serve_wait *wait,
+	uint64_t *ret_epoch, struct err *err);
+/* Ends it now, whatever is under way, and for good. NULL is allowed. */
+void serve_freezer_end(struct serve_freezer *z);
 /* One holder less. lost: its connection broke, wait for it to come back. */
 void serve_freezer_release(struct serve_freezer *z, bool lost);
 /* Who was waited for does not come back: without a holder it thaws at the next tick. */
@@ -248,7 +282,10 @@ void serve_session_leave(struct serve *s, struct serve_session *v);
 int serve_session_check(struct serve *s, struct serve_session *v, struct err *err);
 /* Before content is read: freezes when that is needed.
  * -1 when it cannot be vouched for. */
-int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err);
+int serve_session_hold(struct serve *s, struct serve_session *v,
+	const struct serve_wait *wait, struct err *err);
+/* Whether it was told that it is held still no more. */
+bool serve_session_is_released(struct serve *s, struct serve_session *v);
 /* Whether the session reads the state that it holds, not what the drive is by now. */
 bool serve_session_holds(struct serve *s, struct serve_session *v);
 /* After content was read: whether it was still all the while. */

@@ -160,6 +160,8 @@ int serve_run(struct serve *s, struct err *err)
 			nanosleep(&pause, NULL);
 		}
 	}
+	/* First of all: what else there is to end may take its time. */
+	serve_freezer_end(s->freezer);
 	pthread_join(thread, NULL);
 	if (watched)
 		pthread_join(watcher, NULL);

@@ -111,9 +111,16 @@ int serve_session_check(struct serve *s, struct serve_session *v, struct err *er
 	return ended ? stale(err) : 0;
 }
 
-int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err)
+static int let_go_before(struct err *err)
 {
-	uint64_t epoch;
+	return err_set(err, ERR_SRC_READ, "the file systems were let go before everything "
+		"was read; begin the copy again, or give more time with --freeze");
+}
+
+int serve_session_hold(struct serve *s, struct serve_session *v,
+	const struct serve_wait *wait, struct err *err)
+{
+	uint64_t epoch, before;
 	int status = 0;
 	bool need;
 
@@ -121,16 +128,18 @@ int serve_session_hold(struct serve *s, struct serve_session *v, struct err *err
 		return 0;
 	pthread_mutex_lock(&s->lock);
 	need = !v->holding && !v->released;
+	before = v->epoch;
 	pthread_mutex_unlock(&s->lock);
 	if (!need)
 		return 0;
-	if (serve_freezer_hold(s->freezer, &epoch, err) < 0)
+	/* Nobody stands still for what cannot be vouched for. */
+	if (before && !serve_freezer_intact(s->freezer, before))
+		return let_go_before(err);
+	if (serve_freezer_hold(s->freezer, wait, &epoch, err) < 0)
 		return -1;
 	pthread_mutex_lock(&s->lock);
 	if (v->epoch && v->epoch != epoch)
-		status = err_set(err, ERR_SRC_READ,
-			"the file systems were let go before everything "
-			"was read; begin the copy again, or give more time with --freeze");
+		status = let_go_before(err);
 	if (!status && v->ended)
 		status = stale(err);
 	if (!status && !v->holding && !v->released) {
@@ -153,6 +162,16 @@ bool serve_session_holds(struct serve *s, struct serve_session *v)
 	holds = v->holding;
 	pthread_mutex_unlock(&s->lock);
 	return holds;
+}
+
+bool serve_session_is_released(struct serve *s, struct serve_session *v)
+{
+	bool released;
+
+	pthread_mutex_lock(&s->lock);
+	released = v->released;
+	pthread_mutex_unlock(&s->lock);
+	return released;
 }
 
 bool serve_session_intact(struct serve *s, struct serve_session *v)

@@ -12,6 +12,8 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 	struct serve *s = c->serve;
 	size_t len = 0;
 
+	if (!s->freezer)
+		serve_holders_unheld(s->drives, s->n_drives);
 	for (unsigned i = 0; i < s->n_drives; i++) {
 		struct serve_drive *d = &s->drives[i];
 
@@ -28,7 +30,7 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 		serve_generation(s, c->session, i, k.generation);
 		serve_state(s, c->session, i, k.state);
 		snprintf(k.consistency, sizeof(k.consistency), "%s",
-			s->caught[i].has ? "snapshot" : s->freezer ? "fs" : "crash");
+			s->caught[i].has ? "snapshot" : serve_consistency(d));
 		len += proto_put_disk(c->out + len, PROTO_MAX_PAYLOAD - len, &k);
 	}
 	return serve_conn_reply(c, f, PROTO_DISK_LIST, c->out, len, err);
@@ -125,10 +127,32 @@ static bool of_content(const struct proto_frame *f)
 		type == PROTO_FREEZE || type == PROTO_CHANGED;
 }
 
+struct waiting {
+	struct serve_conn *c;
+	const struct serve_request *q;
+};
+
+/* The client sees that it is worked for, and is seen when it leaves. */
+static int wait_tick(void *ctx, struct err *err)
+{
+	const struct waiting *w = ctx;
+	struct proto_frame f = { .type = PROTO_PROGRESS, .id = w->q->f.id };
+
+	if (w->c->serve->stop)
+		return err_set(err, ERR_SRC_READ, "source-server ends");
+	if (serve_session_is_released(w->c->serve, w->c->session) || w->q->cancelled)
+		return err_set(err, ERR_SRC_READ, "nobody waits for it any more");
+	if (serve_conn_send(w->c, &f, NULL, err) < 0)
+		return -1;
+	return serve_conn_drain(w->c, err);
+}
+
 int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *err)
 {
 	enum proto_type type = q->f.type;
 	struct err failed = ERR_INIT;
+	struct waiting waiting = { c, q };
+	const struct serve_wait wait = { wait_tick, &waiting };
 
 	if (q->cancelled)
 		return serve_conn_error(c, &q->f, ECANCELED, "cancelled", err);
@@ -139,7 +163,7 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 	if (of_content(&q->f) &&
 	    (serve_session_check(c->serve, c->session, &failed) < 0 ||
 		    serve_caught_bind(c, &q->f, &failed) < 0 ||
-		    serve_session_hold(c->serve, c->session, &failed) < 0))
+		    serve_session_hold(c->serve, c->session, &wait, &failed) < 0))
 		return serve_conn_error(c, &q->f,
 			failed.sys ? failed.sys : ESTALE, failed.text, err);
 	switch (type) {

@@ -28,8 +28,8 @@
 
 void serve_thaw_all(struct serve_freezer *z)
 {
-	for (unsigned i = z->n_mounts; i--;) {
-		struct serve_mount *m = &z->mounts[i];
+	for (unsigned i = z->mounts.n; i--;) {
+		struct serve_mount *m = &z->mounts.list[i];
 		int how = atomic_load(&z->shared->how[i]);
 
 		/* EINVAL: not frozen, or not yet. */
@@ -49,7 +49,7 @@ void serve_after_thaw(struct serve_freezer *z)
 
 	if (atomic_exchange(&z->shared->owed, false) && z->hooks.after_thaw &&
 		capture_hook(z->hooks.after_thaw, "thaw", z->hooks.limit_s, NULL, NULL,
-			&err) < 0)
+			NULL, &err) < 0)
 		log_error("%s", err.text);
 }
 
@@ -85,11 +85,13 @@ static void watch(struct serve_freezer *z, int channel)
 		if (n != 1)
 			continue;
 		if (word == WORD_BEGIN)
-			limit = clock_now_ms() + z->limit_s * 1000u;
+			limit = clock_now_ms() + z->shared->limit_s * 1000ull;
 		if (word == WORD_BEGIN || word == WORD_FEED)
 			feed = clock_now_ms() + FEED_S * 1000u;
 		if (word == WORD_END)
 			limit = 0;
+		if (word == WORD_OVER && limit)
+			limit = 1;
 	}
 	atomic_store(&z->shared->lost, true);
 	serve_thaw_all(z);
@@ -106,8 +108,8 @@ static void on_term(int sig)
 
 static bool is_own(const struct serve_freezer *z, int channel, int fd)
 {
-	for (unsigned i = 0; i < z->n_mounts; i++)
-		if (z->mounts[i].fd == fd)
+	for (unsigned i = 0; i < z->mounts.n; i++)
+		if (z->mounts.list[i].fd == fd)
 			return true;
 	return fd <= STDERR_FILENO || fd == channel;
 }

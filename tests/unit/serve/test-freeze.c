@@ -14,13 +14,21 @@ struct holder {
 	bool failed;
 };
 
+static int go_on(void *ctx, struct err *err)
+{
+	(void)ctx;
+	(void)err;
+	return 0;
+}
+
 static void *hold(void *arg)
 {
 	struct holder *h = arg;
+	const struct serve_wait wait = { .tick = go_on };
 	struct err err = ERR_INIT;
 	uint64_t epoch;
 
-	h->failed = serve_freezer_hold(&h->z, &epoch, &err) < 0;
+	h->failed = serve_freezer_hold(&h->z, &wait, &epoch, &err) < 0;
 	h->held = true;
 	return NULL;
 }

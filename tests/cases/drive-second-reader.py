@@ -3,6 +3,7 @@
 """A second client of the drive protocol, written from worker/proto/PROTOCOL.md alone.
 
 Usage: drive-second-reader.py PORT list
+       drive-second-reader.py PORT consistency DRIVE
        drive-second-reader.py PORT read DRIVE OUT     copies a drive, checking every leaf
        drive-second-reader.py PORT diff DRIVE OLD     prints the leaves that differ from OLD
        drive-second-reader.py PORT verbs DRIVE        uses what a plain copy does not
@@ -282,6 +283,13 @@ def main():
     if verb == "list":
         for number, name, size, generation in client.drives():
             print(number, name, size, generation)
+        return
+    if verb == "consistency":
+        # As a client asks that is going to read.
+        for _, _, value in fields(client.ask(3, 4, raw=1)[2]):
+            got = {n: v for n, _, v in fields(value)}
+            if got[37].decode() == sys.argv[3]:
+                print(got[41].decode())
         return
     disk, size = client.drive(sys.argv[3])
     if verb == "read":

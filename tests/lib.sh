@@ -7,6 +7,8 @@
 #   cleanup_fn COMMAND  run at the end, last one first, however the test ends
 #   start NAME COMMAND  a program in the background, output in $work/NAME.log; ends with the test
 #   wait_for SECONDS COMMAND   until it succeeds; SECONDS are those of a machine with nothing else to do
+# Libraries of a kind of tests source it, too: the first one counts.
+! declare -F cleanup_fn >/dev/null || return 0
 set -euo pipefail
 # What tests read is not translated, and what is on this machine is not reached through a proxy.
 export LC_ALL=C.UTF-8

@@ -343,6 +343,7 @@ static void copy_drive(const struct args *a, struct copy_result *res, struct err
 	struct err untold = ERR_INIT;
 	int r = -1;
 
+	source_cancelled_by(&control.cancel);
 	if (source_open(a->uri, &a->source, &src, err) < 0) {
 		/* There is no job document here that could be wrong. */
 		if (err->code == ERR_CFG_INVALID || err->code == ERR_CFG_MISSING)
@@ -351,6 +352,8 @@ static void copy_drive(const struct args *a, struct copy_result *res, struct err
 	}
 	if (sink_open(a->target, source_get_info(src)->size, &dst, err) == 0)
 		r = copy_run(src, dst, &a->copy, &control, res, err);
+	/* From here on a cancel is too late. */
+	source_cancelled_by(NULL);
 	/* A source that cannot be told lets its file systems go by itself in a while. */
 	if (!r && source_finish(src, &untold) < 0)
 		log_warn("%s", untold.text);

@@ -276,7 +276,7 @@ static int tell_source(struct copy_slot *slot, struct err *err)
 	uint8_t *units;
 	int r;
 
-	if (!atomic_exchange(&job->commit_pending, false))
+	if (!atomic_exchange(&job->commit_pending, false) || job->let_go)
 		return 0;
 	units = malloc(copy_journal_bytes(job));
 	if (!units)
@@ -359,6 +359,7 @@ void *copy_channel(void *arg)
 	struct err err = ERR_INIT;
 	bool over = false;
 
+	source_cancelled_by(&job->abandon);
 	while (!over) {
 		pthread_mutex_lock(&job->lock);
 		if (job->stop || slot->given_up)

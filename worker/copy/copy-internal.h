@@ -188,11 +188,16 @@ struct copy_job {
 	struct copy_slot slots[COPY_MAX_SLOTS];
 	unsigned n_slots, running; /* threads of this pass */
 	bool flusher_stop;
+	_Atomic bool abandon;     /* threads of channels wait for nothing any more */
+	_Atomic bool let_go;      /* the source was told: nothing that is read from now on,
+				   * and no journal, belongs to what was */
+	bool paused;              /* and that was why */
 
 	/* run.c */
 	unsigned live_passes;     /* that were made */
 	uint64_t final_ns;        /* when the pass that counts began */
 	unsigned anew;            /* how often the source changed under the copy */
+	bool compares;            /* what earlier runs left is not believed any more */
 	const char *phase;
 };
 
@@ -311,6 +316,8 @@ int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 	struct copy_pace *pace, struct err *err);
 int copy_start_thread(pthread_t *t, void *(*fn)(void *), void *arg, struct err *err);
 void copy_close_channels(struct copy_job *job);
+/* Once in a run, or until it begins anew. By the caller's thread. */
+void copy_let_go(struct copy_job *job);
 void copy_fail(struct copy_job *job, const struct err *err);
 void copy_fail_locked(struct copy_job *job, const struct err *err);
 

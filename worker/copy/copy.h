@@ -70,6 +70,10 @@ struct copy_options {
 	size_t memory;         /* bytes for data in flight, 0 = 40 MiB or a
 				* sixth of the RAM */
 	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
+	/* Called as soon as it is known that the source need not stand still any more, before
+	 * anything else is waited for: at a cancel, a failure, a pause. NULL: this source is
+	 * told. */
+	void (*let_go)(void *ctx);
 	/* Called about once a second and at the end, from a thread of the engine. */
 	void (*progress)(void *ctx, const struct copy_progress *p);
 	void *ctx;
@@ -100,7 +104,8 @@ struct copy_result {
 };
 
 /* Returns when everything (but the head, if kept back) is durable. Cancelled:
- * ERR_CANCELLED. */
+ * ERR_CANCELLED. A pause lets a source go that stands still; then everything is compared
+ * again. */
 int copy_run(struct source *src, struct sink *dst, const struct copy_options *opt,
 	struct copy_control *ctl, struct copy_result *ret, struct err *err);
 /* DISK_SECTOR: the drive has a partition table, and its unit is not the logical sector of

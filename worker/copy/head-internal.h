@@ -6,8 +6,8 @@
 #include "block/block.h"
 #include "copy/copy-internal.h"
 
-/* Reads of a few ranges, one after the other,
- * over a connection of its own or one taken over. */
+/* Reads of a few ranges, one after the other, over a connection of its own or one taken
+ * over, until this thread is cancelled (source_cancelled_by). */
 struct copy_fetcher {
 	struct source *src;
 	struct source_chan *chan; /* NULL = none yet; closed by copy_fetcher_end */
@@ -18,7 +18,6 @@ struct copy_fetcher {
 	bool around;              /* what cannot be read is zeroes */
 	unsigned lost;            /* blocks that were zeroed */
 	struct copy_job *lists;   /* and is listed there; NULL = it has been already */
-	const struct copy_control *ctl; /* ends the wait when cancelled; NULL = never */
 };
 int copy_fetch(struct copy_fetcher *f, void *out, size_t len, uint64_t off,
 	struct err *err);

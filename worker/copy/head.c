@@ -23,11 +23,6 @@ void copy_fetcher_end(struct copy_fetcher *f)
 		free(f->buf);
 }
 
-static bool cancelled(const struct copy_fetcher *f)
-{
-	return f->ctl && f->ctl->cancel;
-}
-
 /* All n at once, as far as the channel takes them; after a failure it is of no use. */
 static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n,
 	struct err *err)
@@ -42,7 +37,7 @@ static int fetch_once(struct copy_fetcher *f, struct source_req *r, unsigned n,
 		for (; sent < n && source_room(f->chan, r[sent].len); sent++)
 			if (source_submit(f->chan, &r[sent], err) < 0)
 				return -1;
-		if (cancelled(f))
+		if (source_is_cancelled())
 			return err_set(err, ERR_CANCELLED, "%s: cancelled",
 				source_name(f->src));
 		if (ms >= ANSWER_MS)
@@ -130,19 +125,20 @@ static int fetch_around(struct copy_fetcher *f, struct source_req *r, unsigned n
 static int fetch_pieces(struct copy_fetcher *f, struct source_req *r, unsigned n,
 	struct err *err)
 {
+	static const struct timespec moment = { .tv_nsec = LOOK_MS * 1000000 };
 	int i;
 
 	for (i = 0; fetch_once(f, r, n, err) < 0; i++) {
-		struct timespec t = { .tv_sec = 1 + i };
-
 		source_chan_close(f->chan);
 		f->chan = NULL;
 		if (f->around && is_unreadable(err))
 			return fetch_around(f, r, n, err);
-		if (!passes(err) || i == FETCH_TRIES || cancelled(f))
+		if (!passes(err) || i == FETCH_TRIES || source_is_cancelled())
 			return -1;
 		log_info("%s; again in %d s", err->text, 1 + i);
-		nanosleep(&t, NULL);
+		for (int ms = 0; ms < 1000 * (1 + i) && !source_is_cancelled();
+		    ms += LOOK_MS)
+			nanosleep(&moment, NULL);
 	}
 	err_clear(err);
 	return 0;
@@ -274,7 +270,7 @@ static int move_table(struct copy_job *job, uint8_t *head, struct err *err)
  * has answered requests of this size, and may allow no more connections than it has. */
 static struct copy_fetcher head_fetcher(struct copy_job *job, void *buf)
 {
-	struct copy_fetcher f = { .src = job->src, .ctl = job->ctl, .step = job->request,
+	struct copy_fetcher f = { .src = job->src, .step = job->request,
 		.chan = take_channel(job), .buf = buf, .around = job->bad_max != 0,
 		.lists = job };
 

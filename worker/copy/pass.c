@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "copy/copy-internal.h"
 
 #define STALL_S 600
@@ -50,29 +51,60 @@ static void check_stall(struct copy_job *job)
 	copy_fail_locked(job, &err);
 }
 
+void copy_let_go(struct copy_job *job)
+{
+	struct err err = ERR_INIT;
+
+	if (job->let_go || !source_still_ms(job->src))
+		return;
+	job->let_go = true;
+	if (job->opt->let_go)
+		job->opt->let_go(job->opt->ctx);
+	else if (source_let_go(job->src, &err) < 0)
+		log_warn("%s", err.text);
+}
+
+/* Why a pass ends before its time. With the lock held. */
+static void check_end(struct copy_job *job)
+{
+	struct err err = ERR_INIT;
+
+	if (job->ctl->cancel) {
+		err_set(&err, ERR_CANCELLED, "%s: cancelled", source_name(job->src));
+		job->err = err;
+		job->stop = true;
+	} else if (job->ctl->pause && source_still_ms(job->src)) {
+		job->paused = true;
+		err_set(&err, ERR_SRC_CHANGED, "%s: paused, and let go meanwhile",
+			source_name(job->src));
+		copy_fail_locked(job, &err);
+	} else {
+		check_stall(job);
+	}
+}
+
 /* Watches until all threads of the pass have ended. */
 static void watch(struct copy_job *job, struct copy_pace *pace)
 {
 	uint64_t stop_at = 0;
+	bool ends;
 
 	pthread_mutex_lock(&job->lock);
 	while (job->running) {
 		copy_wait(job, &job->watch, WATCH_MS);
-		if (job->ctl->cancel && !job->stop) {
-			struct err err = ERR_INIT;
-
-			err_set(&err, ERR_CANCELLED, "%s: cancelled",
-				source_name(job->src));
-			job->err = err;
-			job->stop = true;
-		}
 		if (!job->stop)
-			check_stall(job);
+			check_end(job);
 		if (job->stop && !stop_at)
 			stop_at = clock_now_ms() + (job->failed ? 0 : DRAIN_MS);
+		/* What another state of the source ended is not held any more. */
+		ends = job->stop && (job->paused || job->err.code != ERR_SRC_CHANGED);
 		pthread_mutex_unlock(&job->lock);
-		if (stop_at && clock_now_ms() >= stop_at)
+		if (ends)
+			copy_let_go(job);
+		if (stop_at && clock_now_ms() >= stop_at) {
+			job->abandon = true;
 			cancel_channels(job);
+		}
 		copy_pace_tell(job, pace, false);
 		pthread_mutex_lock(&job->lock);
 	}
@@ -97,6 +129,7 @@ int copy_pass(struct copy_job *job, enum copy_mode mode, const char *phase,
 
 	pthread_mutex_lock(&job->lock);
 	copy_plan_start(job, mode);
+	job->abandon = false;
 	job->phase = phase;
 	job->last_byte_ms = clock_now_ms();
 	for (unsigned i = 0; i < job->n_slots; i++) {

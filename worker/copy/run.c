@@ -15,6 +15,7 @@
 /* nbdkit serves 16 requests of each: all that fits the memory at 512 KiB */
 #define CHANNELS 5
 #define ANEW_MAX 3    /* comparisons with a source that changed, in one run */
+#define LAST_WORD_MS 1500
 
 /* Tells the journal at the source, over a connection that is at rest. A missing one costs
  * only time later. */
@@ -23,7 +24,10 @@ static void tell_source(struct copy_job *job)
 	uint8_t *all = malloc(copy_journal_bytes(job));
 	struct err why = ERR_INIT;
 
-	for (unsigned i = 0; all && i < job->n_slots; i++) {
+	/* Also after a cancel: what was read is worth it, if it does not take long. */
+	if (source_is_cancelled())
+		source_hurry(LAST_WORD_MS);
+	for (unsigned i = 0; all && !job->let_go && i < job->n_slots; i++) {
 		if (!job->slots[i].chan || job->slots[i].in_flight)
 			continue;
 		copy_journal_fill(job, job->durable_units, all);
@@ -32,6 +36,7 @@ static void tell_source(struct copy_job *job)
 			break;
 		log_info("%s: journal: %s", source_name(job->src), why.text);
 	}
+	source_hurry(0);
 	free(all);
 }
 
@@ -95,7 +100,7 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 		*err = start;
 		return -1;
 	}
-	if (job->opt->resume && !job->anew && !job->live_passes)
+	if (job->opt->resume && !job->compares && !job->live_passes)
 		r = copy_resume(job, pace, err);
 	if (!r)
 		r = copy_all(job, pace, err);
@@ -114,14 +119,29 @@ static int flush_beside(struct copy_job *job, struct copy_pace *pace, struct err
 	return r;
 }
 
+/* Until somebody tells to go on. */
+static int wait_for_resume(struct copy_job *job, struct err *err)
+{
+	static const struct timespec moment = { .tv_nsec = 100000000 };
+
+	while (job->ctl->pause && !job->ctl->cancel)
+		nanosleep(&moment, NULL);
+	job->paused = false;
+	return job->ctl->cancel ? err_set(err, ERR_CANCELLED, "%s: cancelled",
+		source_name(job->src)) : 0;
+}
+
 /* The source is not what was copied so far. */
 static int begin_anew(struct copy_job *job, struct err *err)
 {
-	if (job->anew == ANEW_MAX)
+	if (!job->paused && job->anew++ == ANEW_MAX)
 		return -1;
-	job->anew++;
 	log_warn("%s; everything is compared again", err->text);
 	err_clear(err);
+	if (job->paused && wait_for_resume(job, err) < 0)
+		return -1;
+	job->compares = true;
+	job->let_go = false;
 	return source_begin_anew(job->src, err) < 0 ? -1 : copy_compare_anew(job, err);
 }
 
@@ -158,6 +178,8 @@ static int run(struct copy_job *job, struct err *err)
 		do
 			r = copy_and_verify(job, &pace, err);
 		while (r < 0 && err->code == ERR_SRC_CHANGED && !begin_anew(job, err));
+	if (r < 0)
+		copy_let_go(job);
 	/* The last report says where the copy stands, whatever pass came last. */
 	job->mode = COPY_MODE_COPY;
 	copy_pace_tell(job, &pace, true);
@@ -289,10 +311,12 @@ int copy_run(struct source *src, struct sink *dst, const struct copy_options *op
 	struct sink_counters sink;
 	uint64_t begin = clock_now_ns();
 	double cpu = cpu_seconds();
+	const _Atomic bool *before;
 	int r;
 
 	if (!job)
 		return err_set(err, ERR_NOMEM, "start the copy: out of memory");
+	before = source_cancelled_by(&ctl->cancel);
 	source_get_counters(src, &wire);
 	sink_get_counters(dst, &sink);
 	job->src = src;
@@ -309,5 +333,6 @@ int copy_run(struct source *src, struct sink *dst, const struct copy_options *op
 	if (!r && !job->bad && !opt->live_only)
 		source_state(src, ret->source_state);
 	release(job);
+	source_cancelled_by(before);
 	return r;
 }

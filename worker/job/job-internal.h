@@ -402,6 +402,9 @@ struct job_runner {
 	_Atomic bool retry;        /* HOLD: a command asked for another attempt */
 	_Atomic bool released;     /* HOLD: a command asked to end it */
 	_Atomic bool stopped;      /* the watcher: end */
+	_Atomic bool let_go;       /* since the copy began, the sources were told to go on */
+	uint64_t still_ms;         /* since when they stand still, as it was told; 0 = no */
+	uint64_t still_total_ms;   /* and for how long they did before */
 	_Atomic uint64_t quiet_ms; /* how long the stage may go without progress */
 	_Atomic uint64_t quiet_until_ms;
 	/* under lock */
@@ -413,6 +416,13 @@ struct job_runner {
 };
 
 void job_runner_free(struct job_runner *r); /* run.c */
+
+/* still.c, by the job's thread: tells when the source begins or ends to stand still */
+void job_tell_still(struct job_runner *r);
+/* The sources go on with their work, before anything else that is to be done now. */
+void job_let_go(struct job_runner *r);
+/* The job has all it wants of its sources. */
+void job_finish_sources(struct job_runner *r);
 
 /* events.c: hands what happened to the log, the machine channel and the port. */
 void job_emit(struct job_runner *r, const struct job_event *e);

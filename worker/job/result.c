@@ -137,6 +137,8 @@ char *job_result(struct job_runner *r, enum job_state state, const bool *acknowl
 	yyjson_mut_obj_add_uint(doc, root, "attempt", r->attempt);
 	if (r->starts)
 		yyjson_mut_obj_add_uint(doc, root, "starts", r->starts);
+	yyjson_mut_obj_add_real(doc, root, "source_still_seconds",
+		(double)r->still_total_ms / 1000);
 	add_drives(doc, root, r);
 	add_list(doc, root, "warnings", r->warnings, r->n_warnings);
 	add_list(doc, root, "left_behind", r->left, r->n_left);

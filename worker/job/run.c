@@ -222,6 +222,7 @@ static void fail(struct job_runner *r, const struct err *err)
 		.attempt = r->attempt };
 	enum job_state end = err->code == ERR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 
+	job_let_go(r);
 	r->failed_in = state_of(r);
 	r->err = *err;
 	e.state = r->failed_in;
@@ -267,8 +268,10 @@ static enum job_finish live(struct job_runner *r)
 	struct err err = ERR_INIT;
 	enum job_finish then;
 	enum job_state end;
-	int rc = begin(r, &err);
+	int rc;
 
+	source_cancelled_by(&r->ctl.cancel);
+	rc = begin(r, &err);
 	for (;;) {
 		if (rc == 0)
 			rc = go_online(r, &err);

@@ -30,6 +30,7 @@ static void on_progress(void *ctx, const struct copy_progress *p)
 	struct drive_ctx *c = ctx;
 
 	job_progress(c->r, c->drive, p);
+	job_tell_still(c->r);
 }
 
 /* The controller keeps the journal of a source that has none. */
@@ -49,6 +50,13 @@ static int save_journal(void *ctx, const void *buf, size_t len, struct err *err)
 	(void)err;
 	c->r->port.journal_put(c->r->port.ctx, c->drive, buf, len);
 	return 0;
+}
+
+static void on_let_go(void *ctx)
+{
+	struct drive_ctx *c = ctx;
+
+	job_let_go(c->r);
 }
 
 static int open_sink(struct job_runner *r, int i, struct sink **ret, struct err *err)
@@ -102,6 +110,7 @@ static int copy_drive(struct job_runner *r, int i, enum copy_part part, struct e
 		.keeper = kept ? &keeper : NULL,
 		.stall_s = r->job->source.stall_s,
 		.progress = on_progress,
+		.let_go = on_let_go,
 		.ctx = &ctx,
 	};
 	struct sink *sink;
@@ -142,13 +151,33 @@ static int copy_drives(struct job_runner *r, enum copy_part part, struct err *er
 	return 0;
 }
 
+/* A pause lets the source go. Drives that were copied before it are of another time than
+ * those after it: then all are compared, at one time. */
+static int copy_still(struct job_runner *r, enum copy_part part, struct err *err)
+{
+	for (;;) {
+		int i;
+
+		atomic_store(&r->let_go, false);
+		if (copy_drives(r, part, err) < 0)
+			return -1;
+		if (!atomic_load(&r->let_go) || r->job->n_drives == 1)
+			return 0;
+		log_info("COPY the source was let go meanwhile; all drives are compared again");
+		part = COPY_LAST;
+		for (i = 0; i < r->job->n_drives; i++)
+			if (source_begin_anew(r->drives[i].source, err) < 0)
+				return err_wrap(err, "drives[%d]", i);
+	}
+}
+
 int job_stage_copy(struct job_runner *r, struct err *err)
 {
 	job_quiet(r, (r->job->source.stall_s ? r->job->source.stall_s : STALL_S) + 60);
 	/* Before any drive is held still, all were passed over. */
 	if (!r->job->source.live_passes || r->job->n_drives == 1)
-		return copy_drives(r, COPY_WHOLE, err);
-	return copy_drives(r, COPY_LIVE, err) < 0 ? -1 : copy_drives(r, COPY_LAST, err);
+		return copy_still(r, COPY_WHOLE, err);
+	return copy_drives(r, COPY_LIVE, err) < 0 ? -1 : copy_still(r, COPY_LAST, err);
 }
 
 /* prepare */
@@ -293,20 +322,6 @@ static int empty_journals(struct job_runner *r, struct err *err)
 	return 0;
 }
 
-/* The source may go on with its work. That it cannot be told is no failure of the copy:
- * it lets go by itself when nobody is connected any more. */
-static void let_sources_go(struct job_runner *r)
-{
-	struct err err = ERR_INIT;
-	int i;
-
-	for (i = 0; i < r->job->n_drives; i++) {
-		err_clear(&err);
-		if (source_finish(r->drives[i].source, &err) < 0)
-			log_warn("%s", err.text);
-	}
-}
-
 int job_stage_prepare(struct job_runner *r, struct err *err)
 {
 	int i;
@@ -317,7 +332,7 @@ int job_stage_prepare(struct job_runner *r, struct err *err)
 	if (r->job->mode != JOB_PREPARE) {
 		if (empty_journals(r, err) < 0 || release_heads(r, err) < 0)
 			return -1;
-		let_sources_go(r);
+		job_finish_sources(r);
 	}
 	if (!r->job->prepare.enabled)
 		return 0;

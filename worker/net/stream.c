@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,6 +19,54 @@
 #include "net/net-stream-internal.h"
 
 #define USER_TIMEOUT_MS 30000
+#define LOOK_MS 200 /* how often a wait looks for a cancel */
+
+static _Thread_local const _Atomic bool *cancelled_by;
+static _Thread_local uint64_t hurry_until;
+
+const _Atomic bool *net_cancelled_by(const _Atomic bool *cancel)
+{
+	const _Atomic bool *before = cancelled_by;
+
+	cancelled_by = cancel;
+	return before;
+}
+
+bool net_is_cancelled(void)
+{
+	return hurry_until ? clock_now_ms() >= hurry_until :
+		cancelled_by && atomic_load(cancelled_by);
+}
+
+void net_hurry(unsigned ms)
+{
+	hurry_until = ms ? clock_now_ms() + ms : 0;
+}
+
+/* poll(2) of one descriptor; timeout_ms -1 = none. ECANCELED when nobody waits any
+ * more. */
+static int poll_one(int fd, short events, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	uint64_t end = clock_now_ms() + (unsigned)timeout_ms;
+
+	for (;;) {
+		uint64_t now = clock_now_ms();
+		int left = timeout_ms < 0 ? INT_MAX : now < end ? (int)(end - now) : 0;
+		bool looks = cancelled_by || hurry_until;
+		int n = poll(&p, 1, looks && left > LOOK_MS ? LOOK_MS :
+			left == INT_MAX ? -1 : left);
+
+		if (n > 0 || (n < 0 && errno != EINTR))
+			return n;
+		if (looks && net_is_cancelled()) {
+			errno = ECANCELED;
+			return -1;
+		}
+		if (timeout_ms >= 0 && clock_now_ms() >= end)
+			return 0;
+	}
+}
 
 int net_stream_of_fd(int fd, const char *name, struct stream **ret, struct err *err)
 {
@@ -56,7 +105,8 @@ void net_stream_tune(int fd)
 
 static enum err_code connect_code(int sys)
 {
-	return sys == ENETUNREACH || sys == EHOSTUNREACH ? ERR_NET_ROUTE :
+	return sys == ECANCELED ? ERR_CANCELLED :
+		sys == ENETUNREACH || sys == EHOSTUNREACH ? ERR_NET_ROUTE :
 		ERR_SRC_CONNECT;
 }
 
@@ -64,7 +114,6 @@ static enum err_code connect_code(int sys)
 static int connect_one(const struct addrinfo *ai, unsigned timeout_ms)
 {
 	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	socklen_t len = sizeof(errno);
 	int n, sys = 0;
 
@@ -73,9 +122,7 @@ static int connect_one(const struct addrinfo *ai, unsigned timeout_ms)
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
 		sys = errno;
 		if (sys == EINPROGRESS) {
-			do
-				n = poll(&p, 1, (int)timeout_ms);
-			while (n < 0 && errno == EINTR);
+			n = poll_one(fd, POLLOUT, (int)timeout_ms);
 			sys = n < 0 ? errno : n ? 0 : ETIMEDOUT;
 			if (n > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &len) < 0)
 				sys = errno;
@@ -205,33 +252,16 @@ bool net_pending(const struct stream *s)
 	return s->rx_at < s->rx_end || (s->tls && net_tls_pending(s->tls));
 }
 
-static int poll_for(struct stream *s, short events, int timeout_ms)
-{
-	struct pollfd p = { .fd = s->fd, .events = events };
-	uint64_t end = clock_now_ms() + (unsigned)timeout_ms;
-	int n;
-
-	for (;;) {
-		n = poll(&p, 1, timeout_ms);
-		if (n >= 0 || errno != EINTR)
-			return n;
-		if (timeout_ms > 0) {
-			uint64_t now = clock_now_ms();
-
-			timeout_ms = now < end ? (int)(end - now) : 0;
-		}
-	}
-}
-
 int net_stream_wait(struct stream *s, short events, struct err *err)
 {
-	int n = poll_for(s, events, time_left(s));
+	int n = poll_one(s->fd, events, time_left(s));
 
 	if (n > 0)
 		return 0;
 	if (!n)
 		errno = ETIMEDOUT;
-	return err_sys(err, ERR_NET_IO, "%s: wait", s->name);
+	return err_sys(err, errno == ECANCELED ? ERR_CANCELLED : ERR_NET_IO, "%s: wait",
+		s->name);
 }
 
 int net_wait_readable(struct stream *s, unsigned timeout_ms, struct err *err)
@@ -240,8 +270,9 @@ int net_wait_readable(struct stream *s, unsigned timeout_ms, struct err *err)
 
 	if (net_pending(s))
 		return 1;
-	n = poll_for(s, POLLIN, (int)timeout_ms);
-	return n < 0 ? err_sys(err, ERR_NET_IO, "%s: wait", s->name) : n > 0;
+	n = poll_one(s->fd, POLLIN, (int)timeout_ms);
+	return n < 0 ? err_sys(err, errno == ECANCELED ? ERR_CANCELLED : ERR_NET_IO,
+		"%s: wait", s->name) : n > 0;
 }
 
 /* At least one byte from the socket; 0 at the end of the stream. */

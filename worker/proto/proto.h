@@ -117,6 +117,8 @@ struct proto_disk {
 	bool rotational, extents;
 	char name[64], serial[64], model[64], generation[40], consistency[16];
 	char state[40]; /* names the content that the session reads */
+	uint64_t still; /* ms since when file systems are held still for the session,
+			 * at least 1; 0 = they are not */
 };
 enum { PROTO_UNCHANGED = 2 };
 struct proto_extent {

@@ -14,7 +14,7 @@ enum {
 	F_JOB = 6, F_BUILD = 7, F_VERSION = 8, F_MAX_READ = 9, F_MAX_CONNECTIONS = 10,
 	F_DISK = 32, F_ID = 33, F_SIZE = 34, F_SECTORS = 35, F_DISK_FLAGS = 36,
 	F_NAME = 37, F_SERIAL = 38, F_MODEL = 39, F_GENERATION = 40, F_CONSISTENCY = 41,
-	F_STATE = 42,
+	F_STATE = 42, F_STILL = 43,
 };
 enum { DISK_ROTATIONAL = 1, DISK_EXTENTS = 2 };
 
@@ -293,6 +293,8 @@ size_t proto_put_disk(uint8_t *out, size_t size, const struct proto_disk *d)
 	put_str(&w, F_GENERATION, d->generation);
 	put_str(&w, F_CONSISTENCY, d->consistency);
 	put(&w, F_STATE | MUST, d->state, strlen(d->state));
+	if (d->still)
+		put_u64(&w, F_STILL, d->still);
 	if (w.full)
 		return 0;
 	bytes_put_le16(out, F_DISK);
@@ -309,9 +311,10 @@ static int disk_field(const struct field *f, struct proto_disk *d, struct err *e
 		d->id = bytes_le16(f->value);
 		return 0;
 	case F_SIZE:
+	case F_STILL:
 		if (want_len(f, 8, err) < 0)
 			return -1;
-		d->size = bytes_le64(f->value);
+		*(f->number == F_SIZE ? &d->size : &d->still) = bytes_le64(f->value);
 		return 0;
 	case F_SECTORS:
 		if (want_len(f, 8, err) < 0)

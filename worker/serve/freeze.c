@@ -398,6 +398,16 @@ bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch)
 	return intact;
 }
 
+uint64_t serve_freezer_still(struct serve_freezer *z)
+{
+	uint64_t ms;
+
+	pthread_mutex_lock(&z->lock);
+	ms = z->frozen ? clock_now_ms() - z->still_ms + 1 : 0;
+	pthread_mutex_unlock(&z->lock);
+	return ms;
+}
+
 void serve_freezer_tick(struct serve_freezer *z)
 {
 	pthread_mutex_lock(&z->lock);

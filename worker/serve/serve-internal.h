@@ -132,6 +132,8 @@ void serve_freezer_release(struct serve_freezer *z, bool lost);
 void serve_freezer_expire(struct serve_freezer *z);
 /* Whether the file systems have been still since the epoch began. */
 bool serve_freezer_intact(struct serve_freezer *z, uint64_t epoch);
+/* For how many ms, at least 1, they have been; 0 = they are not. */
+uint64_t serve_freezer_still(struct serve_freezer *z);
 /* Once a second: feeds the watchdog, thaws when nobody is left. */
 void serve_freezer_tick(struct serve_freezer *z);
 /* Around writes to files of this machine: a write that waits for a frozen file system

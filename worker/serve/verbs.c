@@ -10,6 +10,8 @@
 static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *err)
 {
 	struct serve *s = c->serve;
+	uint64_t still = serve_session_holds(s, c->session) ?
+		serve_freezer_still(s->freezer) : 0;
 	size_t len = 0;
 
 	if (!s->freezer)
@@ -22,7 +24,7 @@ static int disks(struct serve_conn *c, const struct proto_frame *f, struct err *
 		struct proto_disk k = { .id = (uint16_t)i, .size = d->dev.size,
 			.sector = d->dev.sector, .physical = d->dev.sector,
 			.rotational = d->rotational, .extents = !d->dev.device ||
-			d->unused };
+			d->unused, .still = s->caught[i].has ? 0 : still };
 
 		memcpy(k.name, d->name, sizeof(k.name));
 		memcpy(k.serial, d->serial, sizeof(k.serial));
@@ -93,7 +95,8 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 	if (q->f.len > PROTO_JOURNAL_BYTES(d->dev.size))
 		return serve_conn_error(c, &q->f, EINVAL,
 			"a journal larger than the drive needs", err);
-	if (!k.job[0])
+	/* What was read belongs to a state that a session has no more, once it let go. */
+	if (!k.job[0] || serve_session_is_released(s, c->session))
 		return serve_conn_reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 	may_write = serve_freezer_begin_write(s->freezer);
 	status = serve_journal_put(s->journal, &k, q->payload, q->f.len, may_write,

@@ -28,6 +28,7 @@ struct drive {
 	struct proto_hello hello; /* the same for all connections: one session */
 	_Atomic bool untracked;   /* the server cannot tell what changed since
 				   * source_options.since */
+	_Atomic uint64_t still_ms; /* as source_still_ms */
 	pthread_mutex_t lock;     /* what follows */
 	char state[40];           /* what all connections that read must find */
 	bool has_state;

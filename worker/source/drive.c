@@ -83,11 +83,12 @@ static int check_state(struct source_chan *c, const struct proto_disk *k, struct
 /* Before anything is read: the server may have been started anew. */
 static int find_again(struct source_chan *c, struct err *err)
 {
-	const struct drive *v = c->src->priv;
+	struct drive *v = c->src->priv;
 	struct proto_disk k;
 
 	if (find_drive(c, true, &k, err) < 0)
 		return -1;
+	v->still_ms = k.still ? clock_now_ms() - k.still + 1 : 0;
 	if (k.size != c->src->info.size)
 		return err_set(err, ERR_SRC_SIZE,
 			"%s: has %" PRIu64 " bytes now, had %" PRIu64, c->src->name,
@@ -260,6 +261,7 @@ static int new_session(struct source *s, struct err *err)
 	memcpy(v->hello.session, random, sizeof(v->hello.session));
 	v->hello.seed = s->seed = random[2];
 	v->has_state = false;
+	v->still_ms = 0;
 	return 0;
 }
 
@@ -332,7 +334,26 @@ static int drive_finish(struct source *s, struct err *err)
 	if (!r)
 		r = source_drive_ask(&c, &f, NULL, PROTO_DONE, &reply, err);
 	drive_chan_close(&c);
+	((struct drive *)s->priv)->still_ms = 0;
 	return r;
+}
+
+static int drive_let_go(struct source *s, struct err *err)
+{
+	struct source_chan c = { .src = s };
+	struct drive *v = s->priv;
+	int r = connect_drive(&c, err);
+
+	if (!r)
+		r = let_move(&c, err);
+	drive_chan_close(&c);
+	v->still_ms = 0;
+	return r;
+}
+
+static uint64_t drive_still_ms(const struct source *s)
+{
+	return ((const struct drive *)s->priv)->still_ms;
 }
 
 static void drive_close(struct source *s)
@@ -364,6 +385,8 @@ const struct source_ops source_drive_ops = {
 	.hashes = source_drive_hashes,
 	.commit = source_drive_commit,
 	.finish = drive_finish,
+	.let_go = drive_let_go,
+	.still_ms = drive_still_ms,
 	.limit = source_drive_limit,
 	.begin_anew = new_session,
 	.live = drive_live,

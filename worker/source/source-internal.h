@@ -101,6 +101,10 @@ struct source_ops {
 	void (*state)(struct source *s, char ret[40]);
 	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */
 	int (*finish)(struct source *s, struct err *err);
+	/* As source_let_go; NULL: nothing to tell. */
+	int (*let_go)(struct source *s, struct err *err);
+	/* As source_still_ms; NULL: never. */
+	uint64_t (*still_ms)(const struct source *s);
 	int (*resume)(struct source_chan *c, uint8_t *units, size_t bytes,
 		size_t *ret_bytes, struct err *err);
 };

@@ -6,8 +6,10 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "net/net.h"
 #include "source/source-internal.h"
 
+#define LAST_WORD_MS 1500
 #define EXTENT_FAILURES 8 /* after so many the whole drive is read */
 
 static const struct source_ops *const transports[] = {
@@ -91,6 +93,29 @@ static int check_tracker(const struct source *s, struct err *err)
 	return 0;
 }
 
+const _Atomic bool *source_cancelled_by(const _Atomic bool *cancel)
+{
+	return net_cancelled_by(cancel);
+}
+
+bool source_is_cancelled(void)
+{
+	return net_is_cancelled();
+}
+
+void source_hurry(unsigned ms)
+{
+	net_hurry(ms);
+}
+
+/* What a wait that was given up looks like depends on where it was. */
+static int judge_failure(int r, struct err *err)
+{
+	if (r < 0 && net_is_cancelled())
+		err->code = ERR_CANCELLED;
+	return r;
+}
+
 int source_open(const char *uri, const struct source_options *opt, struct source **ret,
 	struct err *err)
 {
@@ -122,7 +147,7 @@ out:
 	if (u)
 		explicit_bzero(u, sizeof(*u));
 	free(u);
-	return r;
+	return judge_failure(r, err);
 }
 
 void source_close(struct source *s)
@@ -168,7 +193,7 @@ int source_chan_open(struct source *s, struct source_chan **ret, struct err *err
 	if (s->ops->chan_open(c, err) < 0) {
 		s->ops->chan_close(c);
 		free(c);
-		return -1;
+		return judge_failure(-1, err);
 	}
 	*ret = c;
 	return 0;
@@ -205,7 +230,7 @@ int source_submit(struct source_chan *c, struct source_req *r, struct err *err)
 	r->same = r->zero = 0;
 	r->next = NULL;
 	if (s->ops->submit(c, r, err) < 0)
-		return -1;
+		return judge_failure(-1, err);
 	atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
 	c->in_flight++;
 	c->in_flight_bytes += r->len;
@@ -239,7 +264,7 @@ int source_reap(struct source_chan *c, unsigned timeout_ms, struct source_req **
 	struct source_req *list = NULL;
 
 	if (c->src->ops->reap(c, timeout_ms, &list, err) < 0)
-		return -1;
+		return judge_failure(-1, err);
 	for (struct source_req *r = list; r; r = r->next) {
 		c->in_flight--;
 		c->in_flight_bytes -= r->len;
@@ -315,7 +340,8 @@ int source_extents(struct source_chan *c, uint64_t off, uint64_t len,
 int source_commit(struct source_chan *c, const uint8_t *units, size_t bytes,
 	struct err *err)
 {
-	return c->src->ops->commit ? c->src->ops->commit(c, units, bytes, err) : 0;
+	return c->src->ops->commit ?
+		judge_failure(c->src->ops->commit(c, units, bytes, err), err) : 0;
 }
 
 int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,
@@ -351,4 +377,21 @@ int source_live(struct source *s, bool live, struct err *err)
 int source_finish(struct source *s, struct err *err)
 {
 	return s->ops->finish ? s->ops->finish(s, err) : 0;
+}
+
+int source_let_go(struct source *s, struct err *err)
+{
+	int r;
+
+	if (!s->ops->let_go)
+		return 0;
+	net_hurry(LAST_WORD_MS);
+	r = s->ops->let_go(s, err);
+	net_hurry(0);
+	return r;
+}
+
+uint64_t source_still_ms(const struct source *s)
+{
+	return s->ops->still_ms ? s->ops->still_ms(s) : 0;
 }

@@ -8,6 +8,7 @@
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -91,6 +92,14 @@ struct source_options {
 	unsigned connect_timeout_ms; /* 0 = 10 s */
 };
 
+/* All waits of this thread for any source end with CANCELLED soon after *cancel became
+ * true; NULL = never. Returns what it was before. */
+const _Atomic bool *source_cancelled_by(const _Atomic bool *cancel);
+bool source_is_cancelled(void);
+/* For a last word: all waits of this thread together may take so long from now on, whatever
+ * cancel says; 0 ends that. */
+void source_hurry(unsigned ms);
+
 struct source_counters {
 	uint64_t wire_in, wire_out; /* bytes on the wire below TLS where
 				     * known, else payload */
@@ -167,6 +176,13 @@ int source_commit(struct source_chan *c, const uint8_t *units, size_t bytes,
  * still are let go, journals removed. Once per job, after its last drive. 0 also without
  * such a server. */
 int source_finish(struct source *s, struct err *err);
+/* Tells the server that nobody reads for now, so that it need not hold still any longer:
+ * what is read later is of another time. Makes a connection of its own and takes at most
+ * 1.5 s, also when cancelled. 0 also without such a server. */
+int source_let_go(struct source *s, struct err *err);
+/* Since when the source stands still for what is read, by clock_now_ms;
+ * 0 = it does not. */
+uint64_t source_still_ms(const struct source *s);
 /* The journal of an earlier run of the same job, drive and generation;
  * *ret_bytes 0 = none. */
 int source_resume(struct source_chan *c, uint8_t *units, size_t bytes, size_t *ret_bytes,

@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A job that is told to end does so at once, whatever it waits for: a source that takes connections and
+# says nothing, one that runs a program before it freezes, for as long as that takes, and one that
+# does not answer reads of the first MiB.
+# shellcheck source=tests/cases/job-lib.bash
+. "$(dirname "$0")/job-lib.bash"
+# shellcheck source=tests/cases/freeze-lib.bash
+. tests/cases/freeze-lib.bash
+# shellcheck source=tests/cases/slow-lib.bash
+. tests/cases/slow-lib.bash
+requires jq ss
+
+run() {
+	: >"$work/run.log"
+	rm -f "$work/result.json"
+	"$worker" run --job "$work/job.json" --result "$work/result.json" >"$work/run.log" 2>&1 &
+	runner=$!
+	cleanup_fn "if kill -0 $runner 2>&-; then kill -9 $runner; fi"
+}
+cancelled() { # FILE TEXT: it ended before the file had the text
+	status=0
+	kill -TERM $runner
+	wait $runner || status=$?
+	! grep -q "$2" "$1" || fail "it ended only after \"$2\""
+	[ $status = 8 ] || fail "exit status $status: $(tail -n 3 "$work/run.log")"
+	jq -e '.verdict == "cancelled"' "$work/result.json" >"$work/jq.log" || fail "$(jq -c '{verdict, err}' "$work/result.json")"
+}
+plain() { jq '.source.allow_plain = true | .verify = "none"' "$work/job.json" >"$work/job.tmp" && mv "$work/job.tmp" "$work/job.json"; }
+
+port=$(free_port)
+start silent /usr/bin/python3 -u -c 'import socket, sys, time
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+c = s.accept()[0]
+print("came", flush=True)
+time.sleep(9)
+print("gave up", flush=True)' "$port"
+wait_for 20 listens "$port"
+job "tw://127.0.0.1:$port" "[$(drive sda "$work/ta")]"
+plain
+run
+wait_for 20 grep -q came "$work/silent.log"
+cancelled "$work/silent.log" 'gave up'
+stop silent
+
+mounted 16M
+cat >"$work/hook" <<END
+#!/bin/bash
+echo "\$1 begins" >>"$work/calls"
+[ "\$1" = thaw ] || sleep 50
+echo "\$1 ends" >>"$work/calls"
+END
+chmod 755 "$work/hook"
+port=$(free_port)
+start server "$server" --drive "sda=$loop" --listen "127.0.0.1:$port" --allow-plain --before-freeze "$work/hook" --hook-time 200
+wait_for 20 listens "$port"
+job "tw://127.0.0.1:$port" "[$(drive sda "$work/ta")]"
+plain
+run
+wait_for 20 grep -q 'freeze begins' "$work/calls"
+cancelled "$work/calls" 'freeze ends'
+stop server
+
+# Everything but the first MiB has come, and then the disk stands still.
+slow_disk 16M
+port=$(free_port)
+start server "$server" --drive "sda=$slow" --listen "127.0.0.1:$port" --allow-plain
+wait_for 20 listens "$port"
+cleanup_fn slow_go
+job "tw://127.0.0.1:$port" "[$(drive sda "$work/tb")]"
+plain
+cat >"$work/stops" <<END
+$(declare -f slow_say)
+work=$work
+tail -n +1 -f "$work/run.log" | while read -r line; do
+	case \$line in *PREPARE*) slow_say p; echo "stands still"; break ;; esac
+done
+sleep 18
+echo "goes on"
+slow_say r
+END
+: >"$work/run.log"
+start stops bash "$work/stops"
+run
+wait_for 20 grep -q 'stands still' "$work/stops.log"
+cancelled "$work/stops.log" 'goes on'
+! grep -qE 'AddressSanitizer|runtime error' "$work"/*.log || fail "sanitizer report"

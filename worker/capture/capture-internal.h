@@ -6,6 +6,22 @@
 
 #include "capture/capture.h"
 
+/* suspended.c */
+#define CAPTURE_MAX_SUSPENDED 256
+struct capture_suspended {
+	unsigned n;
+	char name[CAPTURE_MAX_SUSPENDED][16]; /* "dm-3" */
+};
+/* Devices of a volume group: group is "LVM-" and its UUID, as their UUIDs begin. */
+void capture_suspended(const char *group, struct capture_suspended *ret);
+/* Resumes those that are suspended, were not before, and still are a second later; lowest
+ * first. before may be NULL. How many there were. */
+unsigned capture_resume(const char *group, const struct capture_suspended *before,
+	const char *why);
+
+/* Whether the group has a snapshot as lvm.c names them. */
+bool capture_has_snapshots(const char *group);
+
 /* text.c: the tree that is described, and values for its description */
 struct capture_view {
 	const char *root;      /* without a slash at its end: "" in life */

@@ -44,8 +44,10 @@ bool capture_dm_target(const char *type, const char *parameters, dev_t *ret_devi
 int capture_unused(int mount_fd, dev_t device,
 	void (*range)(void *ctx, uint64_t off, uint64_t len), void *ctx, struct err *err);
 
-/* lvm.c: snapshots of LVM volumes by the machine's own lvm program;
- * SRC_SNAPSHOT on failure. */
+/* lvm.c: snapshots of LVM volumes by the machine's own lvm program; SRC_SNAPSHOT on
+ * failure. lvm is never killed while it changes something, and takes as long as it takes;
+ * what it leaves suspended, or keeps so for half a minute, is resumed. Flush the volume
+ * before: lvm does so while all writers wait. */
 struct capture_snapshot {
 	char path[256];        /* to be opened */
 	/* GROUP/NAME; volume is "" when there is none */
@@ -53,6 +55,7 @@ struct capture_snapshot {
 	bool thick;            /* has its own space, in which all must fit
 				* that changes; no pool */
 	bool mute;             /* a failure to ask was told */
+	char group[37];        /* how UUIDs of its group's devices begin */
 };
 /* Whether the block device is an LVM volume;
  * ret is then the path that lvm knows it by. */

@@ -16,10 +16,12 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/spawn.h"
-#include "capture/capture.h"
+#include "capture/capture-internal.h"
 
 #define TAG "target-worker-snapshot"
-#define LIMIT_S 60
+#define LIMIT_S 60     /* of programs that only ask */
+#define STILL_S 30     /* what lvm suspends is resumed after it, whatever lvm does */
+#define GROUP_LEN 36   /* "LVM-" and a UUID without hyphens: how UUIDs of a group begin */
 #define EXTEND_AT 70 /* percent */
 #define POOL_AT 95   /* percent of a thin pool: its own volumes need the rest */
 #define MAX_ARGS 20
@@ -30,22 +32,49 @@ static const char *const programs[] = { "/usr/sbin/lvm", "/sbin/lvm", "/usr/bin/
 /* No archive of metadata below /etc: a frozen root would hold that up. */
 static const char config[] = "backup { backup=0 archive=0 }";
 
+/* A program that changes something, and what of the group it suspends meanwhile. */
+struct change {
+	char group[GROUP_LEN + 1];
+	struct capture_suspended before;
+	unsigned still_s, seconds;
+	bool resumed;
+};
+
 static void on_line(void *ctx, const char *line)
 {
 	(void)ctx;
 	log_debug("lvm: %s", line);
 }
 
-/* argv without the program; output may be NULL. */
-static int lvm(const char *const *args, struct strbuf *output, struct err *err)
+/* Production waits for a device that is suspended. lvm does that for moments; should it
+ * be stuck in there, production goes on, and what lvm makes is not used. */
+static void on_tick(void *ctx)
+{
+	struct change *c = ctx;
+	struct capture_suspended now;
+
+	capture_suspended(c->group, &now);
+	c->still_s = now.n > c->before.n ? c->still_s + 1 : 0;
+	if (++c->seconds % LIMIT_S == 0)
+		log_warn("lvm runs for %u s", c->seconds);
+	if (c->still_s < STILL_S)
+		return;
+	c->still_s = 0;
+	c->resumed |= capture_resume(c->group, &c->before, "lvm does not end") > 0;
+}
+
+/* argv without the program; output may be NULL. changes: it is never ended by force, as it
+ * may hold a device of the group suspended; NULL: it only asks. */
+static int lvm(const char *const *args, struct strbuf *output, struct change *changes,
+	struct err *err)
 {
 	const char *argv[MAX_ARGS + 4] = { NULL };
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 		"LC_ALL=C",
 		"LVM_SUPPRESS_FD_WARNINGS=1", NULL };
 	struct spawn sp = { .argv = argv, .env = env, .timeout_s = LIMIT_S,
-		.line = on_line,
-		.output = output };
+		.line = on_line, .output = output, .never_kill = changes,
+		.tick = changes ? on_tick : NULL, .ctx = changes };
 	struct spawn_result result;
 	int n = 0;
 
@@ -65,7 +94,7 @@ static int lvm(const char *const *args, struct strbuf *output, struct err *err)
 	}
 	if (result.status)
 		return err_set(err, ERR_SRC_SNAPSHOT, "%s: %s", args[0],
-			result.last_line);
+			result.last_line[0] ? result.last_line : "it failed");
 	return 0;
 }
 
@@ -80,7 +109,7 @@ static int field(const char *volume, const char *name, char *ret, size_t size,
 	const char *last = NULL;
 	char *save, *line;
 
-	if (lvm(args, &out, err) < 0)
+	if (lvm(args, &out, NULL, err) < 0)
 		return -1;
 	if (!out.s)
 		return err_set(err, ERR_SRC_SNAPSHOT, "lvs: nothing about %s", volume);
@@ -121,26 +150,65 @@ bool capture_lvm_volume(const char *path, char *ret, size_t size)
 		(size_t)snprintf(ret, size, "/dev/mapper/%s", name) < size;
 }
 
+/* "LVM-" and the UUID of the group that the volume, or a snapshot of it, is in. */
+static void group_of(const char *path, char ret[GROUP_LEN + 1])
+{
+	char uuid[160] = "";
+	struct stat st;
+
+	if (stat(path, &st) < 0 ||
+		!attribute(st.st_rdev, "uuid", uuid, sizeof(uuid)) ||
+		strlen(uuid) < GROUP_LEN)
+		snprintf(uuid, sizeof(uuid), "LVM-?"); /* what no device's begins with */
+	snprintf(ret, GROUP_LEN + 1, "%.*s", GROUP_LEN, uuid);
+}
+
+/* Whatever becomes of it, nothing that it suspended stays so. */
+static int change_lvm(const char *const *args, const char *group, struct err *err)
+{
+	struct change c = { .seconds = 0 };
+	int r;
+
+	snprintf(c.group, sizeof(c.group), "%s", group);
+	capture_suspended(c.group, &c.before);
+	r = lvm(args, NULL, &c, err);
+	if (r < 0)
+		capture_resume(c.group, &c.before, err->text);
+	else if (c.resumed)
+		r = err_set(err, ERR_SRC_SNAPSHOT, "%s: took too long", args[0]);
+	return r;
+}
+
+/* Removes by name and tag, whatever it has become so far: before it is a snapshot, it is a
+ * plain volume. */
+static int remove_tagged(const char *group, const char *vg, const char *name,
+	struct err *err)
+{
+	char select[400];
+	const char *const args[] = { "lvremove", "-f", "-y", "--select", select, NULL };
+
+	snprintf(select, sizeof(select), "tags=" TAG " && vg_name=\"%s\" && lv_name=~\"%s\"",
+		vg, name);
+	return change_lvm(args, group, err);
+}
+
 void capture_lvm_sweep(const char *path)
 {
-	const char *const args[] = { "lvremove", "-f", "-y", "--select", NULL, NULL };
-	const char *argv[6];
-	char group[128], select[320];
+	char vg[128], group[GROUP_LEN + 1];
 	struct err err = ERR_INIT;
 
-	if (field(path, "vg_name", group, sizeof(group), &err) < 0) {
+	group_of(path, group);
+	/* A process that was killed with all its children may have left that, and lvm
+	 * would wait for it. */
+	if (capture_has_snapshots(group))
+		capture_resume(group, NULL, "by an earlier source-server");
+	if (field(path, "vg_name", vg, sizeof(vg), &err) < 0) {
 		log_warn("%s", err.text);
 		return;
 	}
-	/* Nothing but snapshots with names as they are made below,
-	 * whatever else carries the tag. */
-	snprintf(select, sizeof(select),
-		"tags=" TAG " && vg_name=\"%s\" && origin!=\"\" && "
-		"lv_name=~\"^tw[0-9]+-[0-9]+$\"", group);
-	memcpy(argv, args, sizeof(args));
-	argv[4] = select;
-	if (lvm(argv, NULL, &err) < 0)
-		log_warn("%s: snapshots of an earlier run stay: %s", group, err.text);
+	/* Nothing but names as they are made below, whatever else carries the tag. */
+	if (remove_tagged(group, vg, "^tw[0-9]+-[0-9]+$", &err) < 0)
+		log_warn("%s: snapshots of an earlier run stay: %s", vg, err.text);
 }
 
 /* Room for what changes while it is copied: a tenth, at most what is free. lvcreate wants
@@ -155,7 +223,7 @@ static int make(const struct capture_snapshot *s, bool thin, const char *name,
 		"--addtag", TAG,
 		"-n", name, s->origin, NULL };
 
-	return lvm(thin ? thin_args : thick_args, NULL, err);
+	return change_lvm(thin ? thin_args : thick_args, s->group, err);
 }
 
 int capture_lvm_snapshot(const char *path, unsigned number, struct capture_snapshot *ret,
@@ -180,8 +248,16 @@ int capture_lvm_snapshot(const char *path, unsigned number, struct capture_snaps
 			pool) >= sizeof(s.pool)))
 		return err_set(err, ERR_SRC_SNAPSHOT, "%s: name too long", path);
 	snprintf(s.path, sizeof(s.path), "/dev/%s", s.volume);
-	if (make(&s, !s.thick, name, err) < 0)
+	group_of(path, s.group);
+	if (make(&s, !s.thick, name, err) < 0) {
+		char exact[80];
+		struct err left = ERR_INIT;
+
+		snprintf(exact, sizeof(exact), "^%s$", name);
+		if (remove_tagged(s.group, group, exact, &left) < 0)
+			log_warn("%s: may be left behind: %s", s.volume, left.text);
 		return err_wrap(err, "snapshot of %s", s.origin);
+	}
 	log_info("%s: %s snapshot %s", s.origin, s.thick ? "thick" : "thin", s.volume);
 	*ret = s;
 	return 0;
@@ -192,7 +268,7 @@ static void extend(struct capture_snapshot *s, const char *used)
 	const char *const args[] = { "lvextend", "-l", "+10%ORIGIN", s->volume, NULL };
 	struct err err = ERR_INIT;
 
-	if (lvm(args, NULL, &err) < 0)
+	if (change_lvm(args, s->group, &err) < 0)
 		log_warn("%s: %s %% used, cannot be extended: %s", s->volume, used,
 			err.text);
 	else
@@ -234,7 +310,7 @@ int capture_lvm_remove(struct capture_snapshot *s, struct err *err)
 
 	if (!s->volume[0])
 		return 0;
-	if (lvm(args, NULL, err) < 0)
+	if (change_lvm(args, s->group, err) < 0)
 		return err_wrap(err, "remove %s", s->volume);
 	log_info("%s: removed", s->volume);
 	s->volume[0] = '\0';

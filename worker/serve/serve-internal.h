@@ -184,9 +184,9 @@ int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret,
 void serve_snapper_free(struct serve_snapper *z);
 /* NULL is allowed */
 bool serve_snapper_knows(const struct serve_snapper *z, unsigned drive);
-/* A snapshot, instead of the one before; nothing of that may be open. */
-int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd,
-	struct err *err);
+/* A snapshot, instead of the one before; nothing of that may be open. wait: may be NULL. */
+int serve_snapper_make(struct serve_snapper *z, unsigned drive,
+	const struct serve_wait *wait, int *ret_fd, struct err *err);
 int serve_snapper_drop(struct serve_snapper *z, unsigned drive, struct err *err);
 /* Whether its snapshot is full. look: now, not every few seconds. */
 bool serve_snapper_lost(struct serve_snapper *z, unsigned drive, bool look);
@@ -331,6 +331,7 @@ struct serve_conn {
 	_Atomic bool evicted; /* another stranger has its place */
 	struct serve_session *session;
 	const struct serve_rights *rights; /* NULL = all */
+	const struct serve_wait *wait; /* of the request that is worked for */
 	uint64_t seed;
 	uint32_t features;
 	uint32_t credit;     /* bytes that it may have asked for at once */

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "serve/serve-internal.h"
+#include "serve/freeze-internal.h"
 
 #define WATCH_MS 2000
 /* seconds: what a killed server had open is closed a little later */
@@ -29,11 +29,13 @@
 enum word { WORD_MAKE = 'm', WORD_DROP = 'd', WORD_CHECK = 'c' };
 
 struct request {
+	unsigned number;
 	char word;
 	unsigned char drive;
 };
 
 struct answer {
+	unsigned number; /* of the request: some are waited for no more */
 	int status;
 	char text[sizeof(((struct err *)0)->text)];
 };
@@ -47,6 +49,7 @@ struct serve_snapper {
 	pid_t process;
 	struct shared *shared;
 	pthread_mutex_t lock; /* of the channel: one request at a time */
+	unsigned asked;
 	/* of the process */
 	struct {
 		char volume[256];
@@ -83,6 +86,37 @@ static int drop(struct serve_snapper *z, unsigned i, struct err *err)
 	return 0;
 }
 
+/* Whether the server is there still; what is asked next waits. */
+static int server_tick(void *ctx, struct err *err)
+{
+	const struct serve_snapper *z = ctx;
+	struct pollfd p = { .fd = z->channel };
+
+	if (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR))
+		return err_set(err, ERR_SRC_SNAPSHOT, "source-server has ended");
+	return 0;
+}
+
+/* What the mounted file system has not written yet, lvm would write while it is suspended:
+ * all writers would stand still for it. */
+static int flush_volume(struct serve_snapper *z, const char *volume, struct err *err)
+{
+	const struct serve_wait wait = { server_tick, z };
+	struct serve_drive d = { .dev.device = true };
+	struct serve_mounts l;
+	struct stat st;
+	int r;
+
+	if (stat(volume, &st) < 0)
+		return err_sys(err, ERR_SRC_SNAPSHOT, "%s", volume);
+	d.device = st.st_rdev;
+	if (serve_mounts_find(&d, 1, &l, err) < 0)
+		return -1;
+	r = serve_flush(&l, &wait, err);
+	serve_mounts_free(&l);
+	return r;
+}
+
 /* The descriptor, or -1. */
 static int make(struct serve_snapper *z, unsigned i, struct err *err)
 {
@@ -90,7 +124,7 @@ static int make(struct serve_snapper *z, unsigned i, struct err *err)
 	struct err ignored = ERR_INIT;
 	int fd;
 
-	if (drop(z, i, err) < 0 ||
+	if (drop(z, i, err) < 0 || flush_volume(z, z->drives[i].volume, err) < 0 ||
 		capture_lvm_snapshot(z->drives[i].volume, z->made++, now, err) < 0)
 		return -1;
 	fd = open(now->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -113,7 +147,7 @@ static int check(struct serve_snapper *z, unsigned i, struct err *err)
 
 static int answer(struct serve_snapper *z, const struct request *r)
 {
-	struct answer a = { .status = -1 };
+	struct answer a = { .number = r->number, .status = -1 };
 	struct err err = ERR_INIT;
 	int fd = -1, status;
 
@@ -182,35 +216,80 @@ static void work(struct serve_snapper *z)
 	_exit(0);
 }
 
-/* One request; *ret_fd may be NULL. */
-static int ask(struct serve_snapper *z, enum word word, unsigned drive, int *ret_fd,
-	struct err *err)
+/* The next answer; *ret_fd is -1 when no descriptor came with it. */
+static int receive_answer(int channel, struct answer *a, int *ret_fd)
 {
-	struct request r = { (char)word, (unsigned char)drive };
 	union {
 		struct cmsghdr head;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { .space = { 0 } };
-	struct answer a;
-	struct iovec iov = { &a, sizeof(a) };
+	struct iovec iov = { a, sizeof(*a) };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
 	ssize_t n;
-	int fd = -1;
 
-	pthread_mutex_lock(&z->lock);
-	n = send(z->channel, &r, sizeof(r), MSG_NOSIGNAL);
-	while (n > 0 && (n = recvmsg(z->channel, &m, MSG_CMSG_CLOEXEC)) < 0 &&
-	    errno == EINTR)
-		n = 1;
-	pthread_mutex_unlock(&z->lock);
-	if (n != sizeof(a))
-		return err_set(err, ERR_SRC_SNAPSHOT,
-			"the process that makes snapshots is gone");
+	do
+		n = recvmsg(channel, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	*ret_fd = -1;
+	if (n != sizeof(*a))
+		return -1;
 	if (m.msg_controllen >= CMSG_LEN(sizeof(int)) &&
 	    control.head.cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+		memcpy(ret_fd, CMSG_DATA(&control.head), sizeof(*ret_fd));
+	return 0;
+}
+
+static int send_request(struct serve_snapper *z, enum word word, unsigned drive)
+{
+	struct request r = { ++z->asked, (char)word, (unsigned char)drive };
+
+	return send(z->channel, &r, sizeof(r), MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* The answer to the last request. 0, -1 gone, 1 whoever waits has given up. */
+static int wait_answer(struct serve_snapper *z, const struct serve_wait *wait,
+	struct answer *a, int *ret_fd, struct err *err)
+{
+	struct pollfd p = { .fd = z->channel, .events = POLLIN };
+
+	for (;;) {
+		int n = poll(&p, 1, wait ? 1000 : -1);
+
+		if (!n && wait->tick(wait->ctx, err) < 0)
+			return 1;
+		if (n <= 0)
+			continue;
+		if (receive_answer(z->channel, a, ret_fd) < 0)
+			return -1;
+		if (a->number == z->asked)
+			return 0;
+		if (*ret_fd >= 0) /* to one that was waited for no more */
+			close(*ret_fd);
+	}
+}
+
+/* One request; wait and ret_fd may be NULL. */
+static int ask(struct serve_snapper *z, enum word word, unsigned drive,
+	const struct serve_wait *wait, int *ret_fd, struct err *err)
+{
+	struct answer a;
+	int fd = -1, r;
+
+	pthread_mutex_lock(&z->lock);
+	r = send_request(z, word, drive);
+	if (!r)
+		r = wait_answer(z, wait, &a, &fd, err);
+	/* What is being made is of no use to anybody. */
+	if (r > 0 && word == WORD_MAKE)
+		send_request(z, WORD_DROP, drive);
+	pthread_mutex_unlock(&z->lock);
+	if (r > 0)
+		return -1;
+	if (r < 0)
+		return err_set(err, ERR_SRC_SNAPSHOT,
+			"the process that makes snapshots is gone");
 	if (a.status)
 		return err_set(err, ERR_SRC_SNAPSHOT, "%.*s", (int)sizeof(a.text) - 1,
 			a.text);
@@ -219,17 +298,17 @@ static int ask(struct serve_snapper *z, enum word word, unsigned drive, int *ret
 	return 0;
 }
 
-int serve_snapper_make(struct serve_snapper *z, unsigned drive, int *ret_fd,
-	struct err *err)
+int serve_snapper_make(struct serve_snapper *z, unsigned drive,
+	const struct serve_wait *wait, int *ret_fd, struct err *err)
 {
-	if (ask(z, WORD_MAKE, drive, ret_fd, err) < 0)
+	if (ask(z, WORD_MAKE, drive, wait, ret_fd, err) < 0)
 		return -1;
 	return *ret_fd < 0 ? err_set(err, ERR_INTERNAL, "no descriptor came") : 0;
 }
 
 int serve_snapper_drop(struct serve_snapper *z, unsigned drive, struct err *err)
 {
-	return ask(z, WORD_DROP, drive, NULL, err);
+	return ask(z, WORD_DROP, drive, NULL, NULL, err);
 }
 
 bool serve_snapper_lost(struct serve_snapper *z, unsigned drive, bool look)
@@ -237,7 +316,7 @@ bool serve_snapper_lost(struct serve_snapper *z, unsigned drive, bool look)
 	struct err err = ERR_INIT;
 
 	return atomic_load(&z->shared->lost[drive]) ||
-		(look && ask(z, WORD_CHECK, drive, NULL, &err) < 0);
+		(look && ask(z, WORD_CHECK, drive, NULL, NULL, &err) < 0);
 }
 
 /* Which drives are LVM volumes. */

@@ -58,14 +58,16 @@ static void adopt(struct serve *s, unsigned i, int fd, const struct stat *st)
 }
 
 /* ERR_SRC_SNAPSHOT with ENOSPC: as PROTOCOL.md says it. */
-static int renew(struct serve *s, unsigned i, struct err *err)
+static int renew(struct serve *s, unsigned i, const struct serve_wait *wait,
+	struct err *err)
 {
 	struct serve_drive *d = &s->drives[i];
 	uint64_t size = 0;
 	struct stat st;
 	int fd;
 
-	if (let_go(s, i, err) < 0 || serve_snapper_make(s->snapper, i, &fd, err) < 0) {
+	if (let_go(s, i, err) < 0 ||
+		serve_snapper_make(s->snapper, i, wait, &fd, err) < 0) {
 		err->sys = ENOSPC;
 		return err_wrap(err, "drive %s", d->name);
 	}
@@ -91,7 +93,7 @@ bool serve_caught_open(struct serve *s, unsigned i, struct serve_drive_spec *spe
 
 	if (!serve_snapper_knows(s->snapper, i))
 		return false;
-	if (serve_snapper_make(s->snapper, i, ret_fd, &err) < 0) {
+	if (serve_snapper_make(s->snapper, i, NULL, ret_fd, &err) < 0) {
 		log_warn("drive %s: no snapshot: %s; what is mounted from it is frozen while it is "
 			"read", spec->name, err.text);
 		return false;
@@ -135,7 +137,7 @@ static int own(struct serve_conn *c, unsigned i, struct err *err)
 {
 	struct serve_caught *k = &c->serve->caught[i];
 
-	if (renew(c->serve, i, err) < 0)
+	if (renew(c->serve, i, c->wait, err) < 0)
 		return -1;
 	memcpy(k->owner, c->session->id, sizeof(k->owner));
 	memcpy(k->job, c->session->job, sizeof(k->job));

@@ -163,6 +163,7 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 		!serve_may_read(c, q->f.disk)))
 		return serve_conn_error(c, &q->f, ENODEV, "no such drive", err);
 	/* Snapshots first: lvm should not meet frozen file systems. */
+	c->wait = &wait;
 	if (of_content(&q->f) &&
 	    (serve_session_check(c->serve, c->session, &failed) < 0 ||
 		    serve_caught_bind(c, &q->f, &failed) < 0 ||

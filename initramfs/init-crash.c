@@ -9,7 +9,7 @@
 
 enum {
 	BUDGET = 3,             /* restarts in a row */
-	BUDGET_ALL = 12,        /* and altogether: a job that crashes every hour ends, too */
+	BUDGET_ALL = 12,        /* altogether: one that crashes every hour ends, too */
 	FORGIVE_SECONDS = 1800, /* a worker that ran so long begins a new row */
 };
 

@@ -26,6 +26,7 @@ echo "stop_on_reboot: $(cat /sys/module/watchdog/parameters/stop_on_reboot)"
 tell finish reboot
 END
 qemu_machine 128
+# shellcheck disable=SC2054 # QEMU's commas
 qemu+=(-drive "if=none,id=hangs,format=raw,cache=writeback,file=nbd:unix:$dir/nbd.sock"
 	-device virtio-scsi-pci -device scsi-hd,drive=hangs)
 boot_kernel

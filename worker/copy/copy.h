@@ -115,8 +115,8 @@ int copy_check_sectors(struct source *src, uint32_t sector, const char *target,
 	struct err *err);
 /* Writes the held-back first MiB from the source, but with everything that firmware
  * starts from masked (boot code of sector 0, type of EFI system partitions in GPT and
- * MBR), so that the guest can be prepared. around: what cannot be read is zeroes; copy_run
- * has listed it. */
+ * MBR), so that the guest can be prepared. around: what cannot be read is zeroes;
+ * copy_run has listed it. */
 int copy_release_masked(struct source *src, struct sink *dst, bool around,
 	struct err *err);
 /* The commit: puts back the exact bytes that copy_release_masked changed. On a target that

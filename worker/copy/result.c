@@ -16,7 +16,8 @@ static bool add_error(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct er
 		yyjson_mut_obj_add_bool(doc, e, "retryable", err_retryable(err->code));
 }
 
-static bool add_bad(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct copy_result *r)
+static bool add_bad(yyjson_mut_doc *doc, yyjson_mut_val *root,
+	const struct copy_result *r)
 {
 	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "bad_ranges");
 	bool ok = list;

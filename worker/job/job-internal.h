@@ -372,7 +372,7 @@ struct job_runner {
 	bool crashed;              /* this process only tells how the others have ended */
 	unsigned starts;           /* of the machine for this job; 0 = not counted */
 	bool looping;              /* BOOT_LOOP: too many */
-	bool silent;               /* once more after that: nobody is told but the volume */
+	bool silent;               /* once more: nobody is told but the volume */
 	bool linked;               /* an adapter came up, or the network is not ours */
 	struct job_disk *disks;
 	int n_disks;

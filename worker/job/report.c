@@ -122,8 +122,8 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 
 	job_set_state(r, JOB_REPORT, NULL);
 	job_quiet(r, deadline + 420);
-	/* A machine that nothing more is asked of needs no reset when it hangs at its end:
-	 * it would start again, and hang again. */
+	/* A machine that has nothing to do needs no reset when it hangs at its end: it
+	 * would start again, and hang again. */
 	if (r->done || r->looping)
 		job_init_send(r->env->init_fd, "unwatched");
 	job_init_settle(r);

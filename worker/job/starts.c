@@ -6,8 +6,8 @@
  *
  *     {"migration": "m-2041", "boot": "4e1b...", "starts": 2}
  *
- * and is written before anything else is done for the job. It begins anew when the job has
- * ended, whichever way. Where nothing can be kept, the controller counts.
+ * and is written before anything else is done for the job. It begins anew when the job
+ * has ended, whichever way. Where nothing can be kept, the controller counts.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -48,7 +48,8 @@ static void keep_starts(unsigned n)
 	snprintf(text, sizeof(text),
 		"{\"migration\":\"m\",\"boot\":\"x\",\"starts\":%u}", n);
 	snprintf(path, sizeof(path), "%s.starts", result_path);
-	CHECK(fdio_replace_file(path, text, strlen(text), 0600, &(struct err)ERR_INIT) == 0);
+	CHECK(fdio_replace_file(path, text, strlen(text), 0600,
+		&(struct err)ERR_INIT) == 0);
 }
 
 static unsigned kept_starts(void)

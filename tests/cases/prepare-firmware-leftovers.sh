@@ -10,7 +10,7 @@ esp_uuid=6b2d3b3e-7e6c-4b63-9a3b-0d6f8f6f0002
 # made ESP-FILES...: a GPT with an ESP (ext2, as a host's kernel may have no FAT), a BIOS boot partition, a root.
 made()
 {
-	rm -rf "$work/esp"
+	rm -rf "$work/esp" "$work/disk"
 	mkdir -p "$work/tree/boot/efi" "$work/esp/EFI/debian"
 	for name; do
 		echo "$name" >"$work/esp/EFI/debian/$name"
@@ -45,7 +45,8 @@ core
 here uefi # GRUB's core, and none of its modules
 mkdir -p "$work/tree/boot/grub/i386-pc"
 made shimx64.efi grubx64.efi
-firmware uefi # its modules, and an empty partition
+here uefi # its modules, and an empty partition
+firmware uefi
 is '[.plan[].step] | index("efi-fallback")'
 core
 firmware uefi # both: what the VM has

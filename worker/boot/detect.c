@@ -156,6 +156,7 @@ struct collect {
 	const struct boot_config *c;
 	struct boot_file *files;
 	int n, max;
+	bool more; /* than max */
 	const struct fs_root *r;
 	boot_entry_fn each;
 	void *ctx;
@@ -168,12 +169,16 @@ static bool add(struct collect *k, const char *path,
 	struct err ignored = ERR_INIT; /* a link to nowhere is simply not there */
 	char real[256];
 
-	if (k->n == k->max || !fs_is_file(k->r, path) ||
+	if (!fs_is_file(k->r, path) ||
 		fs_real(k->r, path, real, sizeof(real), &ignored) < 0)
 		return false;
 	for (int i = 0; i < k->n; i++)
 		if (!strcmp(k->files[i].path, real))
 			return false;
+	if (k->n == k->max) {
+		k->more = true;
+		return false;
+	}
 	snprintf(k->files[k->n].path, sizeof(k->files[k->n].path), "%s", real);
 	k->files[k->n++].rewrite = rewrite;
 	return true;
@@ -227,6 +232,9 @@ int boot_files(const struct fs_root *r, const struct boot_config *c,
 	add(&k, "/etc/default/grub", boot_grub_default_rewrite);
 	add(&k, "/etc/default/extlinux", boot_grub_default_rewrite);
 	add(&k, "/etc/kernel/cmdline", rewrite_plain);
+	if (k.more)
+		return err_set(err, ERR_PREP_LOADER, "more than %d files with kernel command "
+			"lines", max);
 	return k.n;
 }
 

@@ -77,7 +77,7 @@ bool fs_mountable(const char *type); /* the worker knows what to do with this ty
  * ever synchronised.
  */
 enum fs_layer_kind { FS_LAYER_MD, FS_LAYER_LVM, FS_LAYER_LUKS };
-#define FS_STACK_MAX 64
+#define FS_STACK_MAX 256
 struct fs_layer {
 	enum fs_layer_kind kind;
 	char name[128];      /* "/dev/md0", a volume group, the name below /dev/mapper */
@@ -110,7 +110,7 @@ int fs_stack_close(struct fs_stack *s, struct err *err);
 int fs_md_open(struct fs_stack *s, const char *const *members, const char *uuid,
 	struct fs_layer **ret, struct err *err);
 
-#define FS_LVM_MAX 64
+#define FS_LVM_MAX 256
 struct fs_lvm_group {
 	char name[128], uuid[64];
 	int missing;         /* physical volumes that are on none of the devices */
@@ -229,20 +229,38 @@ int fs_set_label(const struct fs_root *r, const char *path, const char *label,
 /* The hex SHA-256 of a regular file, last part not followed. */
 int fs_sha256(const struct fs_root *r, const char *path, char ret[65], struct err *err);
 
-/* inventory.c: what a tree looks like, to find what a guest's own tool changed. Below
- * `skip` (NULL-terminated, may be NULL) nothing is looked at. Crosses mount points. */
+/* inventory.c, compare.c: what a tree looks like, to find what a guest's own tool changed.
+ * Crosses mount points. A folder with very many paths below it is one entry. */
 struct fs_inventory;
-int fs_inventory_take(const struct fs_root *r, const char *const *skip,
-	void (*tick)(void *), void *tick_ctx, struct fs_inventory **ret, struct err *err);
+struct fs_inventory_rules {
+	const struct stat *skip; /* folders that are not looked into, by device and inode */
+	int n_skip;
+	const struct fs_inventory *like; /* an earlier one to be compared with; NULL = none */
+	uint32_t fold_at;        /* how many paths are very many, 0 = default */
+	void (*tick)(void *ctx); /* may be NULL */
+	void *ctx;
+};
+int fs_inventory_take(const struct fs_root *r, const struct fs_inventory_rules *rules,
+	struct fs_inventory **ret, struct err *err);
+/* What is not in it path by path. */
+struct fs_inventory_gaps {
+	unsigned folded;     /* folders that are one entry */
+	unsigned snapshots;  /* of btrfs, in the tree: not looked into */
+	unsigned deep;       /* folders too far down, or with too long a path: the same */
+};
+const struct fs_inventory_gaps *fs_inventory_get_gaps(const struct fs_inventory *inv);
 void fs_inventory_free(struct fs_inventory *inv);
 enum fs_change { FS_ADDED, FS_CHANGED, FS_REMOVED };
-/* Sorted by path. Folders are reported when added or removed only. */
+/* Sorted by path. Folders are reported when added or removed only, and when they are one
+ * entry and something in them changed: with FS_MODE_LOST as their mode if it is not known
+ * by its name, as what was removed there. */
+#define FS_MODE_LOST 0
 int fs_inventory_diff(const struct fs_inventory *before, const struct fs_inventory *after,
 	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
 	void *ctx, struct err *err);
 
 /* What tells later, from the file that fs_inventory_save wrote, which paths are new: 8
- * bytes a path. Only FS_ADDED is reported. */
+ * bytes a path. Only FS_ADDED is reported, and nothing in folders that are one entry. */
 int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r,
 	const char *path, struct err *err);
 int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,

@@ -2,45 +2,41 @@
 /*
  * An inventory keeps, for each path, one 64-bit hash of what stat(2) says about it. Names
  * lie in one arena and paths are rebuilt from parents, so that half a million files take
- * about 25 MB.
+ * about 35 MB. A server has many more, in a few folders: mail, sessions, images of
+ * containers. A folder with more than FOLD_AT paths below it is folded into one entry,
+ * whose state is the sum of theirs. What a tool changes in there is found by the time of
+ * the change, which no program can set; only what it removes is not known by name.
  */
-#include "fs/fs.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "base/bytes.h"
 #include "base/cleanup.h"
+#include "fs/inventory-internal.h"
 
-#define MAX_ENTRIES 4000000u
+#define FOLD_AT 50000u
+#define FOLD_SYSTEM_AT 1000000u /* folders whose own folders are of interest */
 #define MAX_DEPTH 100 /* descriptors held open at a time */
-#define NONE UINT32_MAX
-
-struct entry {
-	uint64_t state; /* of mode, owner, size, times, inode */
-	uint32_t parent, name;
-	uint32_t mode;
-};
-
-struct fs_inventory {
-	struct entry *entries; /* in the order of the walk: parents before children */
-	uint32_t n, cap;
-	char *names;
-	uint32_t names_len, names_cap;
-};
+#define MAX_FRESH 200000u
+#define BTRFS_SUBVOL_INODE 256
 
 struct walk {
 	struct fs_inventory *inv;
-	const char *const *skip;
-	void (*tick)(void *);
-	void *tick_ctx;
+	const struct fs_inventory_rules *rules;
 	char path[FS_PATH_MAX];
+	uint32_t fold;       /* the folded folder around, FS_NO_ENTRY = none */
+	size_t fold_path;    /* length of its path, with the slash */
 };
 
 void fs_inventory_free(struct fs_inventory *inv)
@@ -49,7 +45,13 @@ void fs_inventory_free(struct fs_inventory *inv)
 		return;
 	free(inv->entries);
 	free(inv->names);
+	free(inv->folded);
 	free(inv);
+}
+
+const struct fs_inventory_gaps *fs_inventory_get_gaps(const struct fs_inventory *inv)
+{
+	return &inv->gaps;
 }
 
 static uint64_t state_of(const struct stat *st)
@@ -71,7 +73,7 @@ static uint64_t state_of(const struct stat *st)
 	return XXH3_64bits(v, sizeof(v));
 }
 
-static void *grow(void *p, uint32_t *cap, uint64_t need, size_t size, uint64_t limit)
+static void *grow(void *p, uint32_t *cap, uint64_t need, size_t size)
 {
 	uint64_t want = *cap ? *cap : 4096;
 	void *grown;
@@ -80,7 +82,7 @@ static void *grow(void *p, uint32_t *cap, uint64_t need, size_t size, uint64_t l
 		return p;
 	while (want < need)
 		want *= 2;
-	if (want > limit)
+	if (want >= FS_NO_ENTRY)
 		return NULL;
 	grown = realloc(p, (size_t)want * size);
 	if (grown)
@@ -88,92 +90,289 @@ static void *grow(void *p, uint32_t *cap, uint64_t need, size_t size, uint64_t l
 	return grown;
 }
 
+static int no_memory(struct err *err)
+{
+	return err_set(err, ERR_NOMEM, "list of all files: no memory");
+}
+
+/* FS_NO_ENTRY: out of memory. */
 static uint32_t add(struct fs_inventory *inv, uint32_t parent, const char *name,
-	const struct stat *st)
+	uint64_t hash, const struct stat *st)
 {
 	size_t len = strlen(name) + 1;
-	struct entry *entries;
+	struct fs_entry *entries;
 	char *names;
 
-	entries = grow(inv->entries, &inv->cap, (uint64_t)inv->n + 1, sizeof(*entries),
-		MAX_ENTRIES);
+	entries = grow(inv->entries, &inv->cap, (uint64_t)inv->n + 1, sizeof(*entries));
 	if (!entries)
-		return NONE;
+		return FS_NO_ENTRY;
 	inv->entries = entries;
-	names = grow(inv->names, &inv->names_cap, (uint64_t)inv->names_len + len, 1,
-		1u << 30);
+	names = grow(inv->names, &inv->names_cap, (uint64_t)inv->names_len + len, 1);
 	if (!names)
-		return NONE;
+		return FS_NO_ENTRY;
 	inv->names = names;
 	memcpy(names + inv->names_len, name, len);
-	entries[inv->n] = (struct entry){ state_of(st), parent, inv->names_len,
-		st->st_mode };
+	entries[inv->n] = (struct fs_entry){ .state = state_of(st), .hash = hash,
+		.parent = parent, .name = inv->names_len, .mode = st->st_mode & 0xffff };
 	inv->names_len += (uint32_t)len;
 	return inv->n++;
 }
 
-static bool skipped(const struct walk *w)
+static bool is_skipped(const struct walk *w, const struct stat *st)
 {
-	for (int i = 0; w->skip && w->skip[i]; i++)
-		if (!strcmp(w->skip[i], w->path))
+	for (int i = 0; i < w->rules->n_skip; i++)
+		if (w->rules->skip[i].st_dev == st->st_dev &&
+			w->rules->skip[i].st_ino == st->st_ino)
 			return true;
 	return false;
 }
 
-/* Takes fd over. */
-static int walk_dir(struct walk *w, int fd, uint32_t parent, int depth, struct err *err)
+/* A snapshot that lies in the tree has what the tree had, once for each of them. The guest
+ * may have one mounted, though: that is a part of it. */
+static bool is_snapshot(int fd, const struct stat *st)
 {
+	struct btrfs_ioctl_get_subvol_info_args info;
+	static const uint8_t none[sizeof(info.parent_uuid)];
+	struct statfs fs;
+	struct statx sx;
+
+	if (st->st_ino != BTRFS_SUBVOL_INODE || fstatfs(fd, &fs) < 0 ||
+		fs.f_type != BTRFS_SUPER_MAGIC ||
+		statx(fd, "", AT_EMPTY_PATH, 0, &sx) < 0 ||
+		!(sx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ||
+		sx.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return false;
+	memset(&info, 0, sizeof(info));
+	return ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) == 0 &&
+		memcmp(info.parent_uuid, none, sizeof(none)) != 0;
+}
+
+bool fs_inventory_is_folded(const struct fs_inventory *inv, uint64_t hash)
+{
+	uint32_t from = 0, to = inv->n_folded;
+
+	while (from < to) {
+		uint32_t mid = from + (to - from) / 2;
+
+		if (inv->folded[mid] == hash)
+			return true;
+		if (inv->folded[mid] < hash)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return false;
+}
+
+/* How many paths a folder may have below it. */
+static uint32_t fold_limit(const struct walk *w)
+{
+	static const char *const system[] = { "/usr", "/usr/lib", "/usr/share", "/var",
+		"/var/lib", "/lib", "/opt", "/etc", "/boot" };
+
+	if (!*w->path)
+		return FS_NO_ENTRY;
+	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+		if (!strcmp(w->path, system[i]))
+			return FOLD_SYSTEM_AT;
+	return w->rules->fold_at ? w->rules->fold_at : FOLD_AT;
+}
+
+/* Where a first inventory has single paths a second one has them too, unless they have
+ * become very many. */
+static bool is_too_large(const struct walk *w, uint32_t id)
+{
+	uint64_t limit = fold_limit(w);
+
+	if (w->rules->like)
+		limit *= 4;
+	return id != FS_NO_ENTRY && w->inv->n - id - 1 > limit;
+}
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec;
+}
+
+static bool is_born(int fd, const char *name, const struct timespec *since)
+{
+	struct statx sx;
+	struct timespec born;
+
+	if (statx(fd, name, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &sx) < 0 ||
+		!(sx.stx_mask & STATX_BTIME))
+		return false;
+	born.tv_sec = sx.stx_btime.tv_sec;
+	born.tv_nsec = sx.stx_btime.tv_nsec;
+	return is_later(&born, since);
+}
+
+/* One path below a folded folder. Those that changed since are kept by name; what had such
+ * a time before anything was changed is only recognised again. */
+static int fold_path(struct walk *w, int fd, const char *name, uint64_t hash,
+	const struct stat *st, struct err *err)
+{
+	struct fs_inventory *inv = w->inv;
+	struct fs_entry *top = &inv->entries[w->fold];
+	uint64_t both[2] = { hash, state_of(st) };
+	bool born;
+	uint32_t id;
+
+	top->state += XXH3_64bits(both, sizeof(both));
+	top->below++;
+	if (inv->coarse || !is_later(&st->st_ctim, &inv->since))
+		return 0;
+	born = is_born(fd, name, &inv->since);
+	if (S_ISDIR(st->st_mode) && !born)
+		return 0;
+	if (inv->n_fresh >= MAX_FRESH) {
+		inv->coarse = true;
+		return 0;
+	}
+	id = add(inv, w->fold, w->path + w->fold_path, XXH3_64bits_withSeed(
+		w->path + w->fold_path, strlen(w->path + w->fold_path), top->hash), st);
+	if (id == FS_NO_ENTRY)
+		return no_memory(err);
+	inv->entries[id].flags = FS_FRESH | (born ? FS_BORN : 0);
+	inv->n_fresh++;
+	return 0;
+}
+
+static int walk_dir(struct walk *w, int fd, uint32_t id, uint64_t hash, int depth,
+	struct err *err);
+
+static int enter_dir(struct walk *w, int fd, const char *name, uint32_t id, uint64_t hash,
+	int depth, struct err *err)
+{
+	struct stat st;
+	int sub;
+
+	if (depth >= MAX_DEPTH) {
+		w->inv->gaps.deep++;
+		return 0;
+	}
+	sub = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (sub < 0 || fstat(sub, &st) < 0) {
+		err_sys(err, ERR_DISK_IO, "open %.300s", w->path);
+		if (sub >= 0)
+			close(sub);
+		return -1;
+	}
+	if (is_snapshot(sub, &st)) {
+		w->inv->gaps.snapshots++;
+		close(sub);
+		return 0;
+	}
+	return walk_dir(w, sub, id, hash, depth + 1, err);
+}
+
+static int see_path(struct walk *w, int fd, const char *name, uint32_t parent,
+	uint64_t hash, int depth, struct err *err)
+{
+	uint32_t id = FS_NO_ENTRY;
+	struct stat st;
+
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, ERR_DISK_IO, "look at %.300s", w->path);
+	if (S_ISDIR(st.st_mode) && is_skipped(w, &st))
+		return 0;
+	hash = XXH3_64bits_withSeed(name, strlen(name), hash);
+	if (w->fold != FS_NO_ENTRY) {
+		if (fold_path(w, fd, name, hash, &st, err) < 0)
+			return -1;
+	} else {
+		id = add(w->inv, parent, name, hash, &st);
+		if (id == FS_NO_ENTRY)
+			return no_memory(err);
+	}
+	return S_ISDIR(st.st_mode) ? enter_dir(w, fd, name, id, hash, depth, err) : 0;
+}
+
+/* From here on the folder is one entry; what is known of single paths is dropped. */
+static void fold(struct walk *w, uint32_t id, size_t path_len)
+{
+	struct fs_inventory *inv = w->inv;
+
+	for (uint32_t i = id + 1; i < inv->n; i++) {
+		inv->n_fresh -= inv->entries[i].flags & FS_FRESH ? 1 : 0;
+		inv->gaps.folded -= inv->entries[i].flags & FS_FOLDED ? 1 : 0;
+	}
+	inv->n = id + 1;
+	inv->names_len = inv->entries[id].name +
+		(uint32_t)strlen(inv->names + inv->entries[id].name) + 1;
+	inv->entries[id].flags |= FS_FOLDED;
+	inv->gaps.folded++;
+	w->fold = id;
+	w->fold_path = path_len + 1;
+}
+
+/* Takes fd over. id: the folder's, FS_NO_ENTRY for the root and below a folded one. */
+static int walk_dir(struct walk *w, int fd, uint32_t id, uint64_t hash, int depth,
+	struct err *err)
+{
+	const struct fs_inventory_gaps gaps = w->inv->gaps;
 	size_t base = strlen(w->path);
+	bool folds = id != FS_NO_ENTRY && w->rules->like &&
+		fs_inventory_is_folded(w->rules->like, hash);
 	struct dirent *de;
 	DIR *d = fdopendir(fd);
 	int result = 0;
 
 	if (!d) {
 		close(fd);
-		return err_set(err, ERR_NOMEM, "list %s: out of memory", w->path);
+		return no_memory(err);
 	}
-	if (w->tick)
-		w->tick(w->tick_ctx);
+	if (folds)
+		fold(w, id, base);
+	if (w->rules->tick)
+		w->rules->tick(w->rules->ctx);
 	while (!result && (de = readdir(d))) {
-		struct stat st;
-		uint32_t id;
-
 		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
 			continue;
 		if ((size_t)snprintf(w->path + base, sizeof(w->path) - base, "/%s",
-			de->d_name) >= sizeof(w->path) - base || depth > MAX_DEPTH) {
-			result = err_set(err, ERR_FS_UNSAFE, "%.200s: nested too deeply",
-				w->path);
-			break;
-		}
-		if (fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			result = err_sys(err, ERR_DISK_IO, "look at %s", w->path);
-		} else if (!skipped(w)) {
-			id = add(w->inv, parent, de->d_name, &st);
-			if (id == NONE)
-				result = err_set(err, ERR_NOMEM,
-					"list of all files: no memory");
-			else if (S_ISDIR(st.st_mode)) {
-				int sub = openat(fd, de->d_name,
-					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-				if (sub < 0)
-					result = err_sys(err, ERR_DISK_IO, "open %s",
-						w->path);
-				else
-					result = walk_dir(w, sub, id, depth + 1, err);
-			}
-		}
+			de->d_name) >= sizeof(w->path) - base)
+			w->inv->gaps.deep++;
+		else
+			result = see_path(w, fd, de->d_name, id, hash, depth, err);
 		w->path[base] = '\0';
+		if (!result && w->fold == FS_NO_ENTRY && is_too_large(w, id)) {
+			folds = true;
+			fold(w, id, base);
+			w->inv->gaps.deep = gaps.deep;
+			w->inv->gaps.snapshots = gaps.snapshots;
+			rewinddir(d);
+		}
 	}
+	if (folds)
+		w->fold = FS_NO_ENTRY;
 	closedir(d);
 	return result;
 }
 
-int fs_inventory_take(const struct fs_root *r, const char *const *skip,
-	void (*tick)(void *), void *tick_ctx, struct fs_inventory **ret, struct err *err)
+static int by_number(const void *a, const void *b)
 {
-	struct walk w = { .skip = skip, .tick = tick, .tick_ctx = tick_ctx };
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int list_folded(struct fs_inventory *inv, struct err *err)
+{
+	inv->folded = malloc(((size_t)inv->gaps.folded + 1) * sizeof(*inv->folded));
+	if (!inv->folded)
+		return no_memory(err);
+	for (uint32_t i = 0; i < inv->n; i++)
+		if (inv->entries[i].flags & FS_FOLDED)
+			inv->folded[inv->n_folded++] = inv->entries[i].hash;
+	if (inv->n_folded)
+		qsort(inv->folded, inv->n_folded, sizeof(*inv->folded), by_number);
+	return 0;
+}
+
+int fs_inventory_take(const struct fs_root *r, const struct fs_inventory_rules *rules,
+	struct fs_inventory **ret, struct err *err)
+{
+	struct walk w = { .rules = rules, .fold = FS_NO_ENTRY };
 	int fd = fs_open(r, "/", O_RDONLY | O_DIRECTORY, 0);
 
 	if (fd < 0)
@@ -181,186 +380,18 @@ int fs_inventory_take(const struct fs_root *r, const char *const *skip,
 	w.inv = calloc(1, sizeof(*w.inv));
 	if (!w.inv) {
 		close(fd);
-		return err_set(err, ERR_NOMEM, "list of all files: no memory");
+		return no_memory(err);
 	}
-	if (walk_dir(&w, fd, NONE, 0, err) < 0) {
+	/* File systems take their times from the same clock. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &w.inv->since);
+	if (rules->like) {
+		w.inv->since = rules->like->since;
+		w.inv->coarse = rules->like->coarse;
+	}
+	if (walk_dir(&w, fd, FS_NO_ENTRY, 1, 0, err) < 0 || list_folded(w.inv, err) < 0) {
 		fs_inventory_free(w.inv);
 		return -1;
 	}
 	*ret = w.inv;
 	return 0;
-}
-
-static char *path_of(const struct fs_inventory *inv, uint32_t id)
-{
-	char buf[FS_PATH_MAX + 256];
-	size_t at = sizeof(buf) - 1;
-
-	buf[at] = '\0';
-	for (; id != NONE; id = inv->entries[id].parent) {
-		const char *name = inv->names + inv->entries[id].name;
-		size_t len = strlen(name);
-
-		at -= len;
-		memcpy(buf + at, name, len);
-		buf[--at] = '/';
-	}
-	return strdup(buf + at);
-}
-
-/* A path's hash, from its parent's; the same path has the same
- * hash in both inventories. */
-struct key {
-	uint64_t path;
-	uint32_t id;
-};
-
-static int by_key(const void *a, const void *b)
-{
-	const struct key *x = a, *y = b;
-
-	return x->path < y->path ? -1 : x->path > y->path;
-}
-
-static struct key *keys_of(const struct fs_inventory *inv)
-{
-	struct key *keys = malloc(((size_t)inv->n + 1) * sizeof(*keys));
-
-	if (!keys)
-		return NULL;
-	for (uint32_t i = 0; i < inv->n; i++) {
-		const struct entry *e = &inv->entries[i];
-		const char *name = inv->names + e->name;
-
-		/* parents come first, and the table is still in walk order here */
-		keys[i].path = XXH3_64bits_withSeed(name, strlen(name),
-			e->parent == NONE ? 1 : keys[e->parent].path);
-		keys[i].id = i;
-	}
-	qsort(keys, inv->n, sizeof(*keys), by_key);
-	return keys;
-}
-
-struct change {
-	char *path;
-	enum fs_change kind;
-	unsigned mode;
-};
-struct changes {
-	struct change *list;
-	size_t n, cap;
-};
-
-static int by_path(const void *a, const void *b)
-{
-	return strcmp(((const struct change *)a)->path, ((const struct change *)b)->path);
-}
-
-static int note(struct changes *c, const struct fs_inventory *inv, uint32_t id,
-	enum fs_change k)
-{
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? c->cap * 2 : 256;
-		struct change *grown = realloc(c->list, cap * sizeof(*grown));
-
-		if (!grown)
-			return -1;
-		c->list = grown;
-		c->cap = cap;
-	}
-	c->list[c->n] = (struct change){ path_of(inv, id), k, inv->entries[id].mode };
-	return c->list[c->n++].path ? 0 : -1;
-}
-
-static int collect(struct changes *c, const struct fs_inventory *a,
-	const struct fs_inventory *b, const struct key *ka, const struct key *kb)
-{
-	uint32_t i = 0, j = 0;
-
-	while (i < a->n || j < b->n) {
-		int failed = 0;
-
-		if (j == b->n || (i < a->n && ka[i].path < kb[j].path)) {
-			failed = note(c, a, ka[i++].id, FS_REMOVED);
-		} else if (i == a->n || kb[j].path < ka[i].path) {
-			failed = note(c, b, kb[j++].id, FS_ADDED);
-		} else {
-			const struct entry *x = &a->entries[ka[i++].id];
-			const struct entry *y = &b->entries[kb[j].id];
-
-			if (x->state != y->state)
-				failed = note(c, b, kb[j].id, FS_CHANGED);
-			j++;
-		}
-		if (failed)
-			return -1;
-	}
-	return 0;
-}
-
-/* Reports and frees the list. */
-static int hand_out(struct changes *c, int result,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
-	void *ctx)
-{
-	if (c->n)
-		qsort(c->list, c->n, sizeof(*c->list), by_path);
-	for (size_t i = 0; i < c->n; i++) {
-		if (!result)
-			result = each(ctx, c->list[i].kind, c->list[i].path,
-				c->list[i].mode);
-		free(c->list[i].path);
-	}
-	free(c->list);
-	return result;
-}
-
-int fs_inventory_diff(const struct fs_inventory *before, const struct fs_inventory *after,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
-	void *ctx, struct err *err)
-{
-	CLEANUP_FREE struct key *ka = keys_of(before);
-	CLEANUP_FREE struct key *kb = keys_of(after);
-	struct changes c = { .list = NULL };
-	int result = 0;
-
-	if (!ka || !kb || collect(&c, before, after, ka, kb) < 0)
-		result = err_set(err, ERR_NOMEM, "compare lists of files: no memory");
-	return hand_out(&c, result, each, ctx);
-}
-
-int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r,
-	const char *path, struct err *err)
-{
-	CLEANUP_FREE struct key *keys = keys_of(inv);
-	CLEANUP_FREE uint8_t *buf = malloc((size_t)inv->n * 8 + 1);
-
-	if (!keys || !buf)
-		return err_set(err, ERR_NOMEM, "write %s: no memory", path);
-	for (uint32_t i = 0; i < inv->n; i++)
-		bytes_put_le64(buf + (size_t)i * 8, keys[i].path);
-	return fs_replace(r, path, buf, (size_t)inv->n * 8, 0600, err);
-}
-
-int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,
-	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
-	void *ctx, struct err *err)
-{
-	CLEANUP_FREE struct key *keys = keys_of(now);
-	struct changes c = { .list = NULL };
-	size_t k = 0, n = len / 8;
-	int result = 0;
-
-	if (!keys)
-		return err_set(err, ERR_NOMEM, "compare lists of files: no memory");
-	for (uint32_t i = 0; i < now->n && !result; i++) {
-		while (k < n && bytes_le64((const uint8_t *)saved + k * 8) < keys[i].path)
-			k++;
-		if (k < n && bytes_le64((const uint8_t *)saved + k * 8) == keys[i].path)
-			continue;
-		if (note(&c, now, keys[i].id, FS_ADDED))
-			result = err_set(err, ERR_NOMEM,
-				"compare lists of files: no memory");
-	}
-	return hand_out(&c, result, each, ctx);
 }

@@ -15,7 +15,7 @@
 #include "base/fdio.h"
 #include "fs/fs-internal.h"
 
-#define MAX_MEMBERS 64
+#define MAX_MEMBERS 384 /* md's own limit */
 
 struct examined {
 	char level[16], name[64];

@@ -317,7 +317,7 @@ static int take_back(struct guest *g, const struct fs_inventory *before, size_t 
 	struct fs_inventory *after = NULL;
 	int result;
 
-	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &after, err) < 0)
+	if (guest_take_inventory(g, before, &after, err) < 0)
 		return -1;
 	result = fs_inventory_diff(before, after, note_added, &a, err);
 	fs_inventory_free(after);
@@ -354,8 +354,7 @@ int guest_install_agent(struct guest *g, const char *names, uint64_t bytes,
 
 	/* What tools of earlier steps added has to be known as such
 	 * before it is saved. */
-	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &before,
-		err) < 0)
+	if (guest_take_inventory(g, g->before, &before, err) < 0)
 		return -1;
 	result = fs_inventory_diff(g->before, before, note_added, &a, err);
 	if (result == 0)

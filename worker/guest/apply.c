@@ -38,17 +38,8 @@ static int write_nvram(struct guest *g, const struct guest_op *op, struct err *e
 	struct err why = ERR_INIT;
 	char name[16];
 
-	(void)err;
-	for (int i = 0; i < g->n_mounts; i++) {
-		const struct fs_info *fs = &g->vols[g->mounts[i].vol].fs;
-
-		if (strcmp(g->mounts[i].point, g->facts.boot.esp))
-			continue;
-		part.number = fs->part_number;
-		part.start = fs->part_start;
-		part.sectors = fs->part_sectors;
-		snprintf(part.uuid, sizeof(part.uuid), "%s", fs->partuuid);
-	}
+	if (guest_esp_part(g, &part, err) < 0)
+		return -1;
 	/* The fallback loader starts the guest without it,
 	 * so this is no reason to fail. */
 	if (boot_nvram_write(&part, op->from,
@@ -226,8 +217,8 @@ static int apply(struct guest *g, struct err *err)
 int guest_apply(struct guest *g, struct err *err)
 {
 	guest_report_step(g, "inventory", "all files, before");
-	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &g->before,
-		err) < 0 || guest_journal_open(g, err) < 0)
+	if (guest_take_inventory(g, NULL, &g->before, err) < 0 ||
+		guest_journal_open(g, err) < 0)
 		return -1;
 	if (!apply(g, err))
 		return 0;

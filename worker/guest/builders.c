@@ -66,7 +66,8 @@ int guest_op_add_line(struct guest *g, const char *path, const char *line,
 
 static bool has_image(const struct guest_kernel *k)
 {
-	return k->bootable && *k->initrd && !k->unified;
+	return k->bootable && *k->initrd && !k->unified &&
+		k->initrd_size <= GUEST_INITRD_MAX;
 }
 
 /* Whether images are to be built, all when one has to be, and what the tool has to be

@@ -19,6 +19,59 @@ struct listing {
 };
 #define LOST_NAMED 4
 
+/* Where programs of a system are, and what belongs to them. What is mounted elsewhere holds
+ * data: nothing of a preparation, and often millions of files. */
+static bool is_of_system(const char *point)
+{
+	static const char *const points[] = { "/", "/boot", "/efi", "/etc", "/lib", "/opt",
+		"/root", "/usr", "/usr/lib", "/usr/local", "/usr/share", "/var", "/var/cache",
+		"/var/lib", "/var/log", "/var/tmp" };
+
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		if (!strcmp(point, points[i]))
+			return true;
+	return !strncmp(point, "/boot/", 6);
+}
+
+static void tell_gaps(struct guest *g, const struct fs_inventory *inv)
+{
+	const struct fs_inventory_gaps *gaps = fs_inventory_get_gaps(inv);
+
+	for (int i = 1; i < g->n_mounts; i++)
+		if (!is_of_system(g->mounts[i].point))
+			guest_report_skip(g, g->step, "%s is a volume of its own: changes there are not "
+				"listed", g->mounts[i].point);
+	if (gaps->snapshots)
+		guest_report_skip(g, g->step, "%u snapshots of btrfs are not looked into",
+			gaps->snapshots);
+	if (gaps->deep)
+		guest_report_skip(g, g->step, "%u folders or files lie too deep: changes there are not "
+			"listed", gaps->deep);
+	if (gaps->folded)
+		guest_report_skip(g, g->step, "%u folders hold very many files: what a tool removes there is "
+			"not listed by name", gaps->folded);
+}
+
+int guest_take_inventory(struct guest *g, const struct fs_inventory *like,
+	struct fs_inventory **ret, struct err *err)
+{
+	CLEANUP_FREE struct stat *skip = calloc(GUEST_MAX_MOUNTS, sizeof(*skip));
+	struct fs_inventory_rules rules = { .skip = skip, .like = like,
+		.tick = g->opt->tick, .ctx = g->opt->ctx };
+
+	if (!skip)
+		return err_set(err, ERR_NOMEM, "list of all files: no memory");
+	for (int i = 1; i < g->n_mounts; i++)
+		if (!is_of_system(g->mounts[i].point) &&
+			!fstat(g->mounts[i].fd, &skip[rules.n_skip]))
+			rules.n_skip++;
+	if (fs_inventory_take(&g->root, &rules, ret, err) < 0)
+		return -1;
+	if (!like)
+		tell_gaps(g, *ret);
+	return 0;
+}
+
 static bool below(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
@@ -197,7 +250,7 @@ int guest_list_changes(struct guest *g, bool report, int *ret_lost, struct err *
 	struct fs_inventory *after = NULL;
 	int result;
 
-	if (fs_inventory_take(&g->root, NULL, g->opt->tick, g->opt->ctx, &after, err) < 0)
+	if (guest_take_inventory(g, g->before, &after, err) < 0)
 		return -1;
 	result = fs_inventory_diff(g->before, after, list_change, &l, err);
 	fs_inventory_free(after);

@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 
-#define MAX_BOOT_FILES 64
+#define MAX_BOOT_FILES 512
 #define WHY GUEST_WHY_CONSOLES
 #define CONSOLE "console="
 

@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 
-#define MAX_BOOT_FILES 64
+#define MAX_BOOT_FILES 512
 #define NUMBER_MAX 255
 
 /* Returns what follows the digits, NULL when there are none or the number is too large. */

@@ -162,8 +162,9 @@ struct initrd_look {
 	struct initrd_reader *r;
 	int fd;
 	uint64_t left; /* of a unified image's part */
-	char crypttab[4096];
+	char crypttab[32768];
 	size_t crypttab_len;
+	bool more; /* did not fit */
 };
 
 static ssize_t read_fd(void *ctx, void *buf, size_t len)
@@ -200,6 +201,7 @@ static int see_data(void *ctx, const struct initrd_entry *e, const void *buf, si
 	size_t room = sizeof(l->crypttab) - 1 - l->crypttab_len;
 
 	(void)e;
+	l->more |= len > room;
 	if (len > room)
 		len = room;
 	memcpy(l->crypttab + l->crypttab_len, buf, len);
@@ -207,9 +209,11 @@ static int see_data(void *ctx, const struct initrd_entry *e, const void *buf, si
 	return 0;
 }
 
-/* "NAME SOURCE KEY OPTIONS" a line, before Debian 10 "target=NAME,source=...". */
-static void name_opened(char *text, struct guest_kernel *k)
+/* "NAME SOURCE KEY OPTIONS" a line, before Debian 10 "target=NAME,source=...". False:
+ * there are more than fit. */
+static bool name_opened(char *text, struct guest_kernel *k)
 {
+	bool all = true;
 	char *save;
 
 	*k->opens = '\0';
@@ -219,10 +223,15 @@ static void name_opened(char *text, struct guest_kernel *k)
 
 		line += strncmp(line, "target=", 7) ? 0 : 7;
 		n = strcspn(line, " \t,");
-		if (n && *line != '#' && used + n + 2 <= sizeof(k->opens))
+		if (!n || *line == '#')
+			continue;
+		if (used + n + 2 <= sizeof(k->opens))
 			snprintf(k->opens + used, sizeof(k->opens) - used, "%s%.*s",
 				used ? "," : "", (int)n, line);
+		else
+			all = false;
 	}
+	return all;
 }
 
 int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
@@ -241,13 +250,23 @@ int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err)
 	if (l.fd < 0 || fstat(l.fd, &st) < 0)
 		return err_sys(err, ERR_FS_MOUNT, "open %s", k->initrd);
 	k->initrd_size = l.left = k->unified ? k->initrd_len : (uint64_t)st.st_size;
+	if (k->initrd_size > GUEST_INITRD_MAX) {
+		close(l.fd);
+		snprintf(k->initrd_format, sizeof(k->initrd_format), "too large");
+		guest_report_warn(g, "%s has %llu MiB, more than any initramfs: it is not read, and "
+			"none is built in its place",
+			k->initrd, (unsigned long long)(k->initrd_size >> 20));
+		return 0;
+	}
 	if (k->unified && lseek(l.fd, (off_t)k->initrd_off, SEEK_SET) < 0) {
 		close(l.fd);
 		return err_sys(err, ERR_FS_MOUNT, "read %s", k->initrd);
 	}
 	status = initrd_walk(&r, &info);
 	close(l.fd);
-	name_opened(l.crypttab, k);
+	if (!name_opened(l.crypttab, k) || l.more)
+		guest_report_warn(g, "%s opens more encrypted volumes than can be held against a new "
+			"one: compare its cryptroot/crypttab", k->initrd);
 	snprintf(k->initrd_format, sizeof(k->initrd_format), "%s", info.format);
 	k->initrd_unpacked = info.unpacked;
 	if (status == INITRD_NO_MEMORY)

@@ -76,3 +76,29 @@ void guest_find_firmware(struct guest *g)
 	snprintf(g->facts.firmware, sizeof(g->facts.firmware), "%s",
 		uefi ? "uefi" : "bios");
 }
+
+/* Firmware counts in the disk's logical sectors, the volume in 512 bytes. */
+static int fill_part(const struct fs_info *fs, struct boot_efi_part *ret, struct err *err)
+{
+	struct block_dev dev;
+	uint32_t unit;
+
+	if (block_open(fs->dev, 0, &dev, err) < 0)
+		return -1;
+	unit = dev.sector / 512;
+	block_close(&dev);
+	ret->number = fs->part_number;
+	ret->start = fs->part_start / unit;
+	ret->sectors = fs->part_sectors / unit;
+	snprintf(ret->uuid, sizeof(ret->uuid), "%s", fs->partuuid);
+	return 0;
+}
+
+int guest_esp_part(const struct guest *g, struct boot_efi_part *ret, struct err *err)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (int i = 0; i < g->n_mounts; i++)
+		if (!strcmp(g->mounts[i].point, g->facts.boot.esp))
+			return fill_part(&g->vols[g->mounts[i].vol].fs, ret, err);
+	return 0;
+}

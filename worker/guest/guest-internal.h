@@ -13,12 +13,13 @@
 #include "fs/fs.h"
 #include "guest/guest.h"
 
-#define GUEST_MAX_DISKS 64
-#define GUEST_MAX_VOLS 160
-#define GUEST_MAX_MOUNTS 32
-#define GUEST_MAX_KERNELS 32
-#define GUEST_MAX_IFACES 32
+#define GUEST_MAX_VOLS 1024
+#define GUEST_MAX_MOUNTS 256
+#define GUEST_MAX_KERNELS 128
+#define GUEST_MAX_IFACES 128
 #define GUEST_TEXT_MAX (1u << 20) /* a configuration file of a guest */
+/* bytes of a file; a loader takes that much memory for it, beside what it unpacks to */
+#define GUEST_INITRD_MAX (1ull << 30)
 #define GUEST_STATE_DIR "/var/lib/target-worker"
 
 /* drivers.c: what a kernel needs to find its disk and network on KVM */
@@ -87,7 +88,7 @@ struct guest_vol {
 	bool is_root;
 	char os[64];         /* of a root */
 };
-#define GUEST_MAX_SYSTEMS 32
+#define GUEST_MAX_SYSTEMS 128
 struct guest_system {
 	int vol;
 	char subvol[256];    /* btrfs: below the top, "" = the default one */
@@ -123,7 +124,7 @@ struct guest_kernel {
 	uint64_t initrd_off, initrd_len; /* of a unified one: where it is in that file */
 	char root[256];      /* of a unified one: root= that is part of it, "" = none */
 	bool initrd_read;    /* packed is known */
-	char opens[256];     /* encrypted volumes that Debian's initramfs opens: names,
+	char opens[4096];    /* encrypted volumes that Debian's initramfs opens: names,
 			      * with commas between */
 	char initrd_format[48];
 	bool bootable;       /* image and modules are there */
@@ -352,24 +353,6 @@ int guest_inspect(struct guest *g, struct err *err);
 int guest_read_initrd(struct guest *g, struct guest_kernel *k, struct err *err);
 /* KEY=value of a shell-like file, quotes taken off. */
 bool guest_shell_value(const char *text, const char *key, char *ret, size_t size);
-
-/* cpu.c */
-void guest_find_cpu(struct guest *g);
-int guest_cpu_needed(const char *id, const char *version);
-/* That /proc/cpuinfo tells of, 0 = it does not. */
-int guest_cpu_level(const char *cpuinfo, size_t len);
-/* Warns when this CPU is below what the guest needs. */
-void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len);
-
-/* virtio.c */
-enum guest_virtio guest_kernel_virtio(const struct guest *g,
-	const struct guest_kernel *k);
-/* QEMU's, whose virtio devices the bootable kernels drive: "q35", "pc";
- * "" = not for x86. */
-const char *guest_machine_type(const struct guest *g);
-/* Warns when this machine (pci: /sys/bus/pci/devices) has devices
- * that such a kernel does not drive. */
-void guest_check_virtio(struct guest *g, const char *pci);
 
 /* ifaces.c */
 int guest_find_ifaces(struct guest *g, struct err *err);

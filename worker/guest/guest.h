@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
+#define GUEST_MAX_DISKS 64
+
 enum guest_action { GUEST_INSPECT, GUEST_DRY_RUN, GUEST_APPLY, GUEST_UNDO };
 
 struct guest_nic {

@@ -14,6 +14,7 @@ struct finding {
 	/* names that its own rules and .link files give */
 	struct guest_iface given[GUEST_MAX_IFACES];
 	int n_given;
+	bool more; /* than fit */
 };
 
 /* Names of adapters; bridges, bonds and the like are made by the guest itself. */
@@ -79,8 +80,10 @@ static void add(struct finding *q, const char *name, const char *mac, const char
 		    (*name || !strcmp(f->ifaces[k].mac, key.mac)))
 			i = &f->ifaces[k];
 	if (!i) {
-		if (f->n_ifaces == GUEST_MAX_IFACES)
+		if (f->n_ifaces == GUEST_MAX_IFACES) {
+			q->more = true;
 			return;
+		}
 		i = &f->ifaces[f->n_ifaces++];
 		memset(i, 0, sizeof(*i));
 		snprintf(i->name, sizeof(i->name), "%s", name);
@@ -110,9 +113,12 @@ static void give(struct finding *q, const char *name, const char *mac)
 {
 	struct guest_iface *i = &q->given[q->n_given];
 
-	if (!*name || strlen(name) >= sizeof(i->name) || !is_mac(mac) ||
-	    q->n_given == GUEST_MAX_IFACES)
+	if (!*name || strlen(name) >= sizeof(i->name) || !is_mac(mac))
 		return;
+	if (q->n_given == GUEST_MAX_IFACES) {
+		q->more = true;
+		return;
+	}
 	memset(i, 0, sizeof(*i));
 	memcpy(i->name, name, strlen(name) + 1);
 	set_mac(i, mac);
@@ -202,6 +208,9 @@ int guest_find_ifaces(struct guest *g, struct err *err)
 	if (guest_net_files(g, on_names, &q, err) < 0 ||
 	    guest_net_files(g, on_file, &q, err) < 0)
 		return -1;
+	if (q.more)
+		guest_report_warn(g, "the guest's configuration names more than %d adapters: the others are "
+			"not looked at", GUEST_MAX_IFACES);
 	drop_doubles(&g->facts);
 	qsort(g->facts.ifaces, (size_t)g->facts.n_ifaces, sizeof(g->facts.ifaces[0]),
 		by_name);

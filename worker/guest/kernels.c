@@ -4,9 +4,13 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+
+/* leaves room for images of the ESP that have none */
+#define MAX_FOLDERS (GUEST_MAX_KERNELS / 4 * 3)
 
 static void find_file(const struct guest *g, const char *const *forms, const char *name,
 	char *ret, size_t size)
@@ -48,12 +52,7 @@ static void take_over(struct guest *g, const struct guest_kernel *k)
 			old->image[0] = old->initrd[0] = '\0';
 }
 
-struct listing {
-	struct guest *g;
-	struct err *err;
-};
-
-static int add_kernel(void *ctx, const char *name, const struct stat *st)
+static int add_kernel(struct guest *g, const char *name, struct err *err)
 {
 	static const char *const images[] = {
 		"/boot/vmlinuz-%s", "/boot/vmlinux-%s", "/boot/kernel-%s",
@@ -67,18 +66,12 @@ static int add_kernel(void *ctx, const char *name, const struct stat *st)
 	static const char *const flavour_initrds[] = {
 		"/boot/initramfs-%s.img", "/boot/initramfs-%s", "/boot/booster-%s.img",
 	NULL, };
-	struct listing *l = ctx;
-	struct guest *g = l->g;
 	struct guest_kernel *k = &g->facts.kernels[g->facts.n_kernels];
 	char flavour[96];
 
-	if (!S_ISDIR(st->st_mode) || !isdigit((unsigned char)*name) ||
-		g->facts.n_kernels == GUEST_MAX_KERNELS ||
-		strlen(name) >= sizeof(k->version))
-		return 0;
 	memset(k, 0, sizeof(*k));
 	snprintf(k->version, sizeof(k->version), "%s", name);
-	if (find_flavour(g, name, flavour, sizeof(flavour), l->err) < 0)
+	if (find_flavour(g, name, flavour, sizeof(flavour), err) < 0)
 		return -1;
 	find_file(g, images, name, k->image, sizeof(k->image));
 	find_file(g, initrds, name, k->initrd, sizeof(k->initrd));
@@ -169,11 +162,66 @@ static int see_entry(void *ctx, const struct boot_entry *e)
 	return 0;
 }
 
+struct folders {
+	char (*names)[sizeof(((struct guest_kernel *)0)->version)];
+	size_t n, cap;
+};
+
+/* -1: out of memory. */
+static int add_folder(void *ctx, const char *name, const struct stat *st)
+{
+	struct folders *f = ctx;
+
+	if (!S_ISDIR(st->st_mode) || !isdigit((unsigned char)*name) ||
+		strlen(name) >= sizeof(f->names[0]))
+		return 0;
+	if (f->n == f->cap) {
+		size_t cap = f->cap ? 2 * f->cap : 32;
+		void *grown = realloc(f->names, cap * sizeof(f->names[0]));
+
+		if (!grown)
+			return -1;
+		f->names = grown;
+		f->cap = cap;
+	}
+	snprintf(f->names[f->n++], sizeof(f->names[0]), "%s", name);
+	return 0;
+}
+
+static int by_version(const void *a, const void *b)
+{
+	return strverscmp(a, b);
+}
+
+/* Folders that updates left may be many; what starts is among the newest. */
+static int add_newest(struct guest *g, struct folders *f, struct err *err)
+{
+	size_t first = 0;
+
+	if (f->n)
+		qsort(f->names, f->n, sizeof(f->names[0]), by_version);
+	if (f->n > MAX_FOLDERS) {
+		first = f->n - MAX_FOLDERS;
+		guest_report_warn(g, "/lib/modules has folders of %zu kernels: the %zu oldest, up to %s, are "
+			"not looked at", f->n, first, f->names[first - 1]);
+	}
+	for (size_t i = first; i < f->n; i++)
+		if (add_kernel(g, f->names[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 int guest_list_kernels(struct guest *g, struct err *err)
 {
-	struct listing l = { g, err };
+	struct folders f = { .names = NULL };
+	int result = fs_list(&g->root, "/lib/modules", add_folder, &f, err);
 
-	if (fs_list(&g->root, "/lib/modules", add_kernel, &l, err) < 0)
+	if (result < 0 && !err->code)
+		err_set(err, ERR_NOMEM, "list kernels: out of memory");
+	if (result >= 0)
+		result = add_newest(g, &f, err);
+	free(f.names);
+	if (result < 0)
 		return -1;
 	return g->facts.boot.kind == BOOT_SYSTEMD_BOOT &&
 		boot_entries(&g->root, &g->facts.boot, see_entry, g, err) < 0 ? -1 : 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Included by guest-internal.h: names of disks and volumes, and the firmware. */
+/* Included by guest-internal.h: names of disks and volumes; the machine that a guest was
+ * made for, and the one it is in. */
 #ifndef GUEST_NAMES_INTERNAL_H
 #define GUEST_NAMES_INTERNAL_H
 
@@ -39,5 +40,25 @@ const char *guest_why_absent(const struct guest *g, const char *spec);
 
 /* firmware.c: fills facts.firmware */
 void guest_find_firmware(struct guest *g);
+/* The mounted ESP as a boot entry names it; number 0 = none is mounted. */
+int guest_esp_part(const struct guest *g, struct boot_efi_part *ret, struct err *err);
+
+/* cpu.c */
+void guest_find_cpu(struct guest *g);
+int guest_cpu_needed(const char *id, const char *version);
+/* That /proc/cpuinfo tells of, 0 = it does not. */
+int guest_cpu_level(const char *cpuinfo, size_t len);
+/* Warns when this CPU is below what the guest needs. */
+void guest_check_cpu(struct guest *g, const char *cpuinfo, size_t len);
+
+/* virtio.c */
+enum guest_virtio guest_kernel_virtio(const struct guest *g,
+	const struct guest_kernel *k);
+/* QEMU's, whose virtio devices the bootable kernels drive: "q35", "pc";
+ * "" = not for x86. */
+const char *guest_machine_type(const struct guest *g);
+/* Warns when this machine (pci: /sys/bus/pci/devices) has devices
+ * that such a kernel does not drive. */
+void guest_check_virtio(struct guest *g, const char *pci);
 
 #endif

@@ -17,7 +17,7 @@
 
 #include "base/cleanup.h"
 
-#define MAX_NICS 32
+#define MAX_NICS 128
 
 struct nic {
 	char mac[18], old_mac[18], name[16];
@@ -220,6 +220,9 @@ int guest_plan_network(struct guest *g, struct err *err)
 	struct nic nics[MAX_NICS], *taken[GUEST_MAX_IFACES] = { NULL };
 	char names[GUEST_MAX_IFACES][16], macs[GUEST_MAX_IFACES][18];
 	int n = find_nics(g, nics), done = 0, guessed = match_nics(g, nics, n, taken);
+
+	if (n == MAX_NICS)
+		guest_report_warn(g, "only %d of this machine's adapters are looked at", n);
 
 	if (guessed > 1)
 		guest_report_warn(g, "%d adapters were matched to names by their order; say which is which "

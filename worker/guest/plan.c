@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 
-#define MAX_BOOT_FILES 64
+#define MAX_BOOT_FILES 512
 
 const char *guest_op_name(enum guest_op_kind k)
 {
@@ -256,23 +256,15 @@ static int plan_efi(struct guest *g, struct err *err)
 	return n < 0 ? -1 : 0;
 }
 
-static int esp_vol(const struct guest *g)
-{
-	for (int i = 0; i < g->n_mounts; i++)
-		if (!strcmp(g->mounts[i].point, g->facts.boot.esp))
-			return g->mounts[i].vol;
-	return -1;
-}
-
 static int plan_nvram(struct guest *g, struct err *err)
 {
 	struct boot_copy copies[8];
 	struct boot_efi_part part = { 0 };
 	struct err why = ERR_INIT;
 	char loader[256];
-	int vol = esp_vol(g), missing;
+	int missing;
 
-	if (strcmp(g->facts.firmware, "uefi") || !g->opt->write_nvram || vol < 0)
+	if (strcmp(g->facts.firmware, "uefi") || !g->opt->write_nvram)
 		return 0;
 	if (!g->opt->firmware || strcmp(g->opt->firmware, "uefi")) {
 		guest_report_skip(g, g->step, "this machine's firmware is not UEFI");
@@ -281,10 +273,10 @@ static int plan_nvram(struct guest *g, struct err *err)
 	if (boot_efi_fallback(&g->root, g->facts.boot.esp, copies, 8, loader,
 		sizeof(loader), err) < 0)
 		return -1;
-	part.number = g->vols[vol].fs.part_number;
-	part.start = g->vols[vol].fs.part_start;
-	part.sectors = g->vols[vol].fs.part_sectors;
-	snprintf(part.uuid, sizeof(part.uuid), "%s", g->vols[vol].fs.partuuid);
+	if (guest_esp_part(g, &part, err) < 0)
+		return -1;
+	if (!part.number)
+		return 0;
 	missing = boot_nvram_check(&part, loader, &why);
 	/* The fallback loader boots the guest without it. */
 	if (missing < 0)

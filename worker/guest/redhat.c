@@ -158,13 +158,19 @@ struct names {
 	int n;
 };
 
-static void add_name(struct names *k, const char *name)
+static int add_name(struct names *k, const char *name, struct err *err)
 {
 	for (int i = 0; i < k->n; i++)
 		if (!strcmp(k->list[i], name))
-			return;
-	if (k->n < MAX_NAMES && (k->list[k->n] = strdup(name)))
-		k->n++;
+			return 0;
+	if (k->n == MAX_NAMES)
+		return err_set(err, ERR_PREP_TOOLS, "more than %d packages of the old tools",
+			MAX_NAMES);
+	k->list[k->n] = strdup(name);
+	if (!k->list[k->n])
+		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
+	k->n++;
+	return 0;
 }
 
 static void free_names(struct names *k)
@@ -175,9 +181,7 @@ static void free_names(struct names *k)
 
 static int add_answer(void *ctx, const char *name, struct err *err)
 {
-	(void)err;
-	add_name(ctx, name);
-	return 0;
+	return add_name(ctx, name, err);
 }
 
 /* The names of packages that rpm answers a question with. */
@@ -203,8 +207,8 @@ static int find_all(struct guest *g, const char *package, struct names *ret,
 		return err_set(err, ERR_NOMEM, "remove packages: out of memory");
 	if (m && ask(g, "-qf", m->file, ret, err) < 0)
 		return -1;
-	if (ret->n == before)
-		add_name(ret, package);
+	if (ret->n == before && add_name(ret, package, err) < 0)
+		return -1;
 	for (char *p = strtok_r(also, " ", &save); p; p = strtok_r(NULL, " ", &save))
 		if (ask(g, "-qa", p, ret, err) < 0)
 			return -1;

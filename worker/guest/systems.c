@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 
 #define BTRFS_SUBVOL_INODE 256 /* of the root of every subvolume */
-#define MAX_SUBVOLS 64
+#define MAX_SUBVOLS 1024
 #define VOLS_NAMED 6 /* in an error */
 
 /* A root has /etc, programs, and says what it is or what it mounts. */
@@ -49,6 +49,7 @@ struct candidate {
 struct candidates {
 	struct candidate list[MAX_SUBVOLS];
 	int n;
+	bool more; /* than fit */
 	const struct fs_root *top;
 };
 
@@ -73,7 +74,8 @@ static void add_candidate(struct candidates *c, const struct fs_root *r,
 	struct candidate *one = &c->list[c->n];
 	size_t len = 0;
 
-	if (c->n == MAX_SUBVOLS || !is_root(r))
+	c->more |= c->n == MAX_SUBVOLS;
+	if (c->more || !is_root(r))
 		return;
 	memset(one, 0, sizeof(*one));
 	snprintf(one->subvol, sizeof(one->subvol), "%s", subvol);
@@ -154,11 +156,19 @@ static void take_systems(struct guest *g, int vol, const struct candidates *c)
 
 	for (int i = 0; i < c->n; i++)
 		any |= consistent(&c->list[i]);
-	for (int i = 0; i < c->n && g->n_systems < GUEST_MAX_SYSTEMS; i++) {
+	if (c->more)
+		guest_report_warn(g, "%s has more than %d subvolumes with a system: the others are not "
+			"looked at", g->vols[vol].fs.dev, MAX_SUBVOLS);
+	for (int i = 0; i < c->n; i++) {
 		struct guest_system *s = &g->systems[g->n_systems];
 
 		if (any && !consistent(&c->list[i]))
 			continue;
+		if (g->n_systems == GUEST_MAX_SYSTEMS) {
+			guest_report_warn(g, "more than %d systems were found: those on %s are not "
+				"all looked at", GUEST_MAX_SYSTEMS, g->vols[vol].fs.dev);
+			break;
+		}
 		s->vol = vol;
 		memcpy(s->subvol, c->list[i].subvol, sizeof(s->subvol));
 		memcpy(s->os, c->list[i].os, sizeof(s->os));

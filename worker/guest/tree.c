@@ -69,19 +69,37 @@ static int mount_one(struct guest *g, int vol, const char *point,
 	return 0;
 }
 
+#define MAX_LINES 4096 /* of fstab that mount something */
+
 struct wanted {
-	struct guest *g;
-	struct fstab_entry entries[GUEST_MAX_MOUNTS];
-	int n;
+	struct fstab_entry *entries;
+	int n, cap;
+	bool more;
 };
 
+/* 1: out of memory. */
 static int want(void *ctx, const struct fstab_entry *e)
 {
 	struct wanted *w = ctx;
 
-	if (e->point[0] == '/' && e->point[1] && w->n < GUEST_MAX_MOUNTS &&
-		strcmp(e->type, "swap") && !strstr(e->options, "bind"))
-		w->entries[w->n++] = *e;
+	if (e->point[0] != '/' || !e->point[1] || !strcmp(e->type, "swap") ||
+		strstr(e->options, "bind"))
+		return 0;
+	if (w->n == MAX_LINES) {
+		w->more = true;
+		return 0;
+	}
+	if (w->n == w->cap) {
+		int cap = w->cap ? 2 * w->cap : 32;
+		struct fstab_entry *grown = realloc(w->entries,
+			(size_t)cap * sizeof(*grown));
+
+		if (!grown)
+			return 1;
+		w->entries = grown;
+		w->cap = cap;
+	}
+	w->entries[w->n++] = *e;
 	return 0;
 }
 
@@ -150,15 +168,70 @@ int guest_mount_root(struct guest *g, int vol, bool writable, struct err *err)
 	return fs_root_at(&g->root, g->mounts[0].fd, err);
 }
 
+static int check_vital(const struct guest *g, const struct fstab_entry *e, int vol,
+	struct err *err)
+{
+	const char *type = vol < 0 ? "" : g->vols[vol].fs.type;
+
+	if (!vital(e->point))
+		return 0;
+	if (vol == GUEST_SEVERAL)
+		return err_set(err, ERR_PREP_STACK, "%s: %s %s", e->point, e->spec,
+			guest_why_absent(g, e->spec));
+	if (vol < 0)
+		return err_set(err, ERR_FS_MOUNT, "%s (%s): no such volume on the "
+			"copied drives", e->point, e->spec);
+	if (!fs_mountable(type))
+		return err_set(err, ERR_FS_UNKNOWN, "%s (%s): file system %s", e->point,
+			e->spec, *type ? type : "without a signature");
+	return 0;
+}
+
+static int mount_line(struct guest *g, const struct fstab_entry *e, bool writable,
+	struct err *err)
+{
+	struct guest_subvol sub = { "", "" };
+	int vol = guest_find_vol(g, e->spec);
+
+	if (check_vital(g, e, vol, err) < 0)
+		return -1;
+	if (vol < 0 || !fs_mountable(g->vols[vol].fs.type))
+		return 0;
+	if (!strcmp(g->vols[vol].fs.type, "btrfs"))
+		subvolume_of(e->options, &sub);
+	if (mounted_already(g, vol, &sub) ||
+		mount_one(g, vol, e->point, &sub, writable, err) == 0)
+		return 0;
+	if (vital(e->point))
+		return -1;
+	guest_report_warn(g, "%s", err->text);
+	err_clear(err);
+	return 0;
+}
+
+static int mount_lines(struct guest *g, struct wanted *w, const char *text, size_t len,
+	bool writable, struct err *err)
+{
+	if (guest_fstab_entries(text, len, want, w))
+		return err_set(err, ERR_NOMEM, "read fstab: out of memory");
+	if (w->more)
+		guest_report_warn(g, "fstab mounts more than %d volumes: the last lines of it are not "
+			"looked at", MAX_LINES);
+	if (w->n)
+		qsort(w->entries, (size_t)w->n, sizeof(w->entries[0]), by_length);
+	for (int i = 0; i < w->n; i++)
+		if (mount_line(g, &w->entries[i], writable, err) < 0)
+			return -1;
+	return 0;
+}
+
 int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 {
-	CLEANUP_FREE struct wanted *w = calloc(1, sizeof(*w));
 	CLEANUP_FREE char *text = NULL;
+	struct wanted w = { .n = 0 };
 	size_t len = 0;
+	int result;
 
-	if (!w)
-		return err_set(err, ERR_NOMEM, "read fstab: out of memory");
-	w->g = g;
 	if (guest_mount_root(g, g->root_vol, writable, err) < 0)
 		return -1;
 	memset(&g->seen, 0, sizeof(g->seen));
@@ -170,39 +243,12 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 		guest_report_warn(g, "there is no /etc/fstab");
 		return 0;
 	}
-	guest_fstab_entries(text, len, want, w);
-	qsort(w->entries, (size_t)w->n, sizeof(w->entries[0]), by_length);
-	for (int i = 0; i < w->n; i++) {
-		const struct fstab_entry *e = &w->entries[i];
-		int vol = guest_find_vol(g, e->spec);
-		struct guest_subvol sub = { "", "" };
-
-		if (vol >= 0 && !strcmp(g->vols[vol].fs.type, "btrfs"))
-			subvolume_of(e->options, &sub);
-		if (vol < 0 || !fs_mountable(g->vols[vol].fs.type) ||
-			mounted_already(g, vol, &sub)) {
-			if (vol == GUEST_SEVERAL && vital(e->point))
-				return err_set(err, ERR_PREP_STACK, "%s: %s %s", e->point,
-					e->spec, guest_why_absent(g, e->spec));
-			if (vol < 0 && vital(e->point))
-				return err_set(err, ERR_FS_MOUNT,
-					"%s (%s): no such volume on the "
-					"copied drives", e->point, e->spec);
-			if (vital(e->point) && !fs_mountable(g->vols[vol].fs.type))
-				return err_set(err, ERR_FS_UNKNOWN,
-					"%s (%s): file system %s", e->point, e->spec,
-					*g->vols[vol].fs.type ? g->vols[vol].fs.type :
-					"without a signature");
-			continue;
-		}
-		if (mount_one(g, vol, e->point, &sub, writable, err) < 0) {
-			if (vital(e->point))
-				return -1;
-			guest_report_warn(g, "%s", err->text);
-			err_clear(err);
-		}
-	}
-	return 0;
+	result = mount_lines(g, &w, text, len, writable, err);
+	free(w.entries);
+	/* The loader's files may be on a file system of their own. */
+	if (!result)
+		guest_note_names(g);
+	return result;
 }
 
 int guest_check_folders(const struct guest *g, struct err *err)

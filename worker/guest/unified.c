@@ -45,8 +45,12 @@ static struct guest_kernel *new_kernel(struct guest *g, const struct boot_uki *u
 	struct guest_kernel *k = &g->facts.kernels[g->facts.n_kernels];
 	const char *version = *u->uname ? u->uname : name;
 
-	if (g->facts.n_kernels == GUEST_MAX_KERNELS ||
-		strlen(version) >= sizeof(k->version) || strchr(version, '/'))
+	if (g->facts.n_kernels == GUEST_MAX_KERNELS) {
+		guest_report_warn(g, "%s: more than %d kernels; it is not looked at", name,
+			GUEST_MAX_KERNELS);
+		return NULL;
+	}
+	if (strlen(version) >= sizeof(k->version) || strchr(version, '/'))
 		return NULL;
 	memset(k, 0, sizeof(*k));
 	memcpy(k->version, version, strlen(version) + 1);

@@ -13,8 +13,11 @@ int job_disks(const char *sys_root, const char *dev_root, struct job_disk *ret, 
 	if (!all)
 		return err_set(err, ERR_NOMEM, "no memory for the list of disks");
 	n = block_disks(sys_root, dev_root, all, max, err);
-	if (n > max)
-		n = max;
+	if (n > max) {
+		free(all);
+		return err_set(err, ERR_DISK_AMBIGUOUS,
+			"this machine has %d disks, and %d can be told apart", n, max);
+	}
 	for (i = 0; i < n; i++)
 		ret[i] = (struct job_disk){ .b = all[i] };
 	free(all);

@@ -153,7 +153,7 @@ struct job_disk {
 			      * machine was started from it */
 	bool config_volume;  /* the job came from it */
 };
-#define JOB_MAX_DISKS 128
+#define JOB_MAX_DISKS 512
 
 /* Disks of this machine below the given roots ("/sys", "/dev" in life). Returns how many,
  * at most max are filled. What lies on them is not looked at. */

@@ -17,6 +17,8 @@
 #define PREPARE_QUIET_S 300 /* a journal is replayed, caches are flushed; tools tick */
 #define WORK_DIR "/run/guest-XXXXXX"
 #define WORK_DIR_HOST "/tmp/target-worker-XXXXXX"
+_Static_assert(JOB_MAX_DRIVES <= GUEST_MAX_DISKS,
+	"what a job can name can also be prepared");
 
 /* copy */
 

@@ -145,49 +145,6 @@ TEST(replaces)
 	CHECK(!fs_remove(&root, "/etc/deep/copy", &err)); /* gone is gone */
 }
 
-struct seen {
-	char text[1024];
-};
-
-static int note(void *ctx, enum fs_change c, const char *path, unsigned mode)
-{
-	struct seen *s = ctx;
-	size_t used = strlen(s->text);
-
-	(void)mode;
-	snprintf(s->text + used, sizeof(s->text) - used, "%c%s ", "+~-"[c], path);
-	return 0;
-}
-
-TEST(inventory)
-{
-	static const char *const skip[] = { "/skip", NULL };
-	struct fs_inventory *a, *b;
-	struct err err = ERR_INIT;
-	struct seen s = { "" };
-
-	setup();
-	CHECK(!fs_mkdirs(&root, "/skip", 0755, &err));
-	CHECK(!fs_mkdirs(&root, "/d/e", 0755, &err));
-	put("/d/stays", "1");
-	put("/d/changes", "1");
-	put("/d/goes", "1");
-	REQUIRE(!fs_inventory_take(&root, skip, NULL, NULL, &a, &err));
-	REQUIRE(!fs_inventory_take(&root, skip, NULL, NULL, &b, &err));
-	CHECK(!fs_inventory_diff(a, b, note, &s, &err));
-	CHECK_STR(s.text, "");
-	fs_inventory_free(b);
-	put("/skip/x", "1");
-	put("/d/changes", "2");
-	put("/d/e/new", "1");
-	CHECK(!fs_remove(&root, "/d/goes", &err));
-	REQUIRE(!fs_inventory_take(&root, skip, NULL, NULL, &b, &err));
-	CHECK(!fs_inventory_diff(a, b, note, &s, &err));
-	CHECK_STR(s.text, "~/d/changes +/d/e/new -/d/goes ");
-	fs_inventory_free(a);
-	fs_inventory_free(b);
-}
-
 TEST(cleanup)
 {
 	char cmd[128];
@@ -204,8 +161,6 @@ static const struct test tests[] = {
 	TEST_ENTRY(only_files, "pipes, folders and huge files are refused"),
 	TEST_ENTRY(replaces,
 		"a replaced file keeps its mode; copies are never made over others"),
-	TEST_ENTRY(inventory,
-		"added, changed and removed files are found, skipped ones are not"),
 	TEST_ENTRY(cleanup, "the test tree goes away"),
 };
 TEST_MAIN(tests)

@@ -33,10 +33,12 @@ enum {
 	UMOUNT_SECONDS = 15,
 	UNWIND_SECONDS = 45, /* no new round after that */
 	SYNC_SECONDS = 30,
+	ALL_SECONDS = 200, /* then each step that is left has one second */
 };
 
 static char disks[DISKS][64];
 static size_t n_disks;
+static double patient_until;
 static int asker = -1; /* socket of the worker that wants to know what stays */
 
 static void nap_ms(unsigned ms)
@@ -82,7 +84,7 @@ void shutdown_written(const char *path)
 
 int bounded(unsigned seconds, int (*fn)(const char *), const char *arg)
 {
-	double end = now_s() + seconds;
+	double end = now_s() + (patient_until && now_s() > patient_until ? 1 : seconds);
 	pid_t pid = fork(), got;
 	int status;
 
@@ -240,10 +242,12 @@ static int sync_all(const char *unused)
 
 static void take_down(void)
 {
+	patient_until = now_s() + ALL_SECONDS;
 	shutdown_flush();
 	unwind();
 	if (bounded(SYNC_SECONDS, sync_all, NULL) != 0)
 		shutdown_stays("OFF_SYNC", "sync did not end in %d s", SYNC_SECONDS);
+	patient_until = 0;
 }
 
 void shutdown_settle(int socket)

@@ -4,7 +4,7 @@
 # counted, on the volume and at the controller. Above max_starts the job ends with BOOT_LOOP, which
 # both have, the machine goes off whatever on_error says, and it stays known that targets were written
 # to; once more after that nobody is asked at all. A job that came to an end begins to count anew.
-# The worker runs as in the image, with a network of its own, and is killed where the kernel would die.
+# The worker (build/worker/worker) runs as in the image, with a network of its own, and is killed where the kernel would die.
 if [ -z "${TW_IN_NAMESPACE:-}" ]; then
 	exec env TW_IN_NAMESPACE=1 unshare --net --mount --pid --fork --kill-child "$0" "$@"
 fi

@@ -23,7 +23,7 @@ done
 	fail "a job without an address was made"
 
 # 250 connections that show no token.
-start strangers /usr/bin/python3 tests/cases/drive-strangers.py "$port" 250 "$work/ended"
+start strangers /usr/bin/python3 tests/cases/drive-strangers.py "$port" 250
 wait_for 60 grep -q 'connected 250' "$work/strangers.log"
 [ "$(ss -Htn state established "sport = :$port" | wc -l)" -ge 8 ] || fail "the strangers are gone already"
 url=https://127.0.0.1:$port/v1

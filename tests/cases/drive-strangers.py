@@ -1,15 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Strangers at a source-server. Usage:
-drive-strangers.py PORT COUNT ENDED   that many connections without a key, silent, or with half a TLS
-                                      hello and then a byte a second. Writes to ENDED how many seconds each was open
+drive-strangers.py PORT COUNT         that many connections without a key, silent, or with half a TLS
+                                      hello and then a byte a second for minutes, until all are closed
 drive-strangers.py PORT busy          a server that has no place: BYE in clear, and the close
 drive-strangers.py PORT mute          one that closes each connection without a word"""
 import select
 import socket
 import struct
 import sys
-import time
 
 port, what = int(sys.argv[1]), sys.argv[2]
 
@@ -39,34 +38,33 @@ def refuse(answer):
         client.close()
 
 
-def strangers(count, ended):
+def strangers(count):
     slow = [b"", b"\x16\x03\x01\x02\x00" + b"\x01" * 500]
     peers = {}
     for i in range(count):
         s = socket.create_connection(("127.0.0.1", port))
         first = 5 * (i % 2)
         s.sendall(slow[i % 2][:first])
-        peers[s] = [time.monotonic(), i % 2, first, b""]
+        peers[s] = [i % 2, first, b""]
     print("connected", count, flush=True)
     told = 0
-    with open(ended, "w", encoding="ascii") as out:
-        while peers:
-            for s in select.select(list(peers), [], [], 1)[0]:
-                try:
-                    data = s.recv(4096)
-                except OSError:
-                    data = b""
-                peers[s][3] += data
-                if not data:
-                    told += peers[s][3][:5] == b"TWP1\x18" and peers[s][3][24] == 4
-                    print("%.1f" % (time.monotonic() - peers.pop(s)[0]), file=out, flush=True)
-                    s.close()
-            for s, peer in peers.items():
-                try:
-                    s.send(slow[peer[1]][peer[2] : peer[2] + 1])
-                    peer[2] += 1
-                except OSError:
-                    pass
+    while peers:
+        for s in select.select(list(peers), [], [], 1)[0]:
+            try:
+                data = s.recv(4096)
+            except OSError:
+                data = b""
+            peers[s][2] += data
+            if not data:
+                came = peers.pop(s)[2]
+                told += came[:5] == b"TWP1\x18" and came[24] == 4
+                s.close()
+        for s, peer in peers.items():
+            try:
+                s.send(slow[peer[0]][peer[1] : peer[1] + 1])
+                peer[1] += 1
+            except OSError:
+                pass
     print("told", told, flush=True)
     print("ended", count, flush=True)
 
@@ -75,4 +73,4 @@ if what == "busy":
     refuse(frame(24, b"too many connections", 4))
 if what == "mute":
     refuse(b"")
-strangers(int(what), sys.argv[3])
+strangers(int(what))

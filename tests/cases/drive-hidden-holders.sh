@@ -13,6 +13,7 @@ printf 'label: gpt\nsize=8M\nsize=8M\nsize=8M\n' | sfdisk -q "$work/disk"
 loop=$(losetup -f --show "$work/disk") || skip "no loop device to be had"
 cleanup_fn 'losetup -d "$loop"'
 partx -a "$loop"
+cleanup_fn 'partx -d "$loop"' # a device that is used again would have them
 mke2fs -q -t ext4 "${loop}p1"
 mke2fs -q -t ext4 "${loop}p3"
 mkdir "$work/mnt" "$work/a"

@@ -14,6 +14,7 @@ sfdisk -q "$work/disk" <"$work/table"
 loop=$(losetup -f --show "$work/disk") || skip "no loop device to be had"
 cleanup_fn 'losetup -d "$loop"'
 partx -a "$loop"
+cleanup_fn 'partx -d "$loop"' # a device that is used again would have them
 for ((i = 1; i <= n; i++)); do
 	mke2fs -q -t ext2 "${loop}p$i"
 	mkdir "$work/mnt$i"

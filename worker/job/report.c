@@ -159,7 +159,6 @@ enum job_finish job_report(struct job_runner *r, enum job_state end)
 		then = (enum job_finish)atomic_load(&r->ending);
 	if (r->looping && then == JOB_REBOOT)
 		then = JOB_POWEROFF;
-	if (!r->crashed)
-		job_starts_end(r, end, then);
+	job_starts_end(r, end, then);
 	return then;
 }

@@ -111,7 +111,8 @@ int job_starts_begin(struct job_runner *r, struct err *err)
 		log_warn("CONFIG the count of starts cannot be read: %s", none.text);
 	r->starts = job_starts_next(rc < 0 ? NULL : text, len, r->job->migration, boot);
 	err_clear(&none);
-	if (keep(r, boot, r->starts, &none) < 0)
+	/* That there is no volume is told when the result cannot be kept either. */
+	if (keep(r, boot, r->starts, &none) < 0 && none.code != ERR_CFG_MISSING)
 		job_warn(r, "starts of this machine are not counted here: %s", none.text);
 	return judge(r, r->starts, "TWCONFIG", err);
 }
@@ -123,12 +124,25 @@ int job_starts_told(struct job_runner *r, struct err *err)
 	return r->env->image ? judge(r, n, "the controller", err) : 0;
 }
 
+/* After report-crash the kernel command line decides, and not the job (init.8). */
+static bool crash_restarts(void)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err err = ERR_INIT;
+	size_t len;
+
+	return fdio_read_file("/proc/cmdline", 64 << 10, &text, &len, &err) < 0 ||
+		strstr(text, "tw.on_error=reboot");
+}
+
 void job_starts_end(struct job_runner *r, enum job_state end, enum job_finish then)
 {
 	/* A machine that restarts with this volume begins once more, unless JOB_DONE. */
-	bool again = then == JOB_REBOOT && !(end == JOB_OFF && r->job->mode == JOB_FULL);
+	bool again = r->crashed ? crash_restarts() : then == JOB_REBOOT &&
+		!(end == JOB_OFF && r->job->mode == JOB_FULL);
 	struct err err = ERR_INIT;
 
-	if (r->starts && !again && keep(r, "", 0, &err) < 0)
+	if ((r->starts || (r->crashed && r->job && r->env->image)) && !again &&
+		keep(r, "", 0, &err) < 0 && err.code != ERR_CFG_MISSING)
 		log_warn("the count of starts stays: %s", err.text);
 }

@@ -144,6 +144,12 @@ TEST(ends)
 		job_starts_end(&r, cases[i].end, cases[i].then);
 		CHECK_U64(kept_starts(), cases[i].anew ? 0 : 2);
 	}
+	/* After crashes of the worker the machine goes off, unless tw.on_error=reboot. */
+	begin(&r, &j);
+	keep_starts(1);
+	r.crashed = true;
+	job_starts_end(&r, JOB_FAILED, JOB_REBOOT);
+	CHECK_U64(kept_starts(), 0);
 }
 
 static const struct test tests[] = {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a guest says of itself is no path of this machine: a line of fstab cannot mount over the root or
 # over another mount, an option of a mount stays one option, and ID=.. of os-release does not lead out
-# of the operator's packages.
+# of the operator's packages. A guest from before /run gets one.
 # also: shipped
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
@@ -58,3 +58,15 @@ for id in .. . ../supply '-x' 'a b'; do
 	prepare --dry-run --guest-agent --packages "$work/supply/inner"
 	is '.plan | any(.kind == "install") | not'
 done
+
+# Not hostile, but old: a guest from before /run. Its tools need one, and undoing takes it away.
+phony
+rmdir "$work/tree/run"
+pack
+list before
+prepare
+[ "$status" = 0 ] || fail "no /run: exit status $status, $(jq -c .error "$work/report.json")"
+is '.verdict == "boots" and .unsaved == []'
+list after
+grep -q '^./run d' "$work/after" || fail "the guest's tools had no /run"
+stays_and_goes

@@ -16,9 +16,9 @@ static void take(blkid_probe pr, const char *name, char *ret, size_t size)
 		snprintf(ret, size, "%s", value);
 }
 
-/* libblkid hands on what stands on the disk as some formats' UUID, as of LUKS1 and LVM, and
- * as labels. A UUID that is none leads nowhere: it would become part of names of devices
- * and of lines of configuration. "0x83" is a type of a partition. */
+/* libblkid hands on what stands on the disk as some formats' UUID, as of LUKS1 and LVM,
+ * and as labels. A UUID that is none leads nowhere: it would become part of names of
+ * devices and of lines of configuration. "0x83" is a type of a partition. */
 static void keep_uuid(char *s)
 {
 	if (s[strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-")])

@@ -329,8 +329,8 @@ int guest_mount_vol(struct guest *g, int vol, int dir, bool writable,
 	const struct fs_option *option, struct err *err);
 int guest_mount_tree(struct guest *g, bool writable, struct err *err);
 /* Programs of the guest need folders, and no links, where they get file systems of this
- * machine's kernel. */
-int guest_check_folders(const struct guest *g, struct err *err);
+ * machine's kernel. Missing ones are made. */
+int guest_check_folders(struct guest *g, struct err *err);
 int guest_make_writable(struct guest *g, struct err *err);
 int guest_unmount(struct guest *g, struct err *err);
 

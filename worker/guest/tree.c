@@ -251,19 +251,29 @@ int guest_mount_tree(struct guest *g, bool writable, struct err *err)
 	return result;
 }
 
-int guest_check_folders(const struct guest *g, struct err *err)
+/* Guests older than /run have none. Undoing takes it away again. */
+static int make_folder(struct guest *g, const char *path, struct err *err)
+{
+	return !*g->journal.dir ?
+		err_set(err, ERR_PREP_UNSUPPORTED, "the guest has no %s", path) :
+		guest_journal_save(g, path, err) < 0 ? -1 :
+		fs_mkdirs(&g->root, path, 0755, err);
+}
+
+int guest_check_folders(struct guest *g, struct err *err)
 {
 	static const char *const folders[] = { "/dev", "/proc", "/sys", "/run" };
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		if (fs_lstat(&g->root, folders[i], &st) < 0)
-			return err_sys(err, ERR_PREP_UNSUPPORTED, "the guest's %s",
-				folders[i]);
-		if (!S_ISDIR(st.st_mode))
+		if (fs_lstat(&g->root, folders[i], &st) < 0) {
+			if (make_folder(g, folders[i], err) < 0)
+				return -1;
+		} else if (!S_ISDIR(st.st_mode)) {
 			return err_set(err, ERR_FS_UNSAFE,
 				"the guest's %s is no folder: its programs cannot be run",
 				folders[i]);
+		}
 	}
 	/* some have it elsewhere, within the guest */
 	return fs_is_dir(&g->root, "/tmp") ? 0 : err_set(err, ERR_PREP_UNSUPPORTED,

@@ -134,10 +134,12 @@ for kind in lvm-plain lvm-owner md-plain md-name-path md-name-option md-name-num
 	for run in inspect prepare undo; do ends "$kind-$run" 0; done
 done
 is lvm-owner-inspect '.warnings | any(test("belongs to the system ID node1.example.com"))'
-for kind in config quote lines json file localhost long; do
+for kind in config quote json file localhost long; do
 	says "lvm-owner-$kind-inspect" "system ID is none that LVM allows"
 done
-says lvm-owner-backslash-inspect "text that LVM does not allow"
+for kind in backslash lines; do
+	says "lvm-owner-$kind-inspect" "text that LVM does not allow"
+done
 for kind in option lines; do
 	says "lvm-volume-$kind-inspect" "LVM does not allow"
 done
@@ -147,3 +149,7 @@ done
 for kind in path option lines blank empty; do
 	says "luks-$kind-inspect" "its UUID is none"
 done
+says luks-long-inspect "ended with status|: [A-Z]"
+says md-offset-inspect "read /dev/md0: "
+[ "$(jq -r .error.code "$dir/out/md-offset-inspect.json")" = PREP_STACK ] ||
+	fail "an array that leads out of its disk is told as a disk that fails"

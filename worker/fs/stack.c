@@ -124,6 +124,9 @@ static int run_tool(struct call *c, const char *const *argv, char last[256],
 
 	if (spawn_run(&sp, &result, err) < 0)
 		return -1;
+	if (result.status && !*c->last)
+		snprintf(c->last, sizeof(c->last), "%s ended with status %d", argv[0],
+			result.status);
 	if (last)
 		memcpy(last, c->last, sizeof(c->last));
 	return result.status;

@@ -27,6 +27,15 @@ int guest_add_vol(struct guest *g, const char *node, int disk, int part, struct 
 	v->part = part;
 	v->layer = -1;
 	v->found = fs_probe(node, &v->fs, err);
+	/* An array or a volume that says it lies where its disk has nothing. A disk that
+	 * fails says EIO. */
+	if (v->found == FS_UNREADABLE && disk < 0 && err->sys != EIO) {
+		guest_report_warn(g, "%s", err->text);
+		if (!g->locked.code)
+			err_set(&g->locked, ERR_PREP_STACK, "%s", err->text);
+		err_clear(err);
+		v->found = FS_NOTHING;
+	}
 	if (v->found == FS_UNREADABLE)
 		return err_wrap(err, "inspect");
 	if (v->found == FS_AMBIGUOUS)

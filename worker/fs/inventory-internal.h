@@ -6,6 +6,9 @@
 #include "fs/fs.h"
 
 #define FS_NO_ENTRY UINT32_MAX
+#ifndef STATX_ATTR_MOUNT_ROOT /* musl has struct statx without it */
+#define STATX_ATTR_MOUNT_ROOT 0x2000
+#endif
 
 enum {
 	FS_FOLDED = 1, /* a folder that stands for all below it */

@@ -170,9 +170,9 @@ static int write_rules(struct guest *g, const char names[][16], const char macs[
 
 		full = nl ? (size_t)(nl + 1 - (text + at)) : len - at;
 		for (int i = 0; i < n; i++) {
-			char name[600];
+			char name[32];
 
-			snprintf(name, sizeof(name), "NAME=\"%s\"", names[i]);
+			snprintf(name, sizeof(name), "NAME=\"%.15s\"", names[i]);
 			drop |= text[at] != '#' &&
 				memmem(text + at, full, name, strlen(name));
 		}

@@ -22,6 +22,9 @@ unsigned capture_resume(const char *group, const struct capture_suspended *befor
 /* Whether the group has a snapshot as lvm.c names them. */
 bool capture_has_snapshots(const char *group);
 
+/* limits.c: a time as systemd writes it ("1min 30s"); 0 = none, or not understood. */
+double capture_seconds(const char *text);
+
 /* text.c: the tree that is described, and values for its description */
 struct capture_view {
 	const char *root;      /* without a slash at its end: "" in life */

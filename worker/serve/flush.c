@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,4 +123,21 @@ int serve_flush(const struct serve_mounts *m, const struct serve_wait *w,
 	log_debug("flushed before freezing in %llu ms",
 		(unsigned long long)(clock_now_ms() - begin));
 	return 0;
+}
+
+int serve_flush_volume(const char *volume, const struct serve_wait *w, struct err *err)
+{
+	struct serve_drive d = { .dev.device = true };
+	struct serve_mounts l;
+	struct stat st;
+	int r;
+
+	if (stat(volume, &st) < 0)
+		return err_sys(err, ERR_SRC_SNAPSHOT, "%s", volume);
+	d.device = st.st_rdev;
+	if (serve_mounts_find(&d, 1, &l, err) < 0)
+		return -1;
+	r = serve_flush(&l, w, err);
+	serve_mounts_free(&l);
+	return r;
 }

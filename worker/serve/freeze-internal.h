@@ -53,6 +53,16 @@ void serve_after_thaw(struct serve_freezer *z);
 int serve_flush(const struct serve_mounts *m, const struct serve_wait *w,
 	struct err *err);
 
+/* The same for what is mounted from a block device. */
+int serve_flush_volume(const char *volume, const struct serve_wait *w, struct err *err);
+
+/* freeze-mounts.c */
+/* One after the other, until one fails or the time is over. What was frozen is noted in
+ * z->shared. */
+int serve_freeze_mounts(struct serve_freezer *z, struct err *err);
+/* -1 when the time is over, or source-server ends. */
+int serve_freeze_lost(struct serve_freezer *z, struct err *err);
+
 /* Forks the watchdog over z->mounts. */
 int serve_watchdog_start(struct serve_freezer *z, struct err *err);
 /* It thaws what is frozen, and ends. */

@@ -6,23 +6,17 @@
  * serve_freezer_begin_write and the pipe behind stderr in source-server.c.
  */
 #include <errno.h>
-#include <linux/fs.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "serve/freeze-internal.h"
-
-/* somebody else's freeze may end by itself: so long is waited for it */
-#define BUSY_MS 3000
 
 int serve_freezer_new(struct serve_drive *drives, unsigned n,
 	const struct serve_config *c, struct serve_freezer **ret, struct err *err)
@@ -80,49 +74,6 @@ void serve_freezer_free(struct serve_freezer *z)
 	serve_mounts_free(&z->mounts);
 	munmap(z->shared, sizeof(*z->shared));
 	free(z);
-}
-
-/* Noted before it happens: should this process die in between, it is thawed. What
- * somebody else froze (EBUSY) is theirs to thaw, at any time: no stillness to count
- * on. */
-static int freeze_or_wait(struct serve_freezer *z, unsigned i)
-{
-	uint64_t end = clock_now_ms() + BUSY_MS;
-
-	for (;;) {
-		atomic_store(&z->shared->how[i], FROZEN);
-		if (!ioctl(z->mounts.list[i].fd, FIFREEZE, 0))
-			return 0;
-		atomic_store(&z->shared->how[i], THAWED);
-		if (errno != EBUSY || clock_now_ms() >= end)
-			return -1;
-		poll(NULL, 0, 50);
-	}
-}
-
-/* Freezes one file system, or makes it read-only where freezing is not known (FAT). */
-static int freeze_one(struct serve_freezer *z, unsigned i, struct err *err)
-{
-	struct serve_mount *m = &z->mounts.list[i];
-
-	if (!freeze_or_wait(z, i))
-		return 0;
-	if (errno == EBUSY)
-		return err_set(err, ERR_SRC_READ,
-			"%s: frozen by someone else, who may thaw it while it "
-			"is read; thaw it (fsfreeze -u) or wait for their end", m->path);
-	if (errno != EOPNOTSUPP && errno != ENOTTY)
-		return err_sys(err, ERR_SRC_READ, "freeze %s", m->path);
-	/* Only mounts of this namespace can be changed. */
-	if (m->foreign) {
-		m->unheld = true;
-		return 0;
-	}
-	atomic_store(&z->shared->how[i], READ_ONLY);
-	if (!mount(NULL, m->path, NULL, MS_REMOUNT | MS_RDONLY | m->flags, NULL))
-		return 0;
-	atomic_store(&z->shared->how[i], THAWED);
-	return err_sys(err, ERR_SRC_READ, "make %s read-only", m->path);
 }
 
 /* Only of what was frozen here: nobody else thaws that meanwhile. */
@@ -201,13 +152,28 @@ static int look_again(struct serve_freezer *z, struct err *err)
 	return serve_watchdog_start(z, err);
 }
 
+/* A quarter of the time is left for what waits to go on. */
+static unsigned find_limit(const struct serve_freezer *z)
+{
+	struct capture_limit l;
+	unsigned safe;
+
+	capture_limit("/", &l);
+	safe = l.seconds - l.seconds / 4;
+	if (!l.seconds || safe >= z->limit_s)
+		return z->limit_s;
+	log_warn("file systems are frozen for at most %u s, not %u: after %u s %s", safe,
+		z->limit_s, l.seconds, l.why);
+	return safe;
+}
+
 static int begin_freeze(struct freezing *f, struct err *err)
 {
 	struct serve_freezer *z = f->z;
 
 	if (look_again(z, err) < 0)
 		return -1;
-	atomic_store(&z->shared->limit_s, z->limit_s);
+	atomic_store(&z->shared->limit_s, find_limit(z));
 	atomic_store(&z->shared->lost, false);
 	/* Whoever ends meanwhile has seen `lost` of before. */
 	if (atomic_load(&z->ended))
@@ -238,29 +204,6 @@ static int make_ready(struct freezing *f, struct err *err)
 	return status;
 }
 
-static int is_lost(struct serve_freezer *z, const char *what, struct err *err)
-{
-	if (!atomic_load(&z->shared->lost))
-		return 0;
-	return err_set(err, ERR_SRC_READ, atomic_load(&z->ended) ? "source-server ends" :
-		"%s took too long and was given up", what);
-}
-
-/* The watchdog thaws all of it again and again while this is under way and `lost`. */
-static int freeze_all(struct serve_freezer *z, struct err *err)
-{
-	int status = 0;
-
-	atomic_store(&z->shared->freezing, true);
-	for (unsigned i = 0; i < z->mounts.n && !status; i++) {
-		status = is_lost(z, "freezing", err);
-		if (!status)
-			status = freeze_one(z, i, err);
-	}
-	atomic_store(&z->shared->freezing, false);
-	return status;
-}
-
 static int freeze(struct serve_freezer *z, const struct serve_wait *wait,
 	struct err *err)
 {
@@ -284,12 +227,12 @@ static int freeze(struct serve_freezer *z, const struct serve_wait *wait,
 		log_warn("memory cannot be locked: %s", err_text(errno));
 	z->still_ms = clock_now_ms();
 	if (!status)
-		status = freeze_all(z, err);
+		status = serve_freeze_mounts(z, err);
 	z->frozen = true;
 	if (!status) {
 		note_unused(z);
 		serve_holders(z->drives, z->n_drives, &z->mounts);
-		status = is_lost(z, "freezing", err);
+		status = serve_freeze_lost(z, err);
 	}
 	if (status) {
 		thaw(z);

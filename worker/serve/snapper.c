@@ -97,34 +97,17 @@ static int server_tick(void *ctx, struct err *err)
 	return 0;
 }
 
-/* What the mounted file system has not written yet, lvm would write while it is suspended:
- * all writers would stand still for it. */
-static int flush_volume(struct serve_snapper *z, const char *volume, struct err *err)
-{
-	const struct serve_wait wait = { server_tick, z };
-	struct serve_drive d = { .dev.device = true };
-	struct serve_mounts l;
-	struct stat st;
-	int r;
-
-	if (stat(volume, &st) < 0)
-		return err_sys(err, ERR_SRC_SNAPSHOT, "%s", volume);
-	d.device = st.st_rdev;
-	if (serve_mounts_find(&d, 1, &l, err) < 0)
-		return -1;
-	r = serve_flush(&l, &wait, err);
-	serve_mounts_free(&l);
-	return r;
-}
-
 /* The descriptor, or -1. */
 static int make(struct serve_snapper *z, unsigned i, struct err *err)
 {
 	struct capture_snapshot *now = &z->drives[i].now;
+	const struct serve_wait wait = { server_tick, z };
 	struct err ignored = ERR_INIT;
 	int fd;
 
-	if (drop(z, i, err) < 0 || flush_volume(z, z->drives[i].volume, err) < 0 ||
+	/* What it has not written yet, lvm would write while all writers stand still. */
+	if (drop(z, i, err) < 0 ||
+		serve_flush_volume(z->drives[i].volume, &wait, err) < 0 ||
 		capture_lvm_snapshot(z->drives[i].volume, z->made++, now, err) < 0)
 		return -1;
 	fd = open(now->path, O_RDONLY | O_DIRECT | O_CLOEXEC);

@@ -88,3 +88,11 @@ for action in garbage huge; do
 	answer=$(drive <<<announce)
 	[[ $answer == "error CTL_PROTO "* ]] || fail "$action: $answer"
 done
+
+# What the controller asks for is waited for.
+new_migration m-busy
+echo "1 POST /register status 503/4" >"$work/faults"
+: >"$work/driver.log"
+[ "$(drive <<<announce)" = ok ] || fail "not registered: $(tail -n 1 "$work/driver.log")"
+[ "$(sed -nE 's/^\[ *([0-9]+)\..*POST \/register: [0-9]+$/\1/p' "$work/driver.log" |
+	awk 'NR == 1 { a = $1 } END { print ($1 - a >= 3) }')" = 1 ] || fail "Retry-After is not waited for"

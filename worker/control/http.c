@@ -11,10 +11,12 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 
 #define CONNECT_TIMEOUT_S 15
+#define RETRY_AFTER_MAX 86400
 
 struct control_http {
 	CURL *easy;
@@ -23,6 +25,7 @@ struct control_http {
 	char why[CURL_ERROR_SIZE];
 	struct strbuf *body; /* of the answer that is coming in */
 	bool too_large;
+	int retry_after_s; /* of that answer, -1 = not given */
 	const _Atomic bool *cancel;
 	_Atomic bool stopped;
 };
@@ -46,6 +49,27 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	}
 	strbuf_add(h->body, data, n);
 	return h->body->failed ? 0 : n;
+}
+
+/* Curl reads it as a date first, and this build of it takes every text for one of 1970:
+ * so seconds are read here. A date is none of the contract's. */
+static size_t on_header(char *line, size_t size, size_t n, void *ctx)
+{
+	static const char name[] = "retry-after:";
+	struct control_http *h = ctx;
+	size_t at = sizeof(name) - 1, digits;
+	unsigned long s = 0; /* 0 is as good as not given */
+
+	(void)size; /* always 1 */
+	if (n < at || strncasecmp(line, name, at))
+		return n;
+	while (at < n && (line[at] == ' ' || line[at] == '\t'))
+		at++;
+	for (digits = 0; at < n && line[at] >= '0' && line[at] <= '9'; at++, digits++)
+		s = s < RETRY_AFTER_MAX ? s * 10 + (unsigned long)(line[at] - '0') : s;
+	if (s && digits && (at == n || line[at] == '\r' || line[at] == '\n'))
+		h->retry_after_s = s < RETRY_AFTER_MAX ? (int)s : RETRY_AFTER_MAX;
+	return n;
 }
 
 static char *join_pins(const char *const *pins)
@@ -85,6 +109,8 @@ static CURLcode set_up(struct control_http *h)
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, h);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, h);
 #undef SET
 	return rc;
 }
@@ -232,7 +258,6 @@ int control_http_run(struct control_http *h, const struct control_request *q,
 {
 	struct curl_slist *headers = NULL;
 	struct strbuf text = STRBUF_INIT;
-	curl_off_t after = 0;
 	CURLcode rc;
 
 	strbuf_reset(&ret->body);
@@ -240,6 +265,7 @@ int control_http_run(struct control_http *h, const struct control_request *q,
 	ret->retry_after_s = -1;
 	h->body = &ret->body;
 	h->too_large = false;
+	h->retry_after_s = -1;
 	h->why[0] = '\0';
 	rc = prepare(h, q, &headers, &text);
 	if (rc == CURLE_OK)
@@ -250,9 +276,7 @@ int control_http_run(struct control_http *h, const struct control_request *q,
 	if (rc != CURLE_OK)
 		return explain(h, q, rc, err);
 	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &ret->status);
-	if (curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK &&
-	    after > 0)
-		ret->retry_after_s = after < 86400 ? (int)after : 86400;
+	ret->retry_after_s = h->retry_after_s;
 	log_debug("controller: %s %s: %ld", q->method, q->path, ret->status);
 	return 0;
 }

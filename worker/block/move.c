@@ -89,7 +89,8 @@ int block_gpt_move(const struct block_reader *r, uint64_t old_size,
 	int n;
 
 	memset(ret, 0, sizeof(*ret));
-	if (one.sector < SECTOR || one.sector > MAX_SECTOR || old_size < 4ull * one.sector)
+	if (one.sector < SECTOR || one.sector > MAX_SECTOR ||
+		old_size < 4ull * one.sector)
 		return 0;
 	old_last = old_size / one.sector - 1;
 	if (one.read(one.ctx, ret->sector0, SECTOR, 0, err) < 0)

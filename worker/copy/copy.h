@@ -119,9 +119,9 @@ int copy_check_sectors(struct source *src, uint32_t sector, const char *target,
  * copy_run has listed it. */
 int copy_release_masked(struct source *src, struct sink *dst, bool around,
 	struct err *err);
-/* The commit: puts back the exact bytes that copy_release_masked changed. On a target that
- * is larger than the drive the second copy of a GPT goes to the end, as copy_run does it
- * when it keeps no head back. */
+/* The commit: puts back the exact bytes that copy_release_masked changed. On a target
+ * that is larger than the drive the second copy of a GPT goes to the end, as copy_run
+ * does it when it keeps no head back. */
 int copy_commit(struct source *src, struct sink *dst, struct err *err);
 
 /* The result as a JSON object, in the form that `worker copy --json` prints. */

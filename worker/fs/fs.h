@@ -229,13 +229,15 @@ int fs_set_label(const struct fs_root *r, const char *path, const char *label,
 /* The hex SHA-256 of a regular file, last part not followed. */
 int fs_sha256(const struct fs_root *r, const char *path, char ret[65], struct err *err);
 
-/* inventory.c, compare.c: what a tree looks like, to find what a guest's own tool changed.
- * Crosses mount points. A folder with very many paths below it is one entry. */
+/* inventory.c, compare.c: what a tree looks like, to find what a guest's own tool
+ * changed. Crosses mount points. A folder with very many paths below it is one entry. */
 struct fs_inventory;
 struct fs_inventory_rules {
-	const struct stat *skip; /* folders that are not looked into, by device and inode */
+	const struct stat *skip; /* folders that are not looked into, by device
+				  * and inode */
 	int n_skip;
-	const struct fs_inventory *like; /* an earlier one to be compared with; NULL = none */
+	/* an earlier one to be compared with; NULL = none */
+	const struct fs_inventory *like;
 	uint32_t fold_at;        /* how many paths are very many, 0 = default */
 	void (*tick)(void *ctx); /* may be NULL */
 	void *ctx;

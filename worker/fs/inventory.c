@@ -127,8 +127,8 @@ static bool is_skipped(const struct walk *w, const struct stat *st)
 	return false;
 }
 
-/* A snapshot that lies in the tree has what the tree had, once for each of them. The guest
- * may have one mounted, though: that is a part of it. */
+/* A snapshot that lies in the tree has what the tree had, once for each of them. The
+ * guest may have one mounted, though: that is a part of it. */
 static bool is_snapshot(int fd, const struct stat *st)
 {
 	struct btrfs_ioctl_get_subvol_info_args info;
@@ -207,8 +207,8 @@ static bool is_born(int fd, const char *name, const struct timespec *since)
 	return is_later(&born, since);
 }
 
-/* One path below a folded folder. Those that changed since are kept by name; what had such
- * a time before anything was changed is only recognised again. */
+/* One path below a folded folder. Those that changed since are kept by name; what had
+ * such a time before anything was changed is only recognised again. */
 static int fold_path(struct walk *w, int fd, const char *name, uint64_t hash,
 	const struct stat *st, struct err *err)
 {
@@ -289,7 +289,7 @@ static int see_path(struct walk *w, int fd, const char *name, uint32_t parent,
 }
 
 /* From here on the folder is one entry; what is known of single paths is dropped. */
-static void fold(struct walk *w, uint32_t id, size_t path_len)
+static void fold_folder(struct walk *w, uint32_t id, size_t path_len)
 {
 	struct fs_inventory *inv = w->inv;
 
@@ -323,7 +323,7 @@ static int walk_dir(struct walk *w, int fd, uint32_t id, uint64_t hash, int dept
 		return no_memory(err);
 	}
 	if (folds)
-		fold(w, id, base);
+		fold_folder(w, id, base);
 	if (w->rules->tick)
 		w->rules->tick(w->rules->ctx);
 	while (!result && (de = readdir(d))) {
@@ -337,7 +337,7 @@ static int walk_dir(struct walk *w, int fd, uint32_t id, uint64_t hash, int dept
 		w->path[base] = '\0';
 		if (!result && w->fold == FS_NO_ENTRY && is_too_large(w, id)) {
 			folds = true;
-			fold(w, id, base);
+			fold_folder(w, id, base);
 			w->inv->gaps.deep = gaps.deep;
 			w->inv->gaps.snapshots = gaps.snapshots;
 			rewinddir(d);

@@ -14,7 +14,7 @@ int guest_save_companions(struct guest *g, const struct guest_kernel *k,
 /* The paths there were at first, kept beside the journal until the end. */
 int guest_keep_paths(struct guest *g, struct err *err);
 int guest_drop_paths(struct guest *g, struct err *err);
-/* All paths of the guest but for volumes of data; like: an earlier one to compare with. */
+/* All paths of the guest but for volumes of data; like: an earlier one to compare. */
 int guest_take_inventory(struct guest *g, const struct fs_inventory *like,
 	struct fs_inventory **ret, struct err *err);
 /* What differs goes to the journal and, if asked for, to the report. ret_lost: changes

@@ -19,8 +19,8 @@ struct listing {
 };
 #define LOST_NAMED 4
 
-/* Where programs of a system are, and what belongs to them. What is mounted elsewhere holds
- * data: nothing of a preparation, and often millions of files. */
+/* Where programs of a system are, and what belongs to them. What is mounted elsewhere
+ * holds data: nothing of a preparation, and often millions of files. */
 static bool is_of_system(const char *point)
 {
 	static const char *const points[] = { "/", "/boot", "/efi", "/etc", "/lib", "/opt",

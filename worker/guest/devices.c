@@ -17,7 +17,7 @@
 #define MAX_BOOT_FILES 512
 #define NUMBER_MAX 255
 
-/* Returns what follows the digits, NULL when there are none or the number is too large. */
+/* Returns what follows the digits; NULL: there are none, or the number is too large. */
 static const char *take_number(const char *s, int *ret)
 {
 	int v = 0;
@@ -211,7 +211,7 @@ static void note_name(struct guest *g, const char *spec, bool whole)
 		note_link(g, spec);
 }
 
-/* The root by two names, one in fstab and one at the loader: both are of the same disk. */
+/* The root by two names, in fstab and at the loader: both are of the same disk. */
 static void note_root(struct guest *g, const char *spec)
 {
 	struct guest_device d;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The firmware that a guest starts from. A loader on the ESP that its fstab mounts is what
- * UEFI starts. BIOS needs more than what an earlier installation may have left: GRUB's
- * modules for it, and on a GPT a partition that holds GRUB's core. Boot code in sector 0 is
- * no witness, as it is masked while the guest is prepared. A guest with both starts from
- * either.
+ * The firmware that a guest starts from. A loader on the ESP that its fstab mounts is
+ * what UEFI starts. BIOS needs more than what an earlier installation may have left:
+ * GRUB's modules for it, and on a GPT a partition that holds GRUB's core. Boot code in
+ * sector 0 is no witness, as it is masked while the guest is prepared. A guest with both
+ * starts from either.
  */
 #include "guest/guest-internal.h"
 
@@ -65,7 +65,7 @@ static bool has_uefi_loader(const struct guest *g)
 		sizeof(loader), &ignored) >= 0;
 }
 
-/* With both, what the VM has. An ESP without a loader is told when the loader is planned. */
+/* With both, what the VM has. That an ESP holds no loader is told by the plan. */
 void guest_find_firmware(struct guest *g)
 {
 	bool vm_has_bios = g->opt->firmware && !strcmp(g->opt->firmware, "bios");

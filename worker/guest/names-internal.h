@@ -12,7 +12,7 @@ bool guest_part_number(const char *s, int *ret);
 #define GUEST_SEVERAL (-2)
 /* Index of the copied disk that is meant, -1 = none of them, or GUEST_SEVERAL. */
 int guest_disk_of(const struct guest *g, const struct guest_device *d);
-/* enum guest_link, and in *ret_end where the number of a partition would begin; else -1. */
+/* enum guest_link, and in *ret_end where the number of a partition would begin; or -1. */
 int guest_link_kind(const struct guest *g, const char *spec, const char **ret_end);
 /* Fills g->seen from the mounted guest's files. */
 void guest_note_names(struct guest *g);

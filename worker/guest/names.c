@@ -111,7 +111,7 @@ static bool same_volume(const struct fs_info *a, const struct fs_info *b)
 }
 
 /* A name that several volumes have is nobody's: the guest's kernel takes the one that it
- * happens to see first. A snapshot has the names of its origin, which is what is meant. */
+ * happens to see first. A snapshot has the names of its origin, which is meant. */
 static int take_another(const struct guest *g, int found, int i)
 {
 	const struct guest_vol *a = &g->vols[found < 0 ? i : found], *b = &g->vols[i];
@@ -227,8 +227,8 @@ bool guest_is_elsewhere(const struct guest *g, const char *spec)
 	/* as the guest counts them, not as this machine does */
 	if (guest_parse_device(spec, &d))
 		return vol_by_disk(g, spec) < 0;
-	/* What is in a volume that stayed closed is not known, and which of several is meant
-	 * does not matter: the guest will find one. */
+	/* What is in a volume that stayed closed is not known, and which of several is
+	 * meant does not matter: the guest will find one. */
 	vol = guest_find_vol(g, spec);
 	if (vol >= 0 || g->locked.code ||
 		(vol == GUEST_SEVERAL && vol_by_disk(g, spec) != GUEST_SEVERAL))

@@ -223,7 +223,6 @@ int guest_plan_network(struct guest *g, struct err *err)
 
 	if (n == MAX_NICS)
 		guest_report_warn(g, "only %d of this machine's adapters are looked at", n);
-
 	if (guessed > 1)
 		guest_report_warn(g, "%d adapters were matched to names by their order; say which is which "
 			"in prepare.network, by the names", guessed);

@@ -116,8 +116,8 @@ TEST(changes)
 	end();
 }
 
-/* /srv/mail has more files than that, in folders of its own, and /etc has not; /usr has in
- * all, but they are of interest one by one. */
+/* /srv/mail has more files than that, in folders of its own, and /etc has not; /usr has
+ * in all, but they are of interest one by one. */
 static void make_many(void)
 {
 	char path[64];

@@ -156,7 +156,7 @@ TEST(buses)
 	CHECK(meant(nvme, 1, sd | nv, "/dev/sda1") == -1);
 	CHECK(meant(nvme, 1, sd, "/dev/sda1") == -1);
 	CHECK(meant(apart, 2, sd, "/dev/sdb1") == -1);
-	/* Files from before a kernel that calls the disk sda; or there was an hda, too. */
+	/* Files from before a kernel that calls the disk sda; or there was an hda. */
 	CHECK_U64(meant(scsi, 2, hd, "/dev/hdb1"), 1);
 	CHECK(meant(scsi, 2, hd | sd, "/dev/hdb1") == -1);
 	CHECK(meant(mixed, 2, hd, "/dev/hda1") == GUEST_SEVERAL);
@@ -245,7 +245,7 @@ TEST(links)
 	CHECK(guest_is_elsewhere(&g, "/dev/mapper/mpatha1"));
 }
 
-/* What the operator gives may be as this machine calls it; the guest's files never are. */
+/* What the operator gives may be as this machine calls it; the guest's files are not. */
 TEST(given)
 {
 	static const struct guest_options opt = { .in_target = true };
@@ -286,7 +286,8 @@ TEST(devices)
 		bool found = guest_parse_device(cases[i].spec, &d);
 
 		if (found != (cases[i].disk >= 0) ||
-			(found && (d.order != cases[i].disk || d.part != cases[i].part))) {
+			(found && (d.order != cases[i].disk ||
+				d.part != cases[i].part))) {
 			test_failures++;
 			printf("%s: %d %d %d\n", cases[i].spec, found, d.order, d.part);
 		}

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "serve/serve-internal.h"
 
@@ -204,23 +206,82 @@ static size_t identity(dev_t dev, char *ret, size_t size)
 	return n < size ? n : size - 1;
 }
 
+/* A partition counts only what is written through itself. */
+static dev_t whole_disk(dev_t dev)
+{
+	char text[32];
+	unsigned ma, mi;
+
+	attribute(dev, "partition", text, sizeof(text));
+	if (!text[0])
+		return dev;
+	attribute(dev, "../dev", text, sizeof(text));
+	return sscanf(text, "%u:%u", &ma, &mi) == 2 ? makedev(ma, mi) : dev;
+}
+
+static void read_counters(dev_t dev, unsigned long long v[17])
+{
+	char text[256];
+
+	memset(v, 0, 17 * sizeof(*v));
+	attribute(dev, "stat", text, sizeof(text));
+	sscanf(text, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
+		"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7],
+		&v[8], &v[9], &v[10], &v[11], &v[12], &v[13]);
+}
+
+/* Counters can be switched off (queue/iostats), and some devices never had any (heads of
+ * NVMe multipath on older kernels): only one that moves when something is read is
+ * believed to move when something is written. */
+static bool counter_moves(struct serve_drive *d)
+{
+	dev_t dev = whole_disk(d->device);
+	unsigned long long before[17], after[17];
+	_Alignas(SERVE_READ_ALIGN) char buf[SERVE_READ_ALIGN];
+
+	if (!d->dev.direct)
+		return false;
+	read_counters(dev, before);
+	if (pread(d->dev.fd, buf, sizeof(buf), 0) <= 0)
+		return false;
+	read_counters(dev, after);
+	return after[0] > before[0] && after[2] > before[2];
+}
+
+/* Of a device that cannot tell, nothing is known to be the same as before. */
+static size_t mark_untold(struct serve_drive *d, char *ret, size_t size)
+{
+	static _Atomic uint64_t count;
+	uint64_t random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		random = clock_now_ns();
+	if (!atomic_exchange(&d->untold, true))
+		log_warn("drive %s: the kernel does not count what is written to it "
+			"(queue/iostats?): nobody can tell whether it has changed",
+			d->name);
+	return (size_t)snprintf(ret, size, " untold %" PRIx64 " %" PRIu64, random,
+		atomic_fetch_add(&count, 1));
+}
+
 /* A file changes its times. A device counts the sectors written to it since the machine
  * started, which is where boot_id comes in. */
-void serve_drive_generation(const struct serve_drive *d, char ret[40])
+void serve_drive_generation(struct serve_drive *d, char ret[40])
 {
-	char text[1024] = "", counters[256];
+	char text[1024] = "";
 	struct stat st;
 
 	if (d->dev.device) {
-		unsigned long long v[17] = { 0 };
+		unsigned long long v[17];
 		size_t n = identity(d->device, text, sizeof(text));
 
-		attribute(d->device, "stat", counters, sizeof(counters));
-		sscanf(counters, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
-			"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7],
-			&v[8], &v[9], &v[10], &v[11], &v[12], &v[13]);
+		/* A snapshot is another device each time, and never changes. */
+		if (!d->caught && !counter_moves(d))
+			n += mark_untold(d, text + n, sizeof(text) - n);
+		read_counters(whole_disk(d->device), v);
 		/* Fields 5 and 7 of stat: writes and sectors written;
 		 * 12 and 14: discards. */
+		n = n < sizeof(text) ? n : sizeof(text) - 1;
 		snprintf(text + n, sizeof(text) - n, " %llu %llu %llu %llu", v[4], v[6],
 			v[11], v[13]);
 	} else if (!fstat(d->dev.fd, &st)) {

@@ -30,6 +30,8 @@ struct serve_drive {
 	bool rotational;
 	char serial[64], model[64];
 	_Atomic uint64_t *unused; /* unused.c; NULL = everything is read */
+	bool caught;           /* it is a snapshot, whenever it is read */
+	_Atomic bool untold;   /* that it does not count was said */
 	_Atomic bool used;     /* holders.c: somebody has it, or a part of it */
 	_Atomic dev_t unheld;  /* what of it is in use and not held still, 0 = nothing */
 };
@@ -44,8 +46,9 @@ int serve_drive_read(struct serve_drive *d, void *buf, uint64_t off, uint32_t le
 int serve_drive_extents(struct serve_drive *d, uint64_t off, uint64_t len,
 	struct proto_extent *ret, size_t max, size_t *ret_n);
 /* A text that changes whenever the content may have changed,
- * over restarts of this program. */
-void serve_drive_generation(const struct serve_drive *d, char ret[40]);
+ * over restarts of this program; of a device that does not count, another one each
+ * time. */
+void serve_drive_generation(struct serve_drive *d, char ret[40]);
 
 /* unused.c: what no file system uses is served as zeroes and not read. A bit for each
  * PROTO_LEAF of a drive, counted from its start. It is true for who holds the file

@@ -106,7 +106,7 @@ bool serve_caught_open(struct serve *s, unsigned i, struct serve_drive_spec *spe
 int serve_caught_opened(struct serve *s, unsigned i, int fd, struct err *err)
 {
 	close(fd);
-	s->caught[i].has = true;
+	s->caught[i].has = s->drives[i].caught = true;
 	return let_go(s, i, err);
 }
 

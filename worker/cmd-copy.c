@@ -25,7 +25,7 @@ enum {
 	OPT_DELTA = 256, OPT_BITMAP, OPT_VERIFY, OPT_RESUME, OPT_TARGET_ZERO,
 	OPT_CONNECTIONS, OPT_BANDWIDTH, OPT_NO_COMPRESS, OPT_PROGRESS, OPT_JSON,
 	OPT_BAD_RANGES, OPT_JOURNAL, OPT_ALLOW_PLAIN, OPT_STALL, OPT_DEBUG, OPT_JOB_ID,
-	OPT_HELP, OPT_MEMORY, OPT_LIVE, OPT_DOWNTIME, OPT_SINCE,
+	OPT_HELP, OPT_MEMORY, OPT_LIVE, OPT_DOWNTIME, OPT_SINCE, OPT_CONSISTENT,
 };
 
 static const struct option options[] = {
@@ -45,6 +45,7 @@ static const struct option options[] = {
 	{ "bad-ranges", required_argument, NULL, OPT_BAD_RANGES },
 	{ "journal", required_argument, NULL, OPT_JOURNAL },
 	{ "allow-plain", no_argument, NULL, OPT_ALLOW_PLAIN },
+	{ "require-consistency", no_argument, NULL, OPT_CONSISTENT },
 	{ "stall", required_argument, NULL, OPT_STALL },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "job-id", required_argument, NULL, OPT_JOB_ID },
@@ -74,6 +75,7 @@ static const char usage_text[] =
 	"  --memory SIZE       data in flight (default: 40M)\n"
 	"  --no-compress       no LZ4 on the wire\n"
 	"  --bad-ranges FILE   go on where the source cannot be read, list those ranges there\n"
+	"  --require-consistency  refuse a drive that the source cannot hold still\n"
 	"  --stall SECONDS     give up when no byte came for so long (default: 600)\n"
 	"  --job-id ID         name of the job in the source's journal\n"
 	"  --progress          a bar on a terminal, lines otherwise\n"
@@ -213,6 +215,7 @@ static const struct {
 	{ OPT_PROGRESS, offsetof(struct args, progress) },
 	{ OPT_JSON, offsetof(struct args, json) },
 	{ OPT_ALLOW_PLAIN, offsetof(struct args, source.allow_plain) },
+	{ OPT_CONSISTENT, offsetof(struct args, source.require_consistency) },
 	{ OPT_DEBUG, offsetof(struct args, debug) },
 };
 

@@ -58,6 +58,8 @@ X(SRC_CHANGED, 4, 1,
 X(SRC_HOOK, 4, 0, "the operator's program on the source failed; see source-server's log")
 X(SRC_SNAPSHOT, 4, 0,
 	"no LVM snapshot, or it was full; give the group space, or --snapshot never")
+X(SRC_CONSISTENCY, 4, 0,
+	"the source cannot hold that drive still; its log names what uses it")
 X(SRC_SIZE, 4, 0, "the source reports an impossible drive size")
 
 X(DISK_NOT_FOUND, 5, 1,

@@ -98,6 +98,7 @@ struct copy_result {
 	unsigned n_bad, n_bad_left_out;
 	uint64_t changed_bytes; /* a source in use has others there now than it had sent;
 				 * the target has what was sent */
+	char consistency[16];  /* as source_consistency */
 	char source_state[40]; /* what was copied, "" = it has no name, or
 				* not all of it was */
 	char root_hash[33];    /* hex XXH3-128 over the leaf hashes, "" if not computed */

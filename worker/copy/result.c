@@ -59,6 +59,7 @@ void copy_result_json(const struct copy_result *r, const struct err *err,
 		yyjson_mut_obj_add_real(doc, root, "final_seconds", r->final_seconds) &&
 		yyjson_mut_obj_add_real(doc, root, "cpu_seconds", r->cpu_seconds) &&
 		yyjson_mut_obj_add_str(doc, root, "root_hash", r->root_hash) &&
+		yyjson_mut_obj_add_str(doc, root, "consistency", r->consistency) &&
 		yyjson_mut_obj_add_str(doc, root, "source_state", r->source_state);
 	if (ok && r->n_bad)
 		ok = add_bad(doc, root, r);

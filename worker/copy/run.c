@@ -332,6 +332,7 @@ int copy_run(struct source *src, struct sink *dst, const struct copy_options *op
 	fill_result(job, begin, cpu, &wire, sink.written, ret);
 	if (!r && !job->bad && !opt->live_only)
 		source_state(src, ret->source_state);
+	source_consistency(src, ret->consistency);
 	release(job);
 	source_cancelled_by(before);
 	return r;

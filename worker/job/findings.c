@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a copy that worked has met all the same: the operator decides what it means. */
 #include <inttypes.h>
+#include <string.h>
 #include <stdio.h>
 
 #include "job/job-internal.h"
@@ -33,6 +34,12 @@ void job_tell_findings(struct job_runner *r, int drive)
 
 	if (c->bad_bytes)
 		tell_bad_ranges(r, drive, c);
+	if (!strcmp(c->consistency, "crash")) {
+		err_set(&err, ERR_SRC_CONSISTENCY,
+			"drives[%d] %s: was not held still, so what was copied may be of many "
+			"moments", drive, r->job->drives[drive].source);
+		job_warn_result(r, drive, &err);
+	}
 	if (!c->changed_bytes)
 		return;
 	err_set(&err, ERR_SRC_CHANGED,

@@ -86,6 +86,7 @@ struct job {
 		char url[512]; /* without the drive */
 		char psk[256]; /* "user:hex", "" = none */
 		bool allow_plain;
+		bool require_consistency; /* SRC_CONSISTENCY where it cannot be told */
 		unsigned connections; /* 0 = the engine decides */
 		unsigned stall_s;     /* no byte for this long is SRC_SLOW;
 				       * 0 = engine's default */

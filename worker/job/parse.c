@@ -150,6 +150,8 @@ static const struct job_key source_keys[] = {
 		.required = true },
 	{ "psk", job_read_psk, JOB_FIELD(job, source.psk) },
 	{ "allow_plain", job_read_bool, JOB_FIELD(job, source.allow_plain) },
+	{ "require_consistency", job_read_bool,
+		JOB_FIELD(job, source.require_consistency) },
 	{ "connections", job_read_unsigned, JOB_FIELD(job, source.connections), .min = 1,
 		.max = 16 },
 	{ "stall_s", job_read_unsigned, JOB_FIELD(job, source.stall_s), .min = 5,

@@ -50,6 +50,7 @@ static int open_source(struct job_runner *r, int i, struct err *err)
 	struct source_options opt = {
 		.psk = *j->source.psk ? j->source.psk : NULL,
 		.allow_plain = j->source.allow_plain,
+		.require_consistency = j->source.require_consistency,
 		.compress = true,
 		.job_id = j->migration,
 		.since = as_left && *jd->since ? jd->since : NULL,

@@ -32,6 +32,8 @@ struct drive {
 	pthread_mutex_t lock;     /* what follows */
 	char state[40];           /* what all connections that read must find */
 	bool has_state;
+	char consistency[16];     /* the worst that a connection of the session was
+				   * told; "" = none yet */
 };
 
 struct drive_chan {

@@ -80,6 +80,30 @@ static int check_state(struct source_chan *c, const struct proto_disk *k, struct
 		"%s: the drive is not as it was when the copy began", c->src->name);
 }
 
+/* Also what this worker has no word for is not held still. */
+static bool is_consistent(const char *word)
+{
+	return !strcmp(word, "fs") || !strcmp(word, "unused") ||
+		!strcmp(word, "snapshot");
+}
+
+static int check_consistency(struct source *s, const struct proto_disk *k,
+	struct err *err)
+{
+	struct drive *v = s->priv;
+
+	pthread_mutex_lock(&v->lock);
+	if (!v->consistency[0] || !is_consistent(k->consistency))
+		snprintf(v->consistency, sizeof(v->consistency), "%s",
+			k->consistency[0] ? k->consistency : "crash");
+	pthread_mutex_unlock(&v->lock);
+	if (!s->opt.require_consistency || is_consistent(k->consistency))
+		return 0;
+	return err_set(err, ERR_SRC_CONSISTENCY,
+		"%s: the source does not hold it still (%s), and the job requires that",
+		s->name, k->consistency[0] ? k->consistency : "it says nothing");
+}
+
 /* Before anything is read: the server may have been started anew. */
 static int find_again(struct source_chan *c, struct err *err)
 {
@@ -93,7 +117,9 @@ static int find_again(struct source_chan *c, struct err *err)
 		return err_set(err, ERR_SRC_SIZE,
 			"%s: has %" PRIu64 " bytes now, had %" PRIu64, c->src->name,
 			k.size, c->src->info.size);
-	return v->live ? 0 : check_state(c, &k, err);
+	if (v->live)
+		return 0;
+	return check_state(c, &k, err) < 0 ? -1 : check_consistency(c->src, &k, err);
 }
 
 /* Whoever accepts a connection and ends it without a word is no answer: a forwarder whose
@@ -217,8 +243,10 @@ static int learn(struct source *s, struct err *err)
 	struct proto_disk k;
 	int r = -1;
 
-	if (connect_drive(&c, err) < 0 || find_drive(&c, false, &k, err) < 0)
+	if (connect_drive(&c, err) < 0 || find_drive(&c, false, &k, err) < 0 ||
+		check_consistency(s, &k, err) < 0)
 		goto out;
+	v->consistency[0] = '\0'; /* that was only what will probably be */
 	d = c.priv;
 	s->info = (struct source_info){ .size = k.size, .sector = k.sector,
 		.max_channels = d->welcome.max_connections,
@@ -261,6 +289,7 @@ static int new_session(struct source *s, struct err *err)
 	memcpy(v->hello.session, random, sizeof(v->hello.session));
 	v->hello.seed = s->seed = random[2];
 	v->has_state = false;
+	v->consistency[0] = '\0';
 	v->still_ms = 0;
 	return 0;
 }
@@ -313,6 +342,15 @@ static int drive_open(struct source *s, const struct source_uri *u, struct err *
 		s->opt.job_id ? s->opt.job_id : "");
 	snprintf(v->hello.build, sizeof(v->hello.build), "target-worker %s", TW_VERSION);
 	return new_session(s, err) < 0 ? -1 : learn(s, err);
+}
+
+static void drive_consistency(struct source *s, char ret[16])
+{
+	struct drive *v = s->priv;
+
+	pthread_mutex_lock(&v->lock);
+	memcpy(ret, v->consistency, sizeof(v->consistency));
+	pthread_mutex_unlock(&v->lock);
 }
 
 static void drive_state(struct source *s, char ret[40])
@@ -391,5 +429,6 @@ const struct source_ops source_drive_ops = {
 	.begin_anew = new_session,
 	.live = drive_live,
 	.state = drive_state,
+	.consistency = drive_consistency,
 	.resume = source_drive_resume,
 };

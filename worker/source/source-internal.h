@@ -99,6 +99,8 @@ struct source_ops {
 	int (*begin_anew)(struct source *s, struct err *err);
 	/* As source_state; NULL: its content has no name. */
 	void (*state)(struct source *s, char ret[40]);
+	/* As source_consistency; NULL: it says nothing. */
+	void (*consistency)(struct source *s, char ret[16]);
 	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */
 	int (*finish)(struct source *s, struct err *err);
 	/* As source_let_go; NULL: nothing to tell. */

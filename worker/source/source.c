@@ -90,6 +90,9 @@ static int check_tracker(const struct source *s, struct err *err)
 	if (s->opt.since && s->ops != &source_drive_ops)
 		return err_set(err, ERR_USAGE,
 			"source: only source-server (tws://, tw://) knows what changed since a state");
+	if (s->opt.require_consistency && !s->ops->consistency)
+		return err_set(err, ERR_SRC_CONSISTENCY,
+			"source: only source-server (tws://, tw://) can tell whether a drive is held still");
 	return 0;
 }
 
@@ -362,6 +365,13 @@ void source_state(struct source *s, char ret[40])
 	ret[0] = '\0';
 	if (s->ops->state)
 		s->ops->state(s, ret);
+}
+
+void source_consistency(struct source *s, char ret[16])
+{
+	ret[0] = '\0';
+	if (s->ops->consistency)
+		s->ops->consistency(s, ret);
 }
 
 int source_begin_anew(struct source *s, struct err *err)

@@ -87,6 +87,8 @@ struct source_options {
 				     * this state; NULL = all */
 	const char *psk;            /* "user:hex", overrides psk-file= of the URI */
 	bool allow_plain;           /* tw:// */
+	bool require_consistency;   /* SRC_CONSISTENCY where what is read may be of many
+				     * moments, or nobody can tell */
 	bool compress;              /* ask for LZ4 where the transport has it */
 	const char *job_id;         /* for the server's log and journal; may be NULL */
 	unsigned connect_timeout_ms; /* 0 = 10 s */
@@ -118,6 +120,9 @@ int source_open(const char *uri, const struct source_options *opt, struct source
 const char *source_scheme(size_t i);
 void source_close(struct source *s);
 const struct source_info *source_get_info(const struct source *s);
+/* What the source says of it, once something was read: "fs", "unused", "snapshot",
+ * "crash" (PROTOCOL.md); "" = nothing. */
+void source_consistency(struct source *s, char ret[16]);
 /* Names the content that is read, for source_options.since of a later copy;
  * "" = it has no name. */
 void source_state(struct source *s, char ret[40]);

@@ -9,8 +9,12 @@ mounted 48M
 head -c 30M /dev/urandom >"$work/mnt/data"
 sync
 port=$(free_port)
-start server "$server" --drive "sda=$loop" --listen "127.0.0.1:$port" --allow-plain --grace 2000
+mkdir "$work/state"
+start server "$server" --drive "sda=$loop" --listen "127.0.0.1:$port" --allow-plain --grace 2000 \
+	--state-dir "$work/state"
 wait_for 10 listens "$port"
+# Journals are of one state, and that ends with the freeze: whoever gave the folder is told.
+grep -q -e '--state-dir: .* compares it all again' "$work/server.log" || fail "not a word about --state-dir"
 writes() { touch "$work/mnt/late" & writer=$!; }
 blocked() { sleep 0.3; kill -0 $writer 2>"$work/kill.err"; }
 copy() { # OPTIONS...

@@ -72,6 +72,9 @@ static int setup(struct serve *s, const struct serve_config *c, struct err *err)
 	if (c->freeze_s && serve_freezer_new(s->drives, s->n_drives, c, &s->freezer,
 		err) < 0)
 		return -1;
+	if (s->freezer && c->state_dir)
+		log_info("--state-dir: what is mounted from the drives changes when it thaws: a copy "
+			"that is interrupted by an end of this program compares it all again");
 	if (!s->freezer && (c->hooks.before_freeze || c->hooks.after_thaw))
 		log_warn("nothing of these drives is frozen: the programs around it do not run");
 	return net_listen(c->host, c->port, &s->listener, err);

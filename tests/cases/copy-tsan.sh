@@ -39,7 +39,7 @@ worker=$TW_PROGRAMS/worker
 server=$TW_PROGRAMS/source-server
 make_disk "$work/src" 64
 serve "$work/src" --bandwidth 1M
-under_way() { [ "$(du -k "$work/dst" 2>"$work/du.err" | cut -f 1)" -gt 1500 ]; }
+under_way() { [ -e "$work/dst" ] && [ "$(du -k "$work/dst" 2>"$work/du.err" | cut -f 1)" -gt 1500 ]; }
 for signal in TERM INT; do
 	rm -f "$work/dst"
 	# A program in the background of a script ignores SIGINT, unless it is told otherwise.

@@ -23,7 +23,7 @@ slow() { # USER: a copy of which 24 MiB take 12 s, stopped in the middle
 	wait_for 30 under_way
 	kill -STOP "${started[slow]}"
 }
-under_way() { [ "$(du -k "$work/slow.img" 2>"$work/du.err" | cut -f 1)" -gt 3000 ]; }
+under_way() { [ -e "$work/slow.img" ] && [ "$(du -k "$work/slow.img" 2>"$work/du.err" | cut -f 1)" -gt 3000 ]; }
 fast() {
 	rm -f "$work/fast.img"
 	"$worker" copy --json --job-id m-1 "$(uri one)" "$work/fast.img" >"$work/fast.json" 2>"$work/fast.log" ||

@@ -55,12 +55,13 @@ find "$work/mnt" -exec setfattr -h -n security.selinux -v system_u:object_r:old_
 (cd "$work/mnt" && find . -path ./lost+found -prune -o -print) | LC_ALL=C sort >"$work/paths.before"
 umount "$work/mnt"
 
+disk_is_free # a worker of another test may have had a copy of the mount
 "$worker" prepare --nic "$nic" "$work/disk" >"$work/killed.log" 2>&1 &
 pid=$!
 wait_for 30 grep -q hooked "$work/killed.log"
 kill -9 "$pid"
 wait "$pid" || echo "killed: status $?"
-wait_for 10 eval '! losetup -j "$work/disk" | grep -q .'
+disk_is_free
 debugfs -w -R 'rm /etc/slow' "$work/disk?offset=1048576" >"$work/debugfs.log" 2>&1
 prepare
 [ "$status" = 0 ] || fail "second run: exit status $status"

@@ -12,6 +12,8 @@ cd "$(dirname "$0")/.." || exit 1
 allowed='
 worker/fs/label.c getxattr(node            # /proc/self/fd/N, of fs_open
 worker/fs/label.c setxattr(node            # the same
+worker/fs/meta.c getxattr(node             # the same
+worker/fs/meta.c setxattr(node             # the same
 worker/fs/mount.c umount2(self             # /proc/self/fd/N, of fsmount
 worker/fs/mount.c open(dev                 # a device of this machine
 worker/fs/root.c readlink(proc             # /proc/self/fd/N

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
-#include <yyjson.h>
 
 #include "base/cleanup.h"
 #include "base/fdio.h"
@@ -119,6 +118,18 @@ static int set_console(struct request *q, const char *text, struct err *err)
 	return 0;
 }
 
+static int set_edited(struct request *q, const char *text, struct err *err)
+{
+	static const char *const words[] = GUEST_EDITED_WORDS;
+
+	for (unsigned i = 0; words[i]; i++)
+		if (!strcmp(text, words[i])) {
+			q->opt.edited = (enum guest_edited)i;
+			return 0;
+		}
+	return err_set(err, ERR_USAGE, "--edited %s: refuse, keep or restore", text);
+}
+
 /* WHEN=FILE */
 static int add_extension(struct request *q, const char *text, struct err *err)
 {
@@ -153,81 +164,6 @@ static void show_step(void *ctx, const char *step, bool done, const char *detail
 		return;
 	if (done)
 		fprintf(stderr, "  %-14s %6s s\n", step, detail ? detail : "");
-}
-
-static const char *str(yyjson_val *o, const char *key)
-{
-	const char *s = yyjson_get_str(yyjson_obj_get(o, key));
-
-	return s ? s : "";
-}
-
-static void print_list(yyjson_val *root, const char *key, const char *title)
-{
-	yyjson_val *list = yyjson_obj_get(root, key), *v;
-	size_t i, max;
-
-	if (yyjson_arr_size(list))
-		printf("%s\n", title);
-	yyjson_arr_foreach(list, i, max, v) {
-		if (yyjson_is_str(v))
-			printf("  %s\n", yyjson_get_str(v));
-		else if (yyjson_obj_get(v, "change"))
-			printf("  %-8s %s\n", str(v, "change"), str(v, "path"));
-		else
-			printf("  %-12s %-9s %s%s%s\n", str(v, "step"), str(v, "kind"),
-				*str(v, "path") ? str(v, "path") : str(v, "from"),
-				*str(v, "path") || *str(v, "from") ? ": " :
-					"", str(v, "why"));
-	}
-}
-
-static void print_facts(yyjson_val *root)
-{
-	yyjson_val *f = yyjson_obj_get(root, "facts"), *os = yyjson_obj_get(f, "os"), *v;
-	yyjson_val *loader = yyjson_obj_get(f, "loader");
-	size_t i, max;
-
-	if (!*str(os, "name") && !*str(os, "family"))
-		return; /* no system was found */
-	printf("system    %s (%s), %s, %s, %s\n", str(os, "name"), str(os, "family"),
-		str(f, "arch"), str(f, "firmware"), str(f, "init"));
-	printf("loader    %s %s\n", str(loader, "kind"), str(loader, "config"));
-	yyjson_arr_foreach(yyjson_obj_get(f, "kernels"), i, max, v)
-		printf("kernel    %s, %s (%s, %llu KiB)\n", str(v, "version"),
-			str(v, "initrd"), str(v, "format"),
-			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v,
-				"initrd_bytes")) >> 10);
-	yyjson_arr_foreach(yyjson_obj_get(f, "mounts"), i, max, v)
-		printf("mount     %s on %s (%s), %llu MiB free\n", str(v, "device"),
-			str(v, "point"), str(v, "type"),
-			(unsigned long long)yyjson_get_uint(yyjson_obj_get(v,
-				"free_bytes")) >> 20);
-	printf("network   %s:", str(f, "network_stacks"));
-	yyjson_arr_foreach(yyjson_obj_get(f, "interfaces"), i, max, v)
-		printf(" %s", str(v, "name"));
-	printf("\ntools     %s\n", *str(f, "tools") ? str(f, "tools") : "none");
-}
-
-static void print_report(const struct request *q, const struct strbuf *report)
-{
-	yyjson_doc *doc;
-	yyjson_val *root;
-
-	if (q->json) {
-		puts(report->s);
-		return;
-	}
-	doc = yyjson_read(report->s, report->len, 0);
-	root = yyjson_doc_get_root(doc);
-	print_facts(root);
-	print_list(root, "plan", "plan");
-	print_list(root, "changes", "changes");
-	print_list(root, "skipped", "skipped");
-	print_list(root, "warnings", "warnings");
-	print_list(root, "because", "because");
-	printf("verdict   %s\n", str(root, "verdict"));
-	yyjson_doc_free(doc);
 }
 
 /* Mounts of the guest in a namespace of our own: they are gone whatever becomes of us. */
@@ -270,7 +206,10 @@ static const char both_text[] =
 static const char prepare_text[] =
 	"  --dry-run           only the plan\n"
 	"  --rehearse          the plan carried out on snapshots in memory (in the image)\n"
-	"  --undo              take an earlier preparation back\n"
+	"  --undo              take the last migration's preparation back\n"
+	"  --edited HOW        with --undo, what was changed since: refuse (nothing is undone),\n"
+	"                      keep or restore\n"
+	"  --earlier           with --undo: that of an earlier migration, too\n"
 	"  --keep-tools        leave the old hypervisor's tools in\n"
 	"  --packages DIR      install the guest agent from the packages there\n"
 	"  --guest-agent       install the guest agent at the first start\n"
@@ -306,6 +245,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		{ "relabel", no_argument, NULL, 'l' },
 		{ "address", required_argument, NULL, 'a' },
 		{ "rehearse", no_argument, NULL, 'R' },
+		{ "edited", required_argument, NULL, 'e' },
+		{ "earlier", no_argument, NULL, 'E' },
 		{ "console", required_argument, NULL, 'C' },
 		{ "guest-agent", no_argument, NULL, 'g' },
 		{ "packages", required_argument, NULL, 'p' },
@@ -320,7 +261,7 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'h')
 			return err_set(err, ERR_USAGE, HELP);
-		if (c == '?' || (inspect && strchr("dutclxaRCgp", c)) ||
+		if (c == '?' || (inspect && strchr("dutclxaRCgpeE", c)) ||
 			(strchr("duR", c) &&
 				(q->opt.action != GUEST_APPLY || q->opt.rehearse)))
 			return err_set(err, ERR_USAGE, " ");
@@ -342,6 +283,9 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		    !(q->opt.tool_timeout_s = (unsigned)strtoul(optarg, NULL, 10)))
 			return err_set(err, ERR_USAGE, "--tool-timeout %s: seconds",
 				optarg);
+		q->opt.undo_earlier |= c == 'E';
+		if (c == 'e' && set_edited(q, optarg, err) < 0)
+			return -1;
 		if (c == 'C' && set_console(q, optarg, err) < 0)
 			return -1;
 		if (c == 'k' && add_key(q, optarg, err) < 0)
@@ -353,6 +297,8 @@ static int parse(struct request *q, int argc, char **argv, struct err *err)
 		if (c == 'n' && add_nic(q, optarg, err) < 0)
 			return -1;
 	}
+	if (q->opt.action != GUEST_UNDO && (q->opt.edited || q->opt.undo_earlier))
+		return err_set(err, ERR_USAGE, "--edited and --earlier need --undo");
 	if (optind == argc)
 		return err_set(err, ERR_USAGE, " ");
 	q->opt.disks = (const char *const *)argv + optind;
@@ -381,7 +327,7 @@ static int guest_command(enum guest_action action, int argc, char **argv)
 		guest_run(&q.opt, &report, &err);
 	}
 	if (report.len)
-		print_report(&q, &report);
+		cmd_print_report(report.s, report.len, q.json);
 	if (err.code)
 		fprintf(stderr, "worker %s: %s: %s\n(%s)\n", argv[0], err_name(err.code),
 			err.text, err_hint(err.code));

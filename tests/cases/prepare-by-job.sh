@@ -66,7 +66,12 @@ show /usr/lib/target-worker-first-boot/01 | grep -qx 'echo later' || fail "exten
 is '[.plan[] | select(.step == "tools")] == []'
 show /usr/lib/target-worker-first-boot/90-agent | grep -q 'apt-get -y install qemu-guest-agent' || fail guest_agent
 
+change 'chmod 600 etc/network/interfaces'
 by_job '{"nvram": false, "undo": true}'
+[ "$status" = 7 ] && [ "$(jq -r .code "$work/result.json")" = PREP_EDITED ] ||
+	fail "undo of what was edited: exit status $status, $(jq -c .err "$work/result.json")"
+is '.edited == [{path: "/etc/network/interfaces", change: "changed"}]'
+by_job '{"nvram": false, "undo": true, "edited": "restore"}'
 done_well undo
 list after
 same before after "undo left a difference"

@@ -6,6 +6,9 @@
 #   prepare [OPTION..]  the worker over it: $status, $work/report.json, prepare.log
 #   inspect             the same, only looking
 #   list NAME           writes $work/NAME: each path of the disk with type, mode, owner, time, sum
+#   list_all NAME       the same, and all else that a file system keeps of a path
+#   on_file_system TYPE phony guests are on ext4, xfs or btrfs from here on
+#   change COMMAND      in bash, in the root of the disk, which it may change
 #   stays_and_goes      after a second run: the disk is as `list after` has it; undo: as `list before`
 #   is FILTER           the report fulfils a jq filter
 #   expect CODE STATUS  how it failed
@@ -25,13 +28,27 @@ phony()
 	rm -rf "$work/tree"
 	tests/data/phony-debian "$work/tree"
 }
-pack() { tests/data/phony-disk "$work/tree" "$work/disk" "${1:-64}"; }
+fstype=ext4
+pack()
+{
+	[ $fstype = ext4 ] ||
+		sed -i "s/ext4/$fstype/" "$work"/tree/etc/fstab "$work"/tree/lib/modules/*/modules.builtin
+	fstype=$fstype uuid=$uuid tests/data/phony-disk "$work/tree" "$work/disk" \
+		"${1:-$([ $fstype = ext4 ] && echo 64 || echo 320)}"
+}
+
+# Each with a UUID of its own: the kernel takes two of one for the same file system.
+on_file_system()
+{
+	fstype=$1
+	uuid=$(cat /proc/sys/kernel/random/uuid)
+}
 
 # A process elsewhere that took a copy of this mount namespace keeps the loop device of a mount that is
 # gone here: what was written by it might not be in the file yet, and it would be used again.
 disk_is_free()
 {
-	[ ! -e "$work/disk" ] || wait_for 20 eval '! losetup -j "$work/disk" | grep -q .'
+	[ ! -e "$work/disk" ] || wait_for 20 eval '! losetup -j "$work/disk" | has .'
 }
 
 stays_and_goes()
@@ -64,12 +81,23 @@ inspect()
 # another test's worker takes a copy of would live on, and the next look would show its old content.
 within()
 {
+	case $fstype in
+	ext4) in_tree ro,noload "$1" ;;
+	xfs) in_tree ro,norecovery "$1" ;;
+	btrfs) in_tree ro "$1" ;;
+	esac
+}
+change() { in_tree rw "$1"; }
+in_tree()
+{
 	mkdir -p "$work/mnt"
+	disk_is_free
 	unshare -m --propagation private bash -c '
 		set -euo pipefail
-		mount -o ro,noload,loop,offset=1048576 "$1/disk" "$1/mnt"
+		mount -o "$3,loop,offset=1048576" "$1/disk" "$1/mnt"
 		cd "$1/mnt"
-		eval "$2"' within "$work" "$1"
+		eval "$2"' within "$work" "$2" "$1"
+	disk_is_free
 }
 
 list()
@@ -80,6 +108,23 @@ list()
 			-printf "%p %M %U %G %s %T@ %l\n"
 		find . -path ./lost+found -prune -o -type f -print0 | xargs -0 sha256sum
 	} | LC_ALL=C sort' >"$work/$1"
+}
+
+# Names of one file stand together. The times of /var/tmp tell of the guest's tools. Flags that only tell how a file is stored are left out.
+list_all()
+{
+	list "$1"
+	# shellcheck disable=SC2016 # formats of find, awk and sed
+	within '
+		all() { find . -path ./lost+found -prune -o "$@"; }
+		all -path ./var/tmp -prune -o -printf "%p %M %U %G %T@ %l\n" | LC_ALL=C sort
+		all -type f -size +64k -printf "%p %b blocks\n" | LC_ALL=C sort
+		all ! -type d -links +1 -printf "%i %p\n" | LC_ALL=C sort |
+			awk "{ names[\$1] = names[\$1] \" \" \$2 } END { for (i in names) print \"names\" names[i] }" |
+			LC_ALL=C sort
+		all \( -type f -o -type d \) -print0 | LC_ALL=C sort -z | xargs -0 lsattr -dp |
+			sed "s/^\( *[0-9]* [^ ]*\)e/\1-/"
+		all -print0 | LC_ALL=C sort -z | xargs -0 getfattr -h -d -m - -e hex' >>"$work/$1"
 }
 
 # The text of a file on the disk.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # In a guest with labels each path that the preparation adds or changes has one afterwards, by the
 # guest's policy or its folder's; all others keep theirs; --relabel leaves it to the guest's boot.
+# Undo takes the labels back, too.
 # shellcheck source=tests/cases/prepare-lib.bash
 . "$(dirname "$0")/prepare-lib.bash"
 requires getfattr setfattr
@@ -30,7 +31,9 @@ is '[.plan[] | select(.path == "/.autorelabel")] | length == 1'
 
 on_disk rw
 find "$work/mnt" -exec setfattr -h -n security.selinux -v system_u:object_r:old_t:s0 {} +
+setfattr -x security.selinux "$work/mnt/boot/grub/grub.cfg"
 umount "$work/mnt"
+list_all before
 prepare
 [ "$status" = 0 ] || fail "prepare: exit status $status"
 on_disk ro
@@ -43,4 +46,10 @@ expect_label /etc/systemd/network net_conf_t
 expect_label /etc/fstab old_t
 expect_label /boot/initrd.img-$kernel old_t
 expect_label /var/lib/target-worker state_t
+expect_label /boot/grub/grub.cfg old_t
 umount "$work/mnt"
+
+prepare --undo
+[ "$status" = 0 ] || fail "undo: exit status $status"
+list_all undone
+same before undone "undo left a difference"

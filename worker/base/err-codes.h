@@ -106,6 +106,7 @@ X(PREP_STACK, 7, 0,
 	"the guest's arrays, groups or file systems are incomplete or clash; see the text")
 X(PREP_KEY, 7, 0, "no given key opens the encrypted volume; see prepare.keys in worker.8")
 X(PREP_VERIFY, 7, 0, "the prepared guest would not boot; see the report")
+X(PREP_EDITED, 7, 0, "decide what becomes of later changes: prepare.edited, --edited")
 X(PREP_UNDO, 7, 0, "the changes could not be taken back; copy the guest again")
 
 X(WORKER_CRASH, 9, 1, "the worker crashed; start the job again and send the log")

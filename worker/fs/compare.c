@@ -192,6 +192,42 @@ int fs_inventory_diff(const struct fs_inventory *before, const struct fs_invento
 	return hand_out(&c, result, each, ctx);
 }
 
+/* The hash of a path, as the walk makes it. */
+static uint64_t hash_path(const char *path)
+{
+	uint64_t hash = 1;
+
+	for (const char *p = path + strspn(path, "/"); *p; p += strspn(p, "/")) {
+		size_t n = strcspn(p, "/");
+
+		hash = XXH3_64bits_withSeed(p, n, hash);
+		p += n;
+	}
+	return hash;
+}
+
+static bool is_below(const struct fs_inventory *inv, uint32_t id, uint64_t hash)
+{
+	for (; id != FS_NO_ENTRY; id = inv->entries[id].parent)
+		if (inv->entries[id].hash == hash)
+			return true;
+	return false;
+}
+
+uint64_t fs_inventory_digest(const struct fs_inventory *inv, const char *but)
+{
+	uint64_t sum = 0, left_out = hash_path(but);
+
+	for (uint32_t i = 0; i < inv->n; i++) {
+		const struct fs_entry *e = &inv->entries[i];
+
+		/* Fresh ones are in the state of the folded folder. */
+		if (!(e->flags & FS_FRESH) && !is_below(inv, i, left_out))
+			sum += XXH3_64bits_withSeed(&e->state, sizeof(e->state), e->hash);
+	}
+	return sum; /* in any order of the walk */
+}
+
 /* Stands in the list for "this folder is folded". */
 static uint64_t fold_mark(uint64_t hash)
 {

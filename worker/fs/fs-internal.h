@@ -2,6 +2,7 @@
 #ifndef FS_FS_INTERNAL_H
 #define FS_FS_INTERNAL_H
 
+#include <sys/stat.h>
 #include <yyjson.h>
 
 #include "base/spawn.h"
@@ -50,5 +51,39 @@ bool fs_lvm_is_system_id(const char *s);
 bool fs_lvm_is_uuid(const char *s);
 /* "/dev/mapper/a--b-root" for a-b and root. False: too long. */
 bool fs_lvm_node(const char *vg, const char *lv, char *ret, size_t size);
+
+/* meta.c. -1 with errno; a file system without flags, projects or attributes is no error
+ * where there is nothing to set. */
+#define FS_LOCKED (FS_IMMUTABLE_FL | FS_APPEND_FL) /* needs <linux/fs.h> */
+unsigned fs_fd_flags(int fd);
+int fs_fd_set_flags(int fd, unsigned flags);
+/* Owner and mode; vfat has none of its own and refuses what it cannot show. */
+int fs_fd_owner(int fd, const struct stat *like);
+/* All but the flags. */
+int fs_fd_set_meta(int fd, const struct fs_meta *m);
+
+/* write.c */
+enum err_code fs_write_code(int sys);
+/* Opens the folder of path; *ret_name is its last part. */
+int fs_open_parent(const struct fs_root *r, const char *path, const char **ret_name);
+/* A file that is written beside another and then takes its place. */
+struct fs_new {
+	int dir, fd, old; /* old: the one whose place it takes, -1 = none */
+	unsigned flags;   /* of chattr, that it gets at the end */
+	bool flags_known;
+	const char *name;
+	char tmp[256];
+};
+#define FS_NEW_INIT { .dir = -1, .fd = -1, .old = -1 }
+/* fs_new_close is due also after -1. keep: it gets the flags of the old one. */
+int fs_new_open(const struct fs_root *r, const char *path, bool keep, struct fs_new *n,
+	struct err *err);
+/* Those flags that an empty file only can get, now; all others at the end. */
+int fs_new_flags(struct fs_new *n, unsigned flags);
+int fs_new_finish(struct fs_new *n);
+/* Also removes what fs_new_finish has not put in place. */
+void fs_new_close(struct fs_new *n);
+/* Extended attributes of one file to another. */
+int fs_copy_xattrs(int from, int to);
 
 #endif

@@ -199,27 +199,59 @@ struct fs_space {
 int fs_space(const struct fs_root *r, const char *path, struct fs_space *ret,
 	struct err *err);
 
-/* write.c: changes inside the guest. The folder of the path is resolved, the last part is
- * never followed (use fs_real first). */
-/* Atomically: new file beside it, owner, mode and extended attributes of the old one (of
- * `like` when there is none, of root and mode when like is NULL too), fsync, rename. */
+/* meta.c: what a file system keeps of a path beside its content. */
+struct fs_xattr {
+	const char *name;
+	const void *value;
+	size_t len;
+};
+struct fs_meta {
+	struct stat st;      /* owner, mode, times */
+	const struct fs_xattr *xattrs; /* ACLs, labels and capabilities are some */
+	int n_xattrs;        /* -1: they, flags and project stay as they are */
+	unsigned flags;      /* of chattr(1), FS_..._FL; 0 for links */
+	unsigned project;    /* of quotas, 0 = none */
+};
+/* Last part not followed. Extended attributes go to each (xattrs stays NULL), which
+ * returns -1 to end it. */
+int fs_get_meta(const struct fs_root *r, const char *path, struct fs_meta *ret,
+	int (*each)(void *ctx, const struct fs_xattr *x), void *ctx, struct err *err);
+/* Of a file, folder or link, exactly: other extended attributes and flags go. */
+int fs_set_meta(const struct fs_root *r, const char *path, const struct fs_meta *m,
+	struct err *err);
+
+/* write.c, copy.c: changes inside the guest. The folder of the path is resolved, the last
+ * part is never followed (use fs_real first). What takes another's place does so
+ * atomically: it is written beside it, through to the disk, and renamed; an immutable
+ * file gives way to one that is immutable as well. */
+/* Owner, mode, flags and extended attributes are those of the old file; else it is
+ * root's, with this mode. */
 int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_t len,
 	unsigned mode, struct err *err);
-/* Copies a regular file with owner, mode, times and extended attributes; to must not
- * exist unless replace. ret_sha256 (65 bytes of hex) may be NULL. */
+/* Copies a regular file with owner, mode, times, holes and extended attributes; to must
+ * not exist unless replace. ret_sha256 (65 bytes of hex) may be NULL. */
 int fs_copy(const struct fs_root *r, const char *from, const char *to, bool replace,
 	char *ret_sha256, struct err *err);
+/* The same with the attributes of m instead. */
+int fs_copy_as(const struct fs_root *r, const char *from, const char *to,
+	const struct fs_meta *m, struct err *err);
 /* Replaces a file by itself with `len` bytes behind it,
  * at a multiple of four (zeroes between). */
 int fs_append(const struct fs_root *r, const char *path, const void *buf, size_t len,
 	struct err *err);
 int fs_mkdirs(const struct fs_root *r, const char *path, unsigned mode, struct err *err);
+/* In place of a file or link that is there. */
 int fs_symlink(const struct fs_root *r, const char *target, const char *path,
 	struct err *err);
-/* file or empty folder */
+/* The same: path becomes one more name of the file or link `of`. Errors of link(2),
+ * as EXDEV, are in err->sys. */
+int fs_link(const struct fs_root *r, const char *of, const char *path, struct err *err);
+/* File, link or empty folder, immutable ones too; what is not there is no error. */
 int fs_remove(const struct fs_root *r, const char *path, struct err *err);
-int fs_set_meta(const struct fs_root *r, const char *path, const struct stat *st,
-	struct err *err);
+/* What a call of the above left beside path when it was killed. */
+int fs_remove_unfinished(const struct fs_root *r, const char *path, struct err *err);
+/* Everything that was written to the file system of path is on the disk. */
+int fs_sync(const struct fs_root *r, const char *path, struct err *err);
 /* label.c: SELinux labels. Last part not followed. 1: none,
  * or the file system has no such. */
 int fs_get_label(const struct fs_root *r, const char *path, char *ret, size_t size,
@@ -265,6 +297,8 @@ int fs_inventory_diff(const struct fs_inventory *before, const struct fs_invento
  * bytes a path. Only FS_ADDED is reported, and nothing in folders that are one entry. */
 int fs_inventory_save(const struct fs_inventory *inv, const struct fs_root *r,
 	const char *path, struct err *err);
+/* The state of all paths but those below `but`, in one number. */
+uint64_t fs_inventory_digest(const struct fs_inventory *inv, const char *but);
 int fs_inventory_added(const struct fs_inventory *now, const void *saved, size_t len,
 	int (*each)(void *ctx, enum fs_change c, const char *path, unsigned mode),
 	void *ctx, struct err *err);

@@ -169,7 +169,7 @@ static void roll_back(struct guest *g)
 		guest_report_warn(g,
 			"what the guest's tools added could not all be found: %s",
 			listing.text);
-	if (guest_journal_rollback(g, g->journal.dir, &err) < 0) {
+	if (guest_journal_rollback(g, g->journal.dir, NULL, &err) < 0) {
 		guest_report_warn(g, "the changes could not all be taken back: %s",
 			err.text);
 		return;
@@ -195,6 +195,22 @@ static int run_ops(struct guest *g, struct err *err)
 	return 0;
 }
 
+/* The list of old paths goes last: a run that is killed here still needs it. */
+static int complete(struct guest *g, struct err *err)
+{
+	struct fs_inventory *after = NULL;
+	uint64_t digest;
+
+	if (guest_result_note(g, err) < 0 ||
+		guest_take_inventory(g, g->before, &after, err) < 0)
+		return -1;
+	digest = fs_inventory_digest(after, GUEST_STATE_DIR);
+	fs_inventory_free(after);
+	/* On the disk before that is noted. */
+	return guest_drop_paths(g, err) < 0 || guest_sync(g, err) < 0 ? -1 :
+		guest_journal_end(g, digest, err);
+}
+
 static int apply(struct guest *g, struct err *err)
 {
 	int lost;
@@ -205,13 +221,11 @@ static int apply(struct guest *g, struct err *err)
 	if (guest_verify(g, err) < 0)
 		return -1;
 	guest_report_step(g, "inventory", "all files, after");
-	/* The list of old paths goes last: a run that is killed here still needs it. */
 	if (guest_selinux_open(g, err) < 0 ||
 		guest_list_changes(g, true, &lost, err) < 0 ||
-		(g->journal.resumed && guest_list_resumed(g, err) < 0) ||
-		guest_drop_paths(g, err) < 0)
+		(g->journal.resumed && guest_list_resumed(g, err) < 0))
 		return -1;
-	return guest_journal_end(g, "applied", err);
+	return complete(g, err);
 }
 
 int guest_apply(struct guest *g, struct err *err)

@@ -107,7 +107,7 @@ static int list_change(void *ctx, enum fs_change c, const char *path, unsigned m
 			return -1;
 		/* a folder's own state is of no weight */
 		if (!known && (c == FS_REMOVED || !S_ISDIR(mode))) {
-			guest_report_unsaved(l->g, path, names[c]);
+			guest_report_path(l->g, l->g->unsaved, path, names[c]);
 			if (l->lost++ < LOST_NAMED)
 				strbuf_fmt(&l->names, "%s%s (%s)",
 					l->names.len ? ", " : "", path, names[c]);
@@ -137,9 +137,8 @@ static int note_added(void *ctx, enum fs_change c, const char *path, unsigned mo
 		guest_journal_note_added(l->g, path, l->err);
 }
 
-/* The paths there were at first, so that a run that is killed while a tool of the guest
- * works leaves its successor a way to tell what the tool added. */
-int guest_keep_paths(struct guest *g, struct err *err)
+/* 1: there is no list. */
+static int note_left(struct guest *g, struct err *err)
 {
 	struct listing l = { .g = g, .err = err };
 	CLEANUP_FREE char *saved = NULL;
@@ -148,13 +147,26 @@ int guest_keep_paths(struct guest *g, struct err *err)
 	int got;
 
 	snprintf(path, sizeof(path), "%s/before", g->journal.dir);
-	if (!g->journal.resumed)
-		return fs_inventory_save(g->before, &g->root, path, err);
 	got = fs_read(&g->root, path, PATHS_MAX, &saved, &len, err);
-	if (got < 0)
-		return -1;
-	/* not there: it was killed before it had changed anything, or at its very end */
-	return got ? 0 : fs_inventory_added(g->before, saved, len, note_added, &l, err);
+	return got ? got :
+		fs_inventory_added(g->before, saved, len, note_added, &l, err);
+}
+
+int guest_note_left(struct guest *g, struct err *err)
+{
+	return note_left(g, err) < 0 ? -1 : 0;
+}
+
+/* The paths there were at first, so that a run that is killed while a tool of the guest
+ * works leaves its successor a way to tell what the tool added. A killed run that left no
+ * list had not run a tool yet, or had noted all. */
+int guest_keep_paths(struct guest *g, struct err *err)
+{
+	char path[256];
+	int got = g->journal.resumed ? note_left(g, err) : 1;
+
+	snprintf(path, sizeof(path), "%s/before", g->journal.dir);
+	return got == 1 ? fs_inventory_save(g->before, &g->root, path, err) : got;
 }
 
 int guest_drop_paths(struct guest *g, struct err *err)
@@ -192,6 +204,8 @@ static int on_known(void *ctx, const struct guest_journal_entry *e)
 	struct stat st;
 	bool gone = fs_lstat(&g->root, e->path, &st) < 0;
 
+	if (!strcmp(e->op, "after"))
+		return 0;
 	if (!gone && guest_selinux_label(g, e->path, st.st_mode, l->err) < 0)
 		return -1;
 	if (!gone && S_ISREG(st.st_mode) && fs_sha256(&g->root, e->path, after, &why) < 0)
@@ -234,7 +248,7 @@ int guest_list_resumed(struct guest *g, struct err *err)
 	struct folder kept[] = { { &l, g->journal.dir }, { &l, files } };
 
 	snprintf(files, sizeof(files), "%s/files", g->journal.dir);
-	if (guest_journal_each(g, on_known, &l, err) < 0 ||
+	if (guest_journal_each(g, g->journal.dir, on_known, &l, err) < 0 ||
 		guest_selinux_label(g, GUEST_STATE_DIR, S_IFDIR, err) < 0 ||
 		guest_selinux_label(g, g->journal.dir, S_IFDIR, err) < 0)
 		return -1;

@@ -232,7 +232,9 @@ struct guest_op {
 };
 
 struct guest_journal {
-	char dir[128];       /* GUEST_STATE_DIR "/ID", "" = nothing was changed */
+	char dir[128];       /* GUEST_STATE_DIR "/NUMBER", "" = nothing was changed */
+	struct strbuf text;  /* of the one in text_of */
+	char text_of[128];
 	unsigned n_saved;
 	bool resumed;        /* an interrupted run's is gone on with */
 	size_t since;        /* what was saved before this place is saved once more */
@@ -282,11 +284,12 @@ struct guest {
 	struct guest_op *ops;
 	int n_ops, cap_ops;
 	struct guest_journal journal;
+	struct guest_links *links; /* links.c */
 	struct fs_inventory *before;
 	char *contexts, *aliases; /* selinux.c; NULL = the guest has no labels */
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *skipped, *warnings, *steps, *changes, *because, *extensions,
-		*unsaved;
+		*unsaved, *edited;
 	struct guest_packages {
 		char at[FS_PATH_MAX];      /* folder of the supplied ones that
 					    * suit the guest */
@@ -369,8 +372,10 @@ void guest_report_skip(struct guest *g, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void guest_report_change(struct guest *g, const char *path, const char *change,
 	const char *before, const char *after, const char *backup);
-/* What a tool of the guest did to a path that the journal does not know. */
-void guest_report_unsaved(struct guest *g, const char *path, const char *change);
+/* Into g->unsaved: what a tool of the guest did to a path that the journal does not know;
+ * g->edited: what somebody did to one after the preparation. */
+void guest_report_path(struct guest *g, yyjson_mut_val *list, const char *path,
+	const char *change);
 bool guest_report_has_change(const struct guest *g, const char *path);
 void guest_report_extension(struct guest *g, int i, const char *when, int status,
 	const char *output);

@@ -23,36 +23,25 @@ static int make_mount_point(struct guest *g, struct err *err)
 	return 0;
 }
 
-/* All preparations, the newest first: the guest becomes what was copied. */
-static int undo(struct guest *g, struct err *err)
-{
-	char dir[128];
-	bool complete;
-	int n;
-
-	if (guest_make_writable(g, err) < 0)
-		return -1;
-	for (n = 0;; n++) {
-		if (guest_journal_newest(g, dir, sizeof(dir), &complete, err) < 0)
-			return -1;
-		if (!*dir)
-			break;
-		guest_report_step(g, "undo", dir);
-		if (guest_journal_rollback(g, dir, err) < 0) {
-			err->code = ERR_PREP_UNDO;
-			return -1;
-		}
-	}
-	return n ? 0 :
-		err_set(err, ERR_PREP_UNDO,
-			"nothing to undo: no preparation is recorded in the guest");
-}
-
 /* Errors of the plan that say the guest cannot be made to boot. */
 static bool hopeless(const struct err *err)
 {
 	return err->code != ERR_NOMEM && err->code != ERR_CANCELLED &&
 		err->code != ERR_PREP_STUCK;
+}
+
+/* An interrupted undo left the guest neither as it was nor as it was prepared. */
+static int finish_undo(struct guest *g, struct err *err)
+{
+	bool pending;
+
+	if (guest_undo_pending(g, &pending, err) < 0)
+		return -1;
+	if (pending && g->opt->action != GUEST_APPLY)
+		guest_report_warn(g, "an undo was interrupted: a preparation completes it first");
+	if (!pending || g->opt->action != GUEST_APPLY)
+		return 0;
+	return guest_make_writable(g, err) < 0 || guest_undo_finish(g, err) < 0 ? -1 : 0;
 }
 
 static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
@@ -62,7 +51,7 @@ static int prepare(struct guest *g, const char **ret_verdict, struct err *err)
 	char dir[128];
 
 	guest_report_step(g, "inspect", NULL);
-	if (guest_inspect(g, err) < 0)
+	if (finish_undo(g, err) < 0 || guest_inspect(g, err) < 0)
 		return -1;
 	guest_report_step(g, "plan", NULL);
 	if (guest_plan(g, err) < 0) {
@@ -122,7 +111,7 @@ static int run(struct guest *g, const char **ret_verdict, struct err *err)
 	guest_report_step(g, "mount", g->vols[g->root_vol].fs.dev);
 	result = guest_mount_tree(g, false, err);
 	if (!result)
-		result = g->opt->action == GUEST_UNDO ? undo(g, err) :
+		result = g->opt->action == GUEST_UNDO ? guest_undo(g, err) :
 			prepare(g, ret_verdict, err);
 	return result;
 }
@@ -137,6 +126,8 @@ static void free_guest(struct guest *g)
 	}
 	free(g->ops);
 	fs_inventory_free(g->before);
+	guest_links_free(g);
+	strbuf_free(&g->journal.text);
 	free(g->contexts);
 	free(g->aliases);
 	yyjson_mut_doc_free(g->doc);

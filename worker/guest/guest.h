@@ -63,6 +63,11 @@ struct guest_extension {
 enum guest_console { GUEST_CONSOLE_KEEP,
 	GUEST_CONSOLE_SERIAL /* one more, on the serial port */ };
 
+/* Paths that somebody changed after the preparation that is undone. */
+enum guest_edited { GUEST_EDITED_REFUSE, /* nothing is undone */
+	GUEST_EDITED_KEEP, GUEST_EDITED_RESTORE };
+#define GUEST_EDITED_WORDS { "refuse", "keep", "restore", NULL }
+
 struct guest_options {
 	enum guest_action action;
 	const char *const *disks;  /* paths, boot disk first; NULL-terminated */
@@ -94,6 +99,8 @@ struct guest_options {
 	enum guest_console console;
 	bool rehearse;             /* GUEST_APPLY on snapshots of the disks in memory,
 				    * then thrown away */
+	enum guest_edited edited;  /* GUEST_UNDO */
+	bool undo_earlier;         /* GUEST_UNDO: also those of an earlier migration */
 	bool write_nvram;          /* Boot#### entry through efivarfs; only
 				    * in the image */
 	const char *work_dir;      /* existing directory on a RAM file
@@ -113,7 +120,8 @@ struct guest_options {
  * when -1 is returned: {verdict ("boots", "boots-after-preparation", "does-not-boot"),
  * because[], rehearsal {memory_bytes} (of one), facts, plan[{step, kind, path, why}],
  * changes[{path, change, sha256_before, sha256_after, backup}], unsaved[{path, change}]
- * (by the guest's own tools, and undo cannot take it back), extensions[{index, when,
+ * (by the guest's own tools, and undo cannot take it back), edited[{path, change}] (of an
+ * undo: after the preparation, by others), extensions[{index, when,
  * status, output}], skipped[{step, why}], warnings[], steps[{step, seconds}], backup,
  * error}. changes lists every path that differs from the copied guest, backups and
  * journal included. */

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a preparation changes is first copied to GUEST_STATE_DIR/ID/files/NUMBER and noted
- * in GUEST_STATE_DIR/ID/journal: one JSON object a line,
- *   {"op":"saved","path":P,"backup":"files/7","type":"file","mode":420,"uid":0,"gid":0,
- *    "mtime":S,"mtime_ns":N,"sha256":H}      also "type":"link" with "target", "type":"dir"
- *   {"op":"absent","path":P}                 nothing was there: undo removes what is
- *   {"op":"end","what":"applied"}            the last line of a complete one
- * A journal is written through before the change it speaks of. Played backwards, it
- * restores.
+ * What a preparation changes is first copied to GUEST_STATE_DIR/NUMBER/files/N and noted
+ * in GUEST_STATE_DIR/NUMBER/journal: one JSON object a line,
+ *   {"op":"begin","time":T,"continues":B,"ran":R}   the first one
+ *   {"op":"saved","path":P,"type":"file","backup":"files/7","sha256":H,...}   (save.c)
+ *   {"op":"absent","path":P}         nothing was there: undo removes what is
+ *   {"op":"result"}                  then one of these for each of the paths (result.c):
+ *   {"op":"after","path":P,...}      what the preparation made of it
+ *   {"op":"end","what":"applied","digest":D}   it is complete
+ *   {"op":"undo","kept":[P,...],"folders":[P,...]}   an undo has begun (undo.c)
+ *   {"op":"end","what":"undone"}     played back; all that is left is to remove this
+ *   {"op":"earlier"}                 the next preparation began on another state
+ * A line is written through before the change it speaks of. Played backwards, they
+ * restore.
+ *
+ * Preparations are ordered by their NUMBER, as a clock may be wrong. One that "continues"
+ * found each path as its predecessor had left it: both are of one migration. Where
+ * anything differed, the guest has been running, and its earlier preparation is history.
  */
 #include "guest/guest-internal.h"
 
@@ -16,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -24,18 +32,52 @@
 
 #define JOURNAL_MAX (64u << 20)
 
-struct newest {
+/* Folders of a version that named them by time ("20260101T000000Z") are the oldest. */
+static unsigned number_of(const char *id)
+{
+	return strspn(id, "0123456789") == 6 && !id[6] ?
+		(unsigned)strtoul(id, NULL, 10) : 0;
+}
+
+unsigned guest_journal_number(const char *dir)
+{
+	return number_of(strrchr(dir, '/') + 1);
+}
+
+struct last {
+	const char *before; /* "" = none is too late */
 	char id[64];
 };
 
-static int look_id(void *ctx, const char *name, const struct stat *st)
+static bool is_later(const char *a, const char *b)
 {
-	struct newest *n = ctx;
+	unsigned x = number_of(a), y = number_of(b);
 
-	/* IDs sort by time. */
+	return x != y ? x > y : strcmp(a, b) > 0;
+}
+
+static int look_at_id(void *ctx, const char *name, const struct stat *st)
+{
+	struct last *l = ctx;
+
 	if (S_ISDIR(st->st_mode) && *name >= '0' && *name <= '9' &&
-		strlen(name) < sizeof(n->id) && strcmp(name, n->id) > 0)
-		snprintf(n->id, sizeof(n->id), "%s", name);
+		strlen(name) < sizeof(l->id) && (!*l->id || is_later(name, l->id)) &&
+		(!*l->before || is_later(l->before, name)))
+		snprintf(l->id, sizeof(l->id), "%s", name);
+	return 0;
+}
+
+int guest_journal_last(struct guest *g, const char *before, char *ret, size_t size,
+	struct err *err)
+{
+	const char *slash = before ? strrchr(before, '/') : NULL;
+	struct last l = { slash ? slash + 1 : "", "" };
+
+	*ret = '\0';
+	if (fs_list(&g->root, GUEST_STATE_DIR, look_at_id, &l, err) < 0)
+		return -1;
+	if (*l.id)
+		snprintf(ret, size, "%s/%s", GUEST_STATE_DIR, l.id);
 	return 0;
 }
 
@@ -48,127 +90,9 @@ int guest_journal_text(struct guest *g, const char *dir, char **ret, size_t *ret
 	return fs_read(&g->root, path, JOURNAL_MAX, ret, ret_len, err);
 }
 
-int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete,
-	struct err *err)
+yyjson_doc *guest_journal_line(const char *line, size_t len)
 {
-	struct newest n = { "" };
-	CLEANUP_FREE char *text = NULL;
-	size_t len = 0;
-	int got;
-
-	*ret = '\0';
-	*ret_complete = false;
-	if (fs_list(&g->root, GUEST_STATE_DIR, look_id, &n, err) < 0)
-		return -1;
-	if (!*n.id)
-		return 0;
-	snprintf(ret, size, "%s/%s", GUEST_STATE_DIR, n.id);
-	got = guest_journal_text(g, ret, &text, &len, err);
-	if (got < 0)
-		return -1;
-	*ret_complete = !got && strstr(text, "{\"op\":\"end\"");
-	return 0;
-}
-
-static int append(struct guest *g, yyjson_mut_doc *doc, struct err *err)
-{
-	char path[256];
-	CLEANUP_FREE char *json = NULL;
-	CLEANUP_CLOSE int fd = -1;
-	size_t len;
-
-	snprintf(path, sizeof(path), "%s/journal", g->journal.dir);
-	json = yyjson_mut_write(doc,
-		YYJSON_WRITE_NEWLINE_AT_END | YYJSON_WRITE_ALLOW_INVALID_UNICODE, &len);
-	if (!json)
-		return err_set(err, ERR_NOMEM, "write %s", path);
-	fd = fs_open(&g->root, path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
-	if (fd < 0 || fdio_write(fd, json, len) < 0 || fsync(fd) < 0)
-		return err_sys(err,
-			errno == ENOSPC ? ERR_PREP_NO_SPACE : ERR_DISK_IO, "write %s",
-			path);
-	return 0;
-}
-
-int guest_journal_open(struct guest *g, struct err *err)
-{
-	struct guest_journal *j = &g->journal;
-	time_t now = time(NULL);
-	bool complete;
-	struct tm tm;
-	char id[32], files[256];
-
-	if (guest_journal_newest(g, j->dir, sizeof(j->dir), &complete, err) < 0)
-		return -1;
-	if (*j->dir && !complete) {
-		guest_report_warn(g,
-			"an interrupted preparation was found; it is completed");
-		j->resumed = true;
-		return 0;
-	}
-	gmtime_r(&now, &tm);
-	for (int n = 0; n < 100; n++) {
-		size_t end = strftime(id, sizeof(id), "%Y%m%dT%H%M%SZ", &tm);
-
-		if (n)
-			snprintf(id + end, sizeof(id) - end, "-%02d", n);
-		snprintf(j->dir, sizeof(j->dir), "%s/%s", GUEST_STATE_DIR, id);
-		if (!fs_is_dir(&g->root, j->dir))
-			break;
-	}
-	snprintf(files, sizeof(files), "%s/files", j->dir);
-	j->n_saved = 0;
-	return fs_mkdirs(&g->root, files, 0700, err);
-}
-
-/* The entry for a path in a journal's text; NULL if there is none.
- * Free with yyjson_doc_free. */
-static yyjson_doc *find_entry(char *text, size_t len, const char *path)
-{
-	size_t end;
-
-	for (char *p = text; p && p < text + len; p += end + 1) {
-		yyjson_doc *doc;
-		yyjson_val *v;
-
-		end = strcspn(p, "\n");
-		doc = yyjson_read(p, end, YYJSON_READ_ALLOW_INVALID_UNICODE);
-		v = yyjson_obj_get(yyjson_doc_get_root(doc), "path");
-		if (v && yyjson_equals_str(v, path))
-			return doc;
-		yyjson_doc_free(doc);
-	}
-	return NULL;
-}
-
-int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size,
-	char *ret_sha256, struct err *err)
-{
-	CLEANUP_FREE char *text = NULL;
-	yyjson_doc *doc = NULL;
-	yyjson_val *root;
-	const char *backup, *sha;
-	size_t len = 0;
-
-	*ret = '\0';
-	if (ret_sha256)
-		*ret_sha256 = '\0';
-	if (!*g->journal.dir)
-		return 0;
-	if (guest_journal_text(g, g->journal.dir, &text, &len, err) < 0)
-		return -1;
-	doc = find_entry(text, len, path);
-	if (!doc)
-		return 0;
-	root = yyjson_doc_get_root(doc);
-	backup = yyjson_get_str(yyjson_obj_get(root, "backup"));
-	sha = yyjson_get_str(yyjson_obj_get(root, "sha256"));
-	if (backup)
-		snprintf(ret, size, "%s/%s", g->journal.dir, backup);
-	if (sha && ret_sha256)
-		snprintf(ret_sha256, 65, "%s", sha);
-	yyjson_doc_free(doc);
-	return 1;
+	return yyjson_read(line, len, YYJSON_READ_ALLOW_INVALID_UNICODE);
 }
 
 static const char *word(yyjson_val *o, const char *key)
@@ -178,83 +102,130 @@ static const char *word(yyjson_val *o, const char *key)
 	return s ? s : "";
 }
 
-int guest_journal_each(struct guest *g,
-	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx,
-	struct err *err)
+static void take_mark(struct guest_journal_marks *m, yyjson_val *o)
 {
-	CLEANUP_FREE char *text = NULL;
-	size_t len = 0, end;
-	int result = 0;
+	const char *op = word(o, "op"), *what = word(o, "what");
 
-	if (guest_journal_text(g, g->journal.dir, &text, &len, err) < 0)
-		return -1;
-	for (char *p = text; p && p < text + len && !result; p += end + 1) {
-		yyjson_doc *doc;
-		yyjson_val *o;
-
-		end = strcspn(p, "\n");
-		doc = yyjson_read(p, end, YYJSON_READ_ALLOW_INVALID_UNICODE);
-		o = yyjson_doc_get_root(doc);
-		if (*word(o, "path"))
-			result = each(ctx, &(struct guest_journal_entry){ word(o, "path"),
-				yyjson_obj_get(o, "type") ? word(o, "type") : "absent",
-				word(o, "sha256"), word(o, "backup"),
-				word(o, "target") });
-		yyjson_doc_free(doc);
+	if (!strcmp(op, "begin")) {
+		m->continues = yyjson_get_bool(yyjson_obj_get(o, "continues"));
+		snprintf(m->ran, sizeof(m->ran), "%s", word(o, "ran"));
+	} else if (!strcmp(op, "end") && !strcmp(what, "applied")) {
+		m->applied = true;
+		snprintf(m->digest, sizeof(m->digest), "%s", word(o, "digest"));
+	} else if (!strcmp(op, "end") && !strcmp(what, "undone")) {
+		m->undone = true;
+	} else if (!strcmp(op, "undo")) {
+		m->undoing = true;
+	} else if (!strcmp(op, "earlier")) {
+		m->earlier = true;
 	}
-	return result;
 }
 
-static int save_content(struct guest *g, const char *path, const struct stat *st,
-	yyjson_mut_doc *doc, yyjson_mut_val *o, struct err *err)
+int guest_journal_marks(struct guest *g, const char *dir, struct guest_journal_marks *ret,
+	struct err *err)
 {
-	char backup[32], full[256], sha[65], target[FS_PATH_MAX];
+	static const char *const many[] = { "{\"op\":\"saved\"", "{\"op\":\"absent\"",
+		"{\"op\":\"after\"" };
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0, end;
 
-	if (S_ISLNK(st->st_mode)) {
-		if (fs_readlink(&g->root, path, target, sizeof(target)) < 0)
-			return err_sys(err, ERR_DISK_IO, "read the link %s", path);
-		yyjson_mut_obj_add_str(doc, o, "type", "link");
-		yyjson_mut_obj_add_strcpy(doc, o, "target", target);
-		return 0;
-	}
-	if (S_ISDIR(st->st_mode)) {
-		yyjson_mut_obj_add_str(doc, o, "type", "dir");
-		return 0;
-	}
-	if (!S_ISREG(st->st_mode))
-		return err_set(err, ERR_FS_UNSAFE, "%s: a special file is not changed",
-			path);
-	/* numbers may have gaps, after an interruption */
-	do {
-		snprintf(backup, sizeof(backup), "files/%u", ++g->journal.n_saved);
-		snprintf(full, sizeof(full), "%s/%s", g->journal.dir, backup);
-	} while (fs_is_file(&g->root, full));
-	if (fs_copy(&g->root, path, full, false, sha, err) < 0)
+	memset(ret, 0, sizeof(*ret));
+	if (guest_journal_text(g, dir, &text, &len, err) < 0)
 		return -1;
-	yyjson_mut_obj_add_str(doc, o, "type", "file");
-	yyjson_mut_obj_add_strcpy(doc, o, "backup", backup);
-	yyjson_mut_obj_add_strcpy(doc, o, "sha256", sha);
+	ret->empty = !text || !memchr(text, '\n', len);
+	for (char *p = text; p && p < text + len; p += end + 1) {
+		bool skip = false;
+		yyjson_doc *doc;
+
+		end = strcspn(p, "\n");
+		for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+			skip |= !strncmp(p, many[i], strlen(many[i]));
+		doc = skip ? NULL : guest_journal_line(p, end);
+		take_mark(ret, yyjson_doc_get_root(doc));
+		yyjson_doc_free(doc);
+	}
 	return 0;
 }
 
-/* Links among the folders resolved, so that one file has one name:
- * "/usr/lib/x" for "/lib/x". */
-static void plain_path(struct guest *g, const char *path, char *ret, size_t size)
+int guest_journal_newest(struct guest *g, char *ret, size_t size, bool *ret_complete,
+	struct err *err)
 {
-	const char *slash = strrchr(path, '/');
-	struct err ignored = ERR_INIT; /* a folder that is not there has no
-					* links either */
-	char dir[FS_PATH_MAX], real[FS_PATH_MAX];
+	struct guest_journal_marks m;
 
-	snprintf(dir, sizeof(dir), "%.*s", slash > path ? (int)(slash - path) : 1, path);
-	if (!slash || fs_real(&g->root, dir, real, sizeof(real), &ignored) < 0 ||
-		(size_t)snprintf(ret, size, "%s%s", real[1] ? real : "", slash) >= size)
-		snprintf(ret, size, "%s", path);
+	*ret_complete = false;
+	if (guest_journal_last(g, NULL, ret, size, err) < 0)
+		return -1;
+	if (*ret && guest_journal_marks(g, ret, &m, err) < 0)
+		return -1;
+	*ret_complete = *ret && m.applied;
+	return 0;
 }
 
-/* A line of an operation and one value. */
-static int note(struct guest *g, const char *op, const char *key, const char *value,
+/* A line that was cut short by a crash is ended first: it speaks of nothing that
+ * happened, and the next one must not be taken for its rest. */
+static int end_last_line(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char last = '\n';
+
+	if (size < 0 || (size && pread(fd, &last, 1, size - 1) != 1))
+		return -1;
+	return last == '\n' ? 0 : fdio_write(fd, "\n", 1);
+}
+
+static void keep_text(struct guest_journal *j, const char *dir, const char *json,
+	size_t len)
+{
+	if (strcmp(j->text_of, dir))
+		return;
+	if (j->text.len && j->text.s[j->text.len - 1] != '\n')
+		strbuf_str(&j->text, "\n");
+	strbuf_add(&j->text, json, len);
+	if (j->text.failed)
+		j->text_of[0] = '\0'; /* read anew */
+}
+
+int guest_journal_write(struct guest *g, const char *dir, const char *lines, size_t len,
 	struct err *err)
+{
+	char path[256];
+	CLEANUP_CLOSE int fd = -1, folder = -1;
+
+	snprintf(path, sizeof(path), "%s/journal", dir);
+	fd = fs_open(&g->root, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
+	if (fd >= 0 && !lseek(fd, 0, SEEK_END)) /* its name, too */
+		folder = fs_open(&g->root, dir, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0 || end_last_line(fd) < 0 || fdio_write(fd, lines, len) < 0 ||
+		fsync(fd) < 0 || (folder >= 0 && fsync(folder) < 0))
+		return err_sys(err,
+			errno == ENOSPC ? ERR_PREP_NO_SPACE : ERR_DISK_IO, "write %s",
+			path);
+	keep_text(&g->journal, dir, lines, len);
+	return 0;
+}
+
+char *guest_journal_json(yyjson_mut_doc *doc, size_t *ret_len, struct err *err)
+{
+	char *json = yyjson_mut_write(doc,
+		YYJSON_WRITE_NEWLINE_AT_END | YYJSON_WRITE_ALLOW_INVALID_UNICODE,
+		ret_len);
+
+	if (!json)
+		err_set(err, ERR_NOMEM, "write the journal: out of memory");
+	return json;
+}
+
+int guest_journal_append(struct guest *g, const char *dir, yyjson_mut_doc *doc,
+	struct err *err)
+{
+	size_t len;
+	CLEANUP_FREE char *json = guest_journal_json(doc, &len, err);
+
+	return json ? guest_journal_write(g, dir, json, len, err) : -1;
+}
+
+int guest_journal_note(struct guest *g, const char *dir, const char *op, const char *key,
+	const char *value, struct err *err)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *o = yyjson_mut_obj(doc);
@@ -262,67 +233,168 @@ static int note(struct guest *g, const char *op, const char *key, const char *va
 
 	yyjson_mut_doc_set_root(doc, o);
 	yyjson_mut_obj_add_str(doc, o, "op", op);
-	yyjson_mut_obj_add_strcpy(doc, o, key, value);
-	result = append(g, doc, err);
+	if (key)
+		yyjson_mut_obj_add_strcpy(doc, o, key, value);
+	result = guest_journal_append(g, dir, doc, err);
 	yyjson_mut_doc_free(doc);
 	return result;
 }
 
 int guest_journal_note_added(struct guest *g, const char *path, struct err *err)
 {
-	return note(g, "absent", "path", path, err);
+	return guest_journal_note(g, g->journal.dir, "absent", "path", path, err);
 }
 
-int guest_journal_end(struct guest *g, const char *what, struct err *err)
+int guest_journal_end(struct guest *g, uint64_t digest, struct err *err)
 {
-	return note(g, "end", "what", what, err);
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *o = yyjson_mut_obj(doc);
+	char hex[17];
+	int result;
+
+	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)digest);
+	yyjson_mut_doc_set_root(doc, o);
+	yyjson_mut_obj_add_str(doc, o, "op", "end");
+	yyjson_mut_obj_add_str(doc, o, "what", "applied");
+	yyjson_mut_obj_add_str(doc, o, "digest", hex);
+	result = guest_journal_append(g, g->journal.dir, doc, err);
+	yyjson_mut_doc_free(doc);
+	return result;
 }
 
-int guest_journal_save(struct guest *g, const char *any_path, struct err *err)
+/* The open journal's text, kept beside the file: it is asked before each change. */
+static const struct strbuf *open_text(struct guest *g, struct err *err)
 {
-	char path[FS_PATH_MAX];
+	struct guest_journal *j = &g->journal;
 	CLEANUP_FREE char *text = NULL;
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *o;
-	yyjson_doc *known;
 	size_t len = 0;
-	struct stat st;
+
+	if (!strcmp(j->text_of, j->dir))
+		return &j->text;
+	if (guest_journal_text(g, j->dir, &text, &len, err) < 0)
+		return NULL;
+	strbuf_reset(&j->text);
+	strbuf_add(&j->text, text ? text : "", len);
+	if (j->text.failed) {
+		err_set(err, ERR_NOMEM, "read the journal: out of memory");
+		return NULL;
+	}
+	snprintf(j->text_of, sizeof(j->text_of), "%s", j->dir);
+	return &j->text;
+}
+
+/* How a line writes the path, unless an odd byte in it is written in another way. */
+static bool as_written(const char *path, char *ret, size_t size)
+{
+	for (const char *p = path; *p; p++)
+		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
+			return false;
+	return (size_t)snprintf(ret, size, "\"path\":\"%s\"", path) < size;
+}
+
+/* The first entry for a path behind `since`; NULL if there is none.
+ * Free with yyjson_doc_free. */
+static yyjson_doc *find_entry(const struct strbuf *text, size_t since, const char *path)
+{
+	const char *begin = text->len > since ? text->s + since : NULL, *p, *next;
+	const char *end = begin ? text->s + text->len : NULL;
+	char written[FS_PATH_MAX + 16];
+	bool plain = as_written(path, written, sizeof(written));
+
+	for (p = begin; p < end; p = next + 1) {
+		yyjson_doc *doc;
+		yyjson_val *o;
+
+		if (plain) {
+			p = memmem(p, (size_t)(end - p), written, strlen(written));
+			if (!p)
+				return NULL;
+			while (p > begin && p[-1] != '\n')
+				p--;
+		}
+		next = p + strcspn(p, "\n");
+		doc = guest_journal_line(p, (size_t)(next - p));
+		o = yyjson_doc_get_root(doc);
+		if (yyjson_equals_str(yyjson_obj_get(o, "path"), path) &&
+			strcmp(word(o, "op"), "after") != 0)
+			return doc;
+		yyjson_doc_free(doc);
+	}
+	return NULL;
+}
+
+int guest_journal_knows(struct guest *g, const char *path, struct err *err)
+{
+	const struct strbuf *text = open_text(g, err);
+	yyjson_doc *doc = text ? find_entry(text, g->journal.since, path) : NULL;
+
+	yyjson_doc_free(doc);
+	return text ? doc != NULL : -1;
+}
+
+int guest_journal_find(struct guest *g, const char *path, char *ret, size_t size,
+	char *ret_sha256, struct err *err)
+{
+	const struct strbuf *text = *g->journal.dir ? open_text(g, err) : NULL;
+	yyjson_doc *doc;
+	yyjson_val *o;
+
+	*ret = '\0';
+	if (ret_sha256)
+		*ret_sha256 = '\0';
+	if (!text)
+		return *g->journal.dir ? -1 : 0;
+	doc = find_entry(text, 0, path);
+	if (!doc)
+		return 0;
+	o = yyjson_doc_get_root(doc);
+	if (*word(o, "backup"))
+		snprintf(ret, size, "%s/%s", g->journal.dir, word(o, "backup"));
+	if (ret_sha256)
+		snprintf(ret_sha256, 65, "%.64s", word(o, "sha256"));
+	yyjson_doc_free(doc);
+	return 1;
+}
+
+/* Behind the last line that begins a list of results: one that was cut short, and what
+ * an interrupted run noted, no longer counts. */
+static size_t last_result(const char *text, size_t len)
+{
+	static const char begin[] = "{\"op\":\"result\"}\n";
+	const char *p = text, *last = text, *end = text + len;
+
+	while (p && p < end && (p = memmem(p, (size_t)(end - p), begin,
+		sizeof(begin) - 1)))
+		last = p++;
+	return (size_t)(last - text);
+}
+
+int guest_journal_each(struct guest *g, const char *dir,
+	int (*each)(void *ctx, const struct guest_journal_entry *e), void *ctx,
+	struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0, end, results;
 	int result = 0;
 
-	plain_path(g, any_path, path, sizeof(path));
-	if (g->journal.counted) {
-		if (!fs_lstat(&g->root, path, &st) && S_ISREG(st.st_mode))
-			*g->journal.counted += (uint64_t)st.st_size;
-		return 0;
-	}
-	/* The first state counts; later ones are our own. */
-	if (guest_journal_text(g, g->journal.dir, &text, &len, err) < 0)
+	if (guest_journal_text(g, dir, &text, &len, err) < 0)
 		return -1;
-	known = g->journal.since < len ?
-		find_entry(text + g->journal.since, len - g->journal.since, path) : NULL;
-	yyjson_doc_free(known);
-	if (known)
-		return 0;
-	doc = yyjson_mut_doc_new(NULL);
-	o = yyjson_mut_obj(doc);
-	yyjson_mut_doc_set_root(doc, o);
-	if (fs_lstat(&g->root, path, &st) < 0) {
-		if (errno != ENOENT && errno != ENOTDIR)
-			result = err_sys(err, ERR_FS_UNSAFE, "look at %s", path);
-		yyjson_mut_obj_add_str(doc, o, "op", "absent");
-		yyjson_mut_obj_add_strcpy(doc, o, "path", path);
-	} else {
-		yyjson_mut_obj_add_str(doc, o, "op", "saved");
-		yyjson_mut_obj_add_strcpy(doc, o, "path", path);
-		result = save_content(g, path, &st, doc, o, err);
-		yyjson_mut_obj_add_uint(doc, o, "mode", st.st_mode & 07777);
-		yyjson_mut_obj_add_uint(doc, o, "uid", st.st_uid);
-		yyjson_mut_obj_add_uint(doc, o, "gid", st.st_gid);
-		yyjson_mut_obj_add_sint(doc, o, "mtime", st.st_mtim.tv_sec);
-		yyjson_mut_obj_add_sint(doc, o, "mtime_ns", st.st_mtim.tv_nsec);
+	results = text ? last_result(text, len) : 0;
+	for (char *p = text; p && p < text + len && !result; p += end + 1) {
+		yyjson_doc *doc;
+		yyjson_val *o;
+
+		end = strcspn(p, "\n");
+		doc = guest_journal_line(p, end);
+		o = yyjson_doc_get_root(doc);
+		if (*word(o, "path") && ((size_t)(p - text) >= results ||
+			strcmp(word(o, "op"), "after") != 0))
+			result = each(ctx, &(struct guest_journal_entry){ word(o, "op"),
+				word(o, "path"),
+				yyjson_obj_get(o, "type") ? word(o, "type") : "absent",
+				word(o, "sha256"), word(o, "backup"),
+				word(o, "target"), o });
+		yyjson_doc_free(doc);
 	}
-	if (!result)
-		result = append(g, doc, err);
-	yyjson_mut_doc_free(doc);
 	return result;
 }

@@ -45,6 +45,7 @@ int guest_report_begin(struct guest *g, struct err *err)
 	g->because = yyjson_mut_arr(g->doc);
 	g->extensions = yyjson_mut_arr(g->doc);
 	g->unsaved = yyjson_mut_arr(g->doc);
+	g->edited = yyjson_mut_arr(g->doc);
 	return 0;
 }
 
@@ -100,13 +101,13 @@ void guest_report_change(struct guest *g, const char *path, const char *change,
 	yyjson_mut_arr_append(g->changes, o);
 }
 
-void guest_report_unsaved(struct guest *g, const char *path, const char *change)
+void guest_report_path(struct guest *g, yyjson_mut_val *list, const char *path,
+	const char *change)
 {
-	yyjson_mut_val *o = yyjson_mut_obj(g->doc);
+	yyjson_mut_val *o = yyjson_mut_arr_add_obj(g->doc, list);
 
 	put(g, o, "path", path);
 	put(g, o, "change", change);
-	yyjson_mut_arr_append(g->unsaved, o);
 }
 
 bool guest_report_has_change(const struct guest *g, const char *path)
@@ -280,8 +281,7 @@ static yyjson_mut_val *mounts(struct guest *g)
 		    !fs_space(&g->root, g->mounts[i].point, &space, &ignored)) {
 			yyjson_mut_obj_add_uint(g->doc, o, "free_bytes",
 				space.free_bytes);
-			/* Left out where there is no limit:
-			 * readers of JSON end at 2^63 - 1. */
+			/* No limit is left out: readers of JSON end at 2^63 - 1. */
 			if (space.free_inodes != UINT64_MAX)
 				yyjson_mut_obj_add_uint(g->doc, o, "free_inodes",
 					space.free_inodes);
@@ -365,8 +365,8 @@ void guest_report_finish(struct guest *g, const char *verdict, const struct err 
 	struct strbuf *out)
 {
 	yyjson_mut_val *root = yyjson_mut_obj(g->doc);
+	CLEANUP_FREE char *json = NULL;
 	size_t len;
-	char *json;
 
 	guest_report_step_end(g);
 	yyjson_mut_doc_set_root(g->doc, root);
@@ -381,20 +381,19 @@ void guest_report_finish(struct guest *g, const char *verdict, const struct err 
 	yyjson_mut_obj_add_val(g->doc, root, "changes", g->changes);
 	yyjson_mut_obj_add_val(g->doc, root, "extensions", g->extensions);
 	yyjson_mut_obj_add_val(g->doc, root, "unsaved", g->unsaved);
+	yyjson_mut_obj_add_val(g->doc, root, "edited", g->edited);
 	yyjson_mut_obj_add_val(g->doc, root, "skipped", g->skipped);
 	yyjson_mut_obj_add_val(g->doc, root, "warnings", g->warnings);
 	yyjson_mut_obj_add_val(g->doc, root, "steps", g->steps);
 	put(g, root, "backup", g->journal.dir);
 	if (err && err->code) {
-		yyjson_mut_val *e = yyjson_mut_obj(g->doc);
+		yyjson_mut_val *e = yyjson_mut_obj_add_obj(g->doc, root, "error");
 
 		put(g, e, "code", err_name(err->code));
 		put(g, e, "text", err->text);
 		put(g, e, "hint", err_hint(err->code));
-		yyjson_mut_obj_add_val(g->doc, root, "error", e);
 	}
 	json = yyjson_mut_write(g->doc, 0, &len);
 	if (json && out)
 		strbuf_add(out, json, len);
-	free(json);
 }

@@ -103,8 +103,9 @@ struct job {
 	struct {
 		bool enabled;   /* false: copy only */
 		char guest[256]; /* "auto" or a root device */
-		bool remove_tools, dry_run, rehearse, undo, nvram, cloud_init_anew,
-			relabel;
+		bool remove_tools, dry_run, rehearse, undo, undo_earlier, nvram,
+			cloud_init_anew, relabel;
+		enum guest_edited edited; /* of an undo */
 		enum guest_console console;
 		enum job_agent guest_agent;
 		unsigned tool_timeout_s; /* 0 = guest/'s default */

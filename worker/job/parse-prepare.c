@@ -169,6 +169,7 @@ static int read_supply(struct job_reader *r, yyjson_val *v, const struct job_key
 /* In the order of enum guest_console. */
 static const char *const consoles[] = { "keep", "serial", NULL };
 static const char *const agents[] = { "keep", "install", NULL };
+static const char *const edits[] = GUEST_EDITED_WORDS;
 
 static const struct job_key prepare_keys[] = {
 	{ "guest", job_read_string, JOB_FIELD(job, prepare.guest), .min = 1 },
@@ -178,6 +179,8 @@ static const struct job_key prepare_keys[] = {
 	{ "dry_run", job_read_bool, JOB_FIELD(job, prepare.dry_run) },
 	{ "rehearse", job_read_bool, JOB_FIELD(job, prepare.rehearse) },
 	{ "undo", job_read_bool, JOB_FIELD(job, prepare.undo) },
+	{ "undo_earlier", job_read_bool, JOB_FIELD(job, prepare.undo_earlier) },
+	{ "edited", job_read_enum, JOB_FIELD(job, prepare.edited), .names = edits },
 	{ "cloud_init_anew", job_read_bool, JOB_FIELD(job, prepare.cloud_init_anew) },
 	{ "guest_agent", job_read_enum, JOB_FIELD(job, prepare.guest_agent),
 		.names = agents },
@@ -211,6 +214,9 @@ int job_read_prepare(struct job_reader *r, yyjson_val *v, const struct job_key *
 		return job_read_fail_key(r, "guest", "must be \"auto\" or a root device");
 	if (j->prepare.dry_run && j->prepare.undo)
 		return job_read_fail_key(r, "undo", "and dry_run exclude each other");
+	if (!j->prepare.undo && (j->prepare.undo_earlier || j->prepare.edited))
+		return job_read_fail_key(r, j->prepare.edited ? "edited" : "undo_earlier",
+			"needs undo");
 	if (j->prepare.rehearse && (j->prepare.dry_run || j->prepare.undo))
 		return job_read_fail_key(r, "rehearse", "excludes dry_run and undo");
 	return 0;

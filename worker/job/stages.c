@@ -262,6 +262,8 @@ static int run_guest(struct job_runner *r, struct err *err)
 		.relabel = j->prepare.relabel,
 		.console = j->prepare.console,
 		.rehearse = j->prepare.rehearse,
+		.edited = j->prepare.edited,
+		.undo_earlier = j->prepare.undo_earlier,
 		.write_nvram = j->prepare.nvram && r->env->image,
 		.work_dir = work_dir,
 		.tool_timeout_s = j->prepare.tool_timeout_s,

@@ -116,6 +116,42 @@ TEST(changes)
 	end();
 }
 
+/* Whether the tree is what it was, but for what is below a folder, in one number. */
+TEST(digest)
+{
+	struct fs_inventory *a, *b;
+
+	begin();
+	CHECK(!fs_mkdirs(&root, "/d/e", 0755, &err));
+	CHECK(!fs_mkdirs(&root, "/many", 0755, &err));
+	put("/d/stays", "1");
+	for (int i = 0; i < 2 * FOLD_AT; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/many/%d", i);
+		put(path, "1");
+	}
+	a = take(NULL, FOLD_AT);
+	put("/d/e/new", "1");
+	b = take(NULL, FOLD_AT);
+	REQUIRE(a && b);
+	CHECK_U64(fs_inventory_digest(a, "/d/e"), fs_inventory_digest(b, "/d/e"));
+	CHECK(fs_inventory_digest(a, "/d/x") != fs_inventory_digest(b, "/d/x"));
+	fs_inventory_free(b);
+	put("/many/3", "22");
+	b = take(a, FOLD_AT);
+	REQUIRE(b);
+	CHECK(fs_inventory_digest(a, "/d/e") != fs_inventory_digest(b, "/d/e"));
+	fs_inventory_free(b);
+	put("/d/stays", "22");
+	b = take(a, FOLD_AT);
+	REQUIRE(b);
+	CHECK(fs_inventory_digest(a, "/many") != fs_inventory_digest(b, "/many"));
+	fs_inventory_free(a);
+	fs_inventory_free(b);
+	end();
+}
+
 /* /srv/mail has more files than that, in folders of its own, and /etc has not; /usr has
  * in all, but they are of interest one by one. */
 static void make_many(void)
@@ -253,6 +289,7 @@ TEST(deep)
 static const struct test tests[] = {
 	TEST_ENTRY(changes,
 		"added, changed and removed files are found, skipped ones are not"),
+	TEST_ENTRY(digest, "one number tells whether anything is different"),
 	TEST_ENTRY(many_files, "a folder of many files is one entry, changes have names"),
 	TEST_ENTRY(second_list, "two lists with changes between them"),
 	TEST_ENTRY(saved, "new paths by a list that was saved"),

@@ -4,6 +4,7 @@
 
 bodies       bodies that are announced and not sent: refused for their token before they come
 boots        registrations after so many boots as are allowed, and one more
+slow         the head of a request, a byte a second: cut off long before it is sent
 connections  more connections of one worker than are allowed
 leave        logs and events of one boot until no more are kept"""
 import http.client
@@ -63,6 +64,22 @@ if what == "bodies":
     expect(announced("POST", "/register", 3 << 20), b"413", "a large registration")
     expect(announced("PUT", result, 3 << 20, "Authorization: Bearer " + got["session_token"]), b"413",
            "a large result")
+elif what == "slow":
+    c = connect()
+    c.connect()
+    c.sock.sendall(b"GET /v1/none HTTP/1.1\r\nX: ")
+    c.sock.settimeout(1)
+    for _ in range(100):
+        try:
+            c.sock.sendall(b"x")
+            if not c.sock.recv(1):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    else:
+        raise SystemExit("still heard after 100 bytes")
 elif what == "boots":
     c = connect()
     for i in range(100):

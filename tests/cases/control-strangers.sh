@@ -36,6 +36,7 @@ X
 [ "$(grep -c '^ok' "$work/answers")" = 2 ] || fail "a worker among strangers: $(cat "$work/answers")"
 wait_for 60 grep -q 'ended 250' "$work/strangers.log"
 
+wants slow
 new_migration m-2 --url "$url"
 wants connections
 new_migration m-3 --url "$url"

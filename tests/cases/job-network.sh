@@ -54,7 +54,7 @@ grep -q 'NET_STATIC: network\[0\]: eth0: default route by 192.0.2.1: ' "$work/ru
 network_down
 peer=198.51.100.7 net 100 "[{\"mac\": \"$mac\", \"address\": \"10.9.0.5/24\"}]"
 expect failed NET_ROUTE 3
-grep -q 'NET_ROUTE: drives\[0\].source a: .*198.51.100.7:5994: Network unreachable ' "$work/run.log" ||
+grep -q 'NET_ROUTE: drives\[0\].source a: .*198.51.100.7:5994: Network is unreachable ' "$work/run.log" ||
 	fail "the address is not named"
 network_down
 

@@ -80,8 +80,9 @@ for i in 1 2; do
 	umount "$work/copy$i"
 	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
 done
-xfs_repair -n "${loop2}p2" >"$work/repair.log" 2>&1 ||
-	fail "XFS is not clean: $(grep -vE 'agno|Phase' "$work/repair.log")"
+# A program in a mount namespace of its own, as other tests start them, may still have the mount.
+is_clean() { xfs_repair -n "${loop2}p2" >"$work/repair.log" 2>&1; }
+wait_for 20 is_clean
 
 # All of it: old content, too.
 up --all-blocks

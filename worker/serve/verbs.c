@@ -81,8 +81,9 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 	struct serve *s = c->serve;
 	struct serve_drive *d = &s->drives[q->f.disk];
 	char state[40];
-	struct serve_journal_key k = { .owner = c->session->owner, .job = c->session->job, .drive = d->name,
-		.state = state, .size = d->dev.size };
+	struct serve_journal_key k = { .owner = c->session->owner,
+		.job = c->session->job, .drive = d->name, .state = state,
+		.size = d->dev.size };
 	struct err failed = ERR_INIT;
 	bool may_write;
 	int status;

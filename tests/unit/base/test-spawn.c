@@ -94,7 +94,7 @@ static int leave_group(void *ctx)
 		setpgid(0, pid) < 0;
 }
 
-/* An argument that no other program of this machine has, also no other run of this one. */
+/* An argument that no other program of this machine has, nor another run of this one. */
 static const char *own_mark(void)
 {
 	static char mark[64];

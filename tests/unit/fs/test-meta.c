@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is kept of a file beside its content, when it is replaced, copied and brought back.
- * The attributes need root. */
+/* What is kept of a file beside its content, when it is replaced, copied and brought
+ * back. The attributes need root. */
 #include "fs/fs.h"
 
 #include <fcntl.h>

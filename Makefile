@@ -120,8 +120,8 @@ TSAN := build/tsan/worker build/tsan/source-server $(patsubst tests/unit/%.c,bui
 	$(sort $(wildcard tests/unit/copy/test-*.c tests/unit/serve/test-*.c)))
 tsan: $(TSAN) ## programs and tests with ThreadSanitizer in build/tsan/
 
-# Its test includes the files of PID 1.
-build/host/unit/init/test-init: $(wildcard initramfs/*.[ch])
+# Its tests include the files of PID 1.
+$(filter build/host/unit/init/%,$(UNIT)): $(wildcard initramfs/*.[ch])
 
 # Fuzzers: each tests/fuzz/fuzz-NAME.c, seeds in tests/fuzz/corpus/NAME/.
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))

@@ -32,7 +32,7 @@ for i in "${!qemu[@]}"; do
 	pvpanic | panic=exit-failure) unset "qemu[i-1]" "qemu[i]" ;;
 	esac
 done
-qemu=("${qemu[@]}")
+qemu=("${qemu[@]/,bootindex=0/}")
 boot_kernel "$(scripts/set-job --word "$dir/volume.raw")"
 boot_run 400 150 || fail "the machine does not come to an end"
 job_expect failed BOOT_LOOP

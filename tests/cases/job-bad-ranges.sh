@@ -43,6 +43,7 @@ for verify in full sample; do
 	jq -e '.warnings | length == 1 and .[0].code == "SRC_READ" and
 		(.[0].text | test("12288 bytes could not be read.*: 49152\\+4096, 4096000\\+8192$"))' \
 		"$work/result.json" >"$work/jq.log" || fail "$verify: $(jq -c .warnings "$work/result.json")"
+	! grep -q 'it is not compared' "$work/run.log" || fail "$verify: it was asked for again"
 	grep -q 'drives\[0\]: SRC_READ: ' "$work/run.log" || fail "$verify: no warning in the log"
 done
 

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Nothing of the machine that runs the test is touched. */
@@ -23,32 +24,28 @@ static int refuse(void)
 	errno = EPERM;
 	return -1;
 }
+static void do_not_sleep(const struct timespec *t)
+{
+	(void)t;
+}
 #define kill(pid, sig) kill_child(pid, sig)
 #define umount2(path, flags) refuse()
 #define mount(a, b, c, d, e) refuse()
 #define sync() ((void)0)
+#define nanosleep(t, left) do_not_sleep(t)
 #include "initramfs/init-shutdown.c"
 #undef kill
 #undef umount2
 #undef mount
 #undef sync
+#undef nanosleep
 
-#define FASTER 200 /* than this machine's clock */
-
-static double seconds_of(const struct timespec *t)
-{
-	return (double)t->tv_sec + (double)t->tv_nsec / 1e9;
-}
-
+/* A clock of its own: the test does not depend on how busy this machine is. */
 double now_s(void)
 {
-	static struct timespec first;
-	struct timespec t;
+	static double now = 1;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (!first.tv_sec)
-		first = t;
-	return 1 + (seconds_of(&t) - seconds_of(&first)) * FASTER;
+	return now += 0.1;
 }
 
 static unsigned stays;
@@ -120,7 +117,7 @@ TEST(disks_hang)
 	shutdown_settle(-1);
 	CHECK_U64(stays, DISKS);
 	/* 64 of them at 60 s would be more than an hour. */
-	CHECK(now_s() - start < ALL_SECONDS + FLUSH_SECONDS + DISKS * 10);
+	CHECK(now_s() - start < ALL_SECONDS + FLUSH_SECONDS + DISKS * 2);
 	for (unsigned i = 0; i < DISKS; i++) {
 		snprintf(path, sizeof(path), "%s/%u", dir, i);
 		unlink(path);

@@ -16,7 +16,8 @@ cleanup_fn '! mountpoint -q "$work/mnt2" || wait_for 10 umount "$work/mnt2"'
 cleanup_fn 'fsfreeze -u "$work/mnt2" 2>"$work/fsfreeze.out"'
 
 watchdog() { # its process
-	for p in $(cat "/proc/${started[server]}"/task/*/children); do
+	local p
+	for p in $(pgrep -P "${started[server]}"); do
 		[ "$(cat "/proc/$p/comm")" != thaw-watchdog ] || echo "$p"
 	done
 }

@@ -21,7 +21,7 @@ job "tw://127.0.0.1:$port" "[$(drive sda "$work/ta"), $(drive sdb "$work/tb")]"
 jq '.source += {allow_plain: true, stall_s: 200} | .bandwidth = "4M" | .verify = "none"' \
 	"$work/job.json" >"$work/job.tmp"
 mv "$work/job.tmp" "$work/job.json"
-boss_job
+boss_job .
 
 tell() { # VERB [ARGUMENT]
 	id=$("$controller" command --state "$work/boss" m-1 "$@")

@@ -63,8 +63,8 @@ static void on_tick(void *ctx)
 	c->resumed |= capture_resume(c->group, &c->before, "lvm does not end") > 0;
 }
 
-/* argv without the program; output may be NULL. changes: it is never ended by force, as it
- * may hold a device of the group suspended; NULL: it only asks. */
+/* argv without the program; output may be NULL. changes: it is never ended by force, as
+ * it may hold a device of the group suspended; NULL: it only asks. */
 static int lvm(const char *const *args, struct strbuf *output, struct change *changes,
 	struct err *err)
 {
@@ -179,8 +179,8 @@ static int change_lvm(const char *const *args, const char *group, struct err *er
 	return r;
 }
 
-/* Removes by name and tag, whatever it has become so far: before it is a snapshot, it is a
- * plain volume. */
+/* Removes by name and tag, whatever it has become so far: before it is a snapshot, it is
+ * a plain volume. */
 static int remove_tagged(const char *group, const char *vg, const char *name,
 	struct err *err)
 {

@@ -189,8 +189,8 @@ struct copy_job {
 	unsigned n_slots, running; /* threads of this pass */
 	bool flusher_stop;
 	_Atomic bool abandon;     /* threads of channels wait for nothing any more */
-	_Atomic bool let_go;      /* the source was told: nothing that is read from now on,
-				   * and no journal, belongs to what was */
+	_Atomic bool let_go;      /* the source was told: nothing that is read from now
+				   * on, and no journal, belongs to what was */
 	bool paused;              /* and that was why */
 
 	/* run.c */

@@ -70,9 +70,9 @@ struct copy_options {
 	size_t memory;         /* bytes for data in flight, 0 = 40 MiB or a
 				* sixth of the RAM */
 	unsigned stall_s;      /* no byte for this long is SRC_SLOW; 0 = 600 */
-	/* Called as soon as it is known that the source need not stand still any more, before
-	 * anything else is waited for: at a cancel, a failure, a pause. NULL: this source is
-	 * told. */
+	/* Called as soon as it is known that the source need not stand still any more,
+	 * before anything else is waited for: at a cancel, a failure, a pause. NULL: this
+	 * source is told. */
 	void (*let_go)(void *ctx);
 	/* Called about once a second and at the end, from a thread of the engine. */
 	void (*progress)(void *ctx, const struct copy_progress *p);

@@ -402,8 +402,9 @@ struct job_runner {
 	_Atomic bool retry;        /* HOLD: a command asked for another attempt */
 	_Atomic bool released;     /* HOLD: a command asked to end it */
 	_Atomic bool stopped;      /* the watcher: end */
-	_Atomic bool let_go;       /* since the copy began, the sources were told to go on */
-	uint64_t still_ms;         /* since when they stand still, as it was told; 0 = no */
+	_Atomic bool let_go;       /* since the copy began, the sources were told to go
+				    * on */
+	uint64_t still_ms;         /* since when they stand still, as was told; 0 = no */
 	uint64_t still_total_ms;   /* and for how long they did before */
 	_Atomic uint64_t quiet_ms; /* how long the stage may go without progress */
 	_Atomic uint64_t quiet_until_ms;

@@ -55,8 +55,8 @@ void job_let_go(struct job_runner *r)
 	struct err err = ERR_INIT;
 
 	atomic_store(&r->let_go, true);
-	/* Each session by itself keeps all that is mounted still. One that does not answer
-	 * will not do so for the next drive. */
+	/* Each session by itself keeps all that is mounted still. One that does not
+	 * answer will not do so for the next drive. */
 	for (int i = 0; r->job && i < r->job->n_drives; i++) {
 		struct source *s = r->drives[i].source;
 

@@ -38,13 +38,13 @@ void net_set_deadline(struct stream *s, unsigned ms);
 const char *net_name(const struct stream *s); /* "10.0.2.2:5994" */
 int net_fd(const struct stream *s); /* for poll; see net_pending */
 
-/* All waits of this thread, net_connect's too, end with CANCELLED soon after *cancel became
- * true; NULL = never. Returns what it was before. */
+/* All waits of this thread, net_connect's too, end with CANCELLED soon after *cancel
+ * became true; NULL = never. Returns what it was before. */
 const _Atomic bool *net_cancelled_by(const _Atomic bool *cancel);
 /* Whether they would. */
 bool net_is_cancelled(void);
-/* For a last word: all waits of this thread together may take so long from now on, whatever
- * cancel says; 0 ends that. */
+/* For a last word: all waits of this thread together may take so long from now on,
+ * whatever cancel says; 0 ends that. */
 void net_hurry(unsigned ms);
 
 /* All bytes or -1. End of stream is NET_IO with sys ENODATA. */

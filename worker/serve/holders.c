@@ -62,8 +62,8 @@ static bool is_below(const char *name)
 	return found;
 }
 
-/* The device is free again at once, and no change of it is announced, as that is only done
- * for writers. Somebody else may look in this moment, so a second look decides. */
+/* The device is free again at once, and no change of it is announced, as that is only
+ * done for writers. Somebody else may look in this moment, so a second look decides. */
 static bool is_held(const char *name)
 {
 	char path[160], line[160], node[160] = "";

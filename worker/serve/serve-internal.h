@@ -103,8 +103,9 @@ int serve_mounts_find(const struct serve_drive *drives, unsigned n,
 void serve_mounts_free(struct serve_mounts *l);
 
 /* holders.c */
-/* Fills in of each drive whether all that is in use of it is held still, by what the kernel lets nobody else have: block devices that
- * are open exclusively and neither in l, nor swap, nor below another device. */
+/* Fills in of each drive whether all that is in use of it is held still, by what the
+ * kernel lets nobody else have: block devices that are open exclusively and neither in l,
+ * nor swap, nor below another device. */
 void serve_holders(struct serve_drive *drives, unsigned n, const struct serve_mounts *l);
 /* The same where nothing is frozen: only what is mounted read-only is still. */
 void serve_holders_unheld(struct serve_drive *drives, unsigned n);
@@ -187,7 +188,8 @@ int serve_snapper_new(const struct serve_config *c, struct serve_snapper **ret,
 void serve_snapper_free(struct serve_snapper *z);
 /* NULL is allowed */
 bool serve_snapper_knows(const struct serve_snapper *z, unsigned drive);
-/* A snapshot, instead of the one before; nothing of that may be open. wait: may be NULL. */
+/* A snapshot, instead of the one before; nothing of that may be open. wait
+ * may be NULL. */
 int serve_snapper_make(struct serve_snapper *z, unsigned drive,
 	const struct serve_wait *wait, int *ret_fd, struct err *err);
 int serve_snapper_drop(struct serve_snapper *z, unsigned drive, struct err *err);

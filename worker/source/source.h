@@ -98,8 +98,8 @@ struct source_options {
  * true; NULL = never. Returns what it was before. */
 const _Atomic bool *source_cancelled_by(const _Atomic bool *cancel);
 bool source_is_cancelled(void);
-/* For a last word: all waits of this thread together may take so long from now on, whatever
- * cancel says; 0 ends that. */
+/* For a last word: all waits of this thread together may take so long from now on,
+ * whatever cancel says; 0 ends that. */
 void source_hurry(unsigned ms);
 
 struct source_counters {

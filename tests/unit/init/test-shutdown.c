@@ -115,7 +115,8 @@ TEST(disks_hang)
 	}
 	start = now_s();
 	shutdown_settle(-1);
-	CHECK_U64(stays, DISKS);
+	/* The sync behind them may have been too slow for this clock, too. */
+	CHECK(stays == DISKS || stays == DISKS + 1);
 	/* 64 of them at 60 s would be more than an hour. */
 	CHECK(now_s() - start < ALL_SECONDS + FLUSH_SECONDS + DISKS * 2);
 	for (unsigned i = 0; i < DISKS; i++) {

@@ -123,6 +123,8 @@ static void try_calls(void)
 	want("nice", setpriority(PRIO_PROCESS, 0, -20), EACCES);
 	fd = open("/proc/self/oom_score_adj", O_WRONLY);
 	want("oom_score_adj", fd, EROFS);
+	if (!access("/sys/kernel/rcu_normal", F_OK))
+		want("sysfs", open("/sys/kernel/rcu_normal", O_WRONLY), EROFS);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	want("TIOCSTI", ioctl(fd, TIOCSTI, "x"), EPERM);
 	try_i386();

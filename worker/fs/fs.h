@@ -61,6 +61,9 @@ struct fs_option {
  * they end with a key NULL. Returns the mount's descriptor: of its root, as of O_PATH. */
 int fs_mount(const char *dev, const char *type, int dir, bool writable,
 	const struct fs_option *options, struct err *err);
+/* Everything that was written to the file system of a mount is on the disk. A name would
+ * do for another one, where a hook has put a link. */
+int fs_sync(int mount, const char *name, struct err *err);
 /* Flushes, takes the mount out of the tree, wherever it is there, and closes the
  * descriptor. The file system may live on for somebody who has it open: fs_wait_free
  * tells. name is for errors. */
@@ -250,8 +253,6 @@ int fs_link(const struct fs_root *r, const char *of, const char *path, struct er
 int fs_remove(const struct fs_root *r, const char *path, struct err *err);
 /* What a call of the above left beside path when it was killed. */
 int fs_remove_unfinished(const struct fs_root *r, const char *path, struct err *err);
-/* Everything that was written to the file system of path is on the disk. */
-int fs_sync(const struct fs_root *r, const char *path, struct err *err);
 /* label.c: SELinux labels. Last part not followed. 1: none,
  * or the file system has no such. */
 int fs_get_label(const struct fs_root *r, const char *path, char *ret, size_t size,

@@ -127,16 +127,21 @@ int fs_mount(const char *dev, const char *type, int dir, bool writable,
 	return fd;
 }
 
+int fs_sync(int mount, const char *name, struct err *err)
+{
+	CLEANUP_CLOSE int top = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return top < 0 || syncfs(top) < 0 ?
+		err_sys(err, err_disk_code(errno), "flush %s", name) : 0;
+}
+
 int fs_unmount(int *mount, const char *name, struct err *err)
 {
-	CLEANUP_CLOSE int top = openat(*mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = 0;
-	char self[32];
-
 	/* A flush that fails is the error to tell,
 	 * but the mount has to go all the same. */
-	if (top < 0 || syncfs(top) < 0)
-		result = err_sys(err, err_disk_code(errno), "flush %s", name);
+	int result = fs_sync(*mount, name, err);
+	char self[32];
+
 	/* The descriptor keeps the mount in use, so it leaves the tree first. */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", *mount);
 	if (umount2(self, MNT_DETACH) < 0 && !result)

@@ -295,10 +295,3 @@ int fs_remove_unfinished(const struct fs_root *r, const char *path, struct err *
 	return remove_tmp(dir, tmp) < 0 ?
 		err_sys(err, fs_write_code(errno), "remove %s", tmp) : 0;
 }
-
-int fs_sync(const struct fs_root *r, const char *path, struct err *err)
-{
-	CLEANUP_CLOSE int fd = fs_open(r, path, O_RDONLY | O_DIRECTORY, 0);
-
-	return fd < 0 || syncfs(fd) < 0 ? err_sys(err, ERR_DISK_IO, "write %s", path) : 0;
-}

@@ -75,7 +75,7 @@ static int clear(struct guest *g, const char *dir, struct err *err)
 int guest_sync(struct guest *g, struct err *err)
 {
 	for (int i = 0; i < g->n_mounts; i++)
-		if (fs_sync(&g->root, g->mounts[i].point, err) < 0)
+		if (fs_sync(g->mounts[i].fd, g->mounts[i].point, err) < 0)
 			return -1;
 	return 0;
 }

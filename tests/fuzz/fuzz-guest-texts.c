@@ -12,11 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool map(void *ctx, const char *spec, char *ret, size_t size)
 {
-	int disk, part;
+	struct guest_device d;
 
 	(void)ctx;
-	return guest_parse_device(spec, &disk, &part) &&
-		(size_t)snprintf(ret, size, "UUID=%d-%d", disk, part) < size;
+	return guest_parse_device(spec, &d) &&
+		(size_t)snprintf(ret, size, "UUID=%d-%d-%d", d.bus, d.id, d.part) < size;
 }
 
 static int xorg(const char *s, size_t len, const struct boot_map *m, struct strbuf *out)

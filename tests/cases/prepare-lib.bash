@@ -31,10 +31,13 @@ phony()
 fstype=ext4
 pack()
 {
-	[ $fstype = ext4 ] ||
+	local mib=64
+
+	if [ "$fstype" != ext4 ]; then
+		mib=320
 		sed -i "s/ext4/$fstype/" "$work"/tree/etc/fstab "$work"/tree/lib/modules/*/modules.builtin
-	fstype=$fstype uuid=$uuid tests/data/phony-disk "$work/tree" "$work/disk" \
-		"${1:-$([ $fstype = ext4 ] && echo 64 || echo 320)}"
+	fi
+	fstype=$fstype uuid=$uuid tests/data/phony-disk "$work/tree" "$work/disk" "${1:-$mib}"
 }
 
 # Each with a UUID of its own: the kernel takes two of one for the same file system.

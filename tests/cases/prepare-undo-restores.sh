@@ -39,6 +39,7 @@ decorate()
 		ln usr/bin/vmtoolsd usr/bin/z-name-of-vmtoolsd
 		truncate -s 1M var/log/dpkg.log
 		echo installed >>var/log/dpkg.log
+		setfattr -n system.posix_acl_default -v '$acl' boot/grub etc
 		chattr +i boot/grub/grub.cfg
 		[ '$fstype' != xfs ] || chattr -p 42 etc/fstab etc/vmware-tools'
 }
@@ -59,6 +60,7 @@ for type in ext4 xfs btrfs; do
 		[ "$(getfattr -n user.note --only-values etc/fstab)" = kept ]
 		getfattr -n system.posix_acl_access etc/fstab
 		lsattr etc/fstab | grep -q "d.*A"
+		[ -z "$(getfattr -n system.posix_acl_access boot/grub/grub.cfg etc/default/grub)" ]
 		lsattr boot/grub/grub.cfg | grep -q i' >"$work/within.log" 2>&1 ||
 		fail "$type: what was replaced is not like it was"
 	prepare --undo

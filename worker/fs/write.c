@@ -160,6 +160,22 @@ void fs_new_close(struct fs_new *n)
 		close(n->dir);
 }
 
+/* A new file may have inherited an ACL that the old one has not. */
+static int remove_others(int from, int to)
+{
+	enum { MAX = 65536 };
+	CLEANUP_FREE char *names = malloc(MAX);
+	ssize_t n = names ? flistxattr(to, names, MAX) : -1;
+
+	if (n < 0)
+		return errno == EOPNOTSUPP || errno == ENOSYS ? 0 : -1;
+	for (char *name = names; name < names + n; name += strlen(name) + 1)
+		if (fgetxattr(from, name, NULL, 0) < 0 && errno == ENODATA &&
+			fremovexattr(to, name) < 0 && errno != ENODATA)
+			return -1;
+	return 0;
+}
+
 int fs_copy_xattrs(int from, int to)
 {
 	enum { MAX = 65536 }; /* of the list, and of a value */
@@ -176,7 +192,7 @@ int fs_copy_xattrs(int from, int to)
 			errno != EOPNOTSUPP && errno != EPERM))
 			return -1;
 	}
-	return 0;
+	return remove_others(from, to);
 }
 
 int fs_replace(const struct fs_root *r, const char *path, const void *buf, size_t len,

@@ -41,7 +41,7 @@ up() {
 	wait_for 10 listens "$port"
 	cleanup_fn slow_go
 }
-flushing() { has syncfs "/proc/${started[server]}"/task/*/wchan || has -E '^(306|162) ' "/proc/${started[server]}"/task/*/syscall; }
+flushing() { has syncfs "/proc/${started[server]}"/task/*/wchan || has -hE '^(306|162) ' "/proc/${started[server]}"/task/*/syscall || [ -s "$work/grep.log" ]; }
 frozen() { grep -q 'freezing 1 file systems' "$work/server.log"; }
 
 up

@@ -21,9 +21,9 @@ watchdog() { # its process
 		[ "$(cat "/proc/$p/comm")" != thaw-watchdog ] || echo "$p"
 	done
 }
-# What is open there beside standard input, output, error and mount points.
+# What is open there beside standard input, output, error and mount points ("/" of other namespaces).
 open_there() {
-	find "/proc/$(watchdog)/fd" -type l -printf '%f %l\n' | awk '$1 > 2 { print $2 }' | grep -v "^$work/mnt" || true
+	find "/proc/$(watchdog)/fd" -type l -printf '%f %l\n' | awk '$1 > 2 { print $2 }' | grep -vE "^($work/mnt.*|/)\$" || true
 }
 for server in "$server" "$top/build/worker/source-server"; do
 	port=$(free_port)

@@ -3,10 +3,10 @@
 # A job that is told to end does so at once, whatever it waits for: a source that takes connections and
 # says nothing, one that runs a program before it freezes, for as long as that takes, and one that
 # does not answer reads of the first MiB.
-# shellcheck source=tests/cases/job-lib.bash
-. "$(dirname "$0")/job-lib.bash"
 # shellcheck source=tests/cases/freeze-lib.bash
-. tests/cases/freeze-lib.bash
+. "$(dirname "$0")/freeze-lib.bash"
+# shellcheck source=tests/cases/job-lib.bash
+. tests/cases/job-lib.bash
 # shellcheck source=tests/cases/slow-lib.bash
 . tests/cases/slow-lib.bash
 requires jq ss

@@ -3,10 +3,10 @@
 # A paused job lets the source's file systems go on at once, and tells since when they stood still.
 # When it is resumed all drives are compared again, so that all of them are of one time: one that was
 # copied before the pause has what was written in it. A cancelled job lets go, too.
-# shellcheck source=tests/cases/job-lib.bash
-. "$(dirname "$0")/job-lib.bash"
 # shellcheck source=tests/cases/freeze-lib.bash
-. tests/cases/freeze-lib.bash
+. "$(dirname "$0")/freeze-lib.bash"
+# shellcheck source=tests/cases/job-lib.bash
+. tests/cases/job-lib.bash
 requires jq openssl ss debugfs e2fsck
 
 mounted 24M

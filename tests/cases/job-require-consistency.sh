@@ -3,10 +3,10 @@
 # A drive that something uses which cannot be held still: the job copies it, with "crash" in the result
 # and a warning; one that requires consistency is refused before a byte is written. So is a source that
 # cannot tell. What nobody uses, and a mounted file system that is frozen, is good enough.
-# shellcheck source=tests/cases/job-lib.bash
-. "$(dirname "$0")/job-lib.bash"
 # shellcheck source=tests/cases/freeze-lib.bash
-. tests/cases/freeze-lib.bash
+. "$(dirname "$0")/freeze-lib.bash"
+# shellcheck source=tests/cases/job-lib.bash
+. tests/cases/job-lib.bash
 requires jq ss qemu-nbd
 
 mounted 16M

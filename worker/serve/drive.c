@@ -35,6 +35,58 @@ static void attribute(dev_t dev, const char *name, char *ret, size_t size)
 	ret[n] = '\0';
 }
 
+/* A partition counts only what is written through itself. */
+static dev_t whole_disk(dev_t dev)
+{
+	char text[32];
+	unsigned ma, mi;
+
+	attribute(dev, "partition", text, sizeof(text));
+	if (!text[0])
+		return dev;
+	attribute(dev, "../dev", text, sizeof(text));
+	return sscanf(text, "%u:%u", &ma, &mi) == 2 ? makedev(ma, mi) : dev;
+}
+
+static void read_counters(dev_t dev, unsigned long long v[17])
+{
+	char text[256];
+
+	memset(v, 0, 17 * sizeof(*v));
+	attribute(dev, "stat", text, sizeof(text));
+	sscanf(text, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
+		"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7],
+		&v[8], &v[9], &v[10], &v[11], &v[12], &v[13]);
+}
+
+/* Counters can be switched off (queue/iostats), and some devices never had any (heads of
+ * NVMe multipath on older kernels): only one that moves when something is read is
+ * believed to move when something is written. */
+static bool counter_moves(const struct serve_drive *d)
+{
+	dev_t dev = whole_disk(d->device);
+	unsigned long long before[17], after[17];
+	_Alignas(SERVE_READ_ALIGN) char buf[SERVE_READ_ALIGN];
+
+	if (!d->dev.direct)
+		return false;
+	read_counters(dev, before);
+	if (pread(d->dev.fd, buf, sizeof(buf), 0) <= 0)
+		return false;
+	read_counters(dev, after);
+	return after[0] > before[0] && after[2] > before[2];
+}
+
+/* Looked at again each time, as it can be switched; a disk that stands still must not hold
+ * up who asks, so it is not read then. */
+static bool is_counting(const struct serve_drive *d)
+{
+	char text[8];
+
+	attribute(whole_disk(d->device), "queue/iostats", text, sizeof(text));
+	return d->counts && text[0] != '0';
+}
+
 int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *ret,
 	struct err *err)
 {
@@ -62,6 +114,7 @@ int serve_drive_open(const struct serve_drive_spec *spec, struct serve_drive *re
 		if (!d.serial[0])
 			attribute(d.device, "serial", d.serial, sizeof(d.serial));
 		attribute(d.device, "device/model", d.model, sizeof(d.model));
+		d.counts = counter_moves(&d);
 	}
 	*ret = d;
 	return 0;
@@ -206,48 +259,6 @@ static size_t identity(dev_t dev, char *ret, size_t size)
 	return n < size ? n : size - 1;
 }
 
-/* A partition counts only what is written through itself. */
-static dev_t whole_disk(dev_t dev)
-{
-	char text[32];
-	unsigned ma, mi;
-
-	attribute(dev, "partition", text, sizeof(text));
-	if (!text[0])
-		return dev;
-	attribute(dev, "../dev", text, sizeof(text));
-	return sscanf(text, "%u:%u", &ma, &mi) == 2 ? makedev(ma, mi) : dev;
-}
-
-static void read_counters(dev_t dev, unsigned long long v[17])
-{
-	char text[256];
-
-	memset(v, 0, 17 * sizeof(*v));
-	attribute(dev, "stat", text, sizeof(text));
-	sscanf(text, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu "
-		"%llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7],
-		&v[8], &v[9], &v[10], &v[11], &v[12], &v[13]);
-}
-
-/* Counters can be switched off (queue/iostats), and some devices never had any (heads of
- * NVMe multipath on older kernels): only one that moves when something is read is
- * believed to move when something is written. */
-static bool counter_moves(struct serve_drive *d)
-{
-	dev_t dev = whole_disk(d->device);
-	unsigned long long before[17], after[17];
-	_Alignas(SERVE_READ_ALIGN) char buf[SERVE_READ_ALIGN];
-
-	if (!d->dev.direct)
-		return false;
-	read_counters(dev, before);
-	if (pread(d->dev.fd, buf, sizeof(buf), 0) <= 0)
-		return false;
-	read_counters(dev, after);
-	return after[0] > before[0] && after[2] > before[2];
-}
-
 /* Of a device that cannot tell, nothing is known to be the same as before. */
 static size_t mark_untold(struct serve_drive *d, char *ret, size_t size)
 {
@@ -276,7 +287,7 @@ void serve_drive_generation(struct serve_drive *d, char ret[40])
 		size_t n = identity(d->device, text, sizeof(text));
 
 		/* A snapshot is another device each time, and never changes. */
-		if (!d->caught && !counter_moves(d))
+		if (!d->caught && !is_counting(d))
 			n += mark_untold(d, text + n, sizeof(text) - n);
 		read_counters(whole_disk(d->device), v);
 		/* Fields 5 and 7 of stat: writes and sectors written;

@@ -30,6 +30,7 @@ struct serve_drive {
 	bool rotational;
 	char serial[64], model[64];
 	_Atomic uint64_t *unused; /* unused.c; NULL = everything is read */
+	bool counts;           /* a read moved the kernel's counters of it */
 	bool caught;           /* it is a snapshot, whenever it is read */
 	_Atomic bool untold;   /* that it does not count was said */
 	_Atomic bool used;     /* holders.c: somebody has it, or a part of it */

@@ -88,7 +88,7 @@ TEST(keeps)
 
 TEST(holes)
 {
-	static const char data[] = "data behind a hole";
+	static const char data[] = "data behind a hole", zeroes[65536];
 	struct err err = ERR_INIT;
 	char sha[65], copied[65];
 	struct stat st;
@@ -106,7 +106,9 @@ TEST(holes)
 	CHECK(st.st_blocks < 2048);
 	/* of the same bytes, without holes */
 	fd = open(at("/full"), O_RDWR | O_CREAT, 0600);
-	REQUIRE(fd >= 0 && !posix_fallocate(fd, 0, 16 << 20));
+	REQUIRE(fd >= 0);
+	for (int i = 0; i < 16 << 20; i += (int)sizeof(zeroes))
+		CHECK(write(fd, zeroes, sizeof(zeroes)) == (ssize_t)sizeof(zeroes));
 	CHECK(pwrite(fd, data, sizeof(data), 0) > 0);
 	CHECK(pwrite(fd, data, sizeof(data), 8 << 20) > 0);
 	CHECK(!close(fd));

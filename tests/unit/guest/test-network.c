@@ -280,6 +280,7 @@ static void label(const char *path, unsigned mode, const char *expected)
 		"/etc/fstab.*\tsystem_u:object_r:etc_late_t:s0\n"
 		"/boot/initr(d|amfs).*\\.img\t--\tsystem_u:object_r:boot_t:s0\n"
 		"/etc/a{1000}{1000}\tsystem_u:object_r:huge_t:s0\n"
+		"/a?b/c\tsystem_u:object_r:optional_t:s0\n"
 		"/etc/(\\1x\tsystem_u:object_r:broken_t:s0\n"
 		"/proc/.*\t<<none>>\n";
 	char got[128] = "";
@@ -299,6 +300,9 @@ TEST(labels)
 	label("/etc/fstab.old", S_IFREG, "system_u:object_r:etc_late_t:s0");
 	label("/boot/initramfs-5.img", S_IFREG, "system_u:object_r:boot_t:s0");
 	label("/boot/initramfs-5ximg", S_IFREG, "system_u:object_r:default_t:s0");
+	label("/boot/initramfs-5.img.old", S_IFREG, "system_u:object_r:default_t:s0");
+	label("/ab/c", S_IFREG, "system_u:object_r:optional_t:s0");
+	label("/zz/b/c", S_IFREG, "system_u:object_r:default_t:s0");
 	label("/proc/1", S_IFREG, "<<none>>");
 	label("relative", S_IFREG, "");
 }

@@ -7,8 +7,6 @@
 . "$(dirname "$0")/freeze-lib.bash"
 # shellcheck source=tests/cases/job-lib.bash
 . tests/cases/job-lib.bash
-# shellcheck source=tests/cases/slow-lib.bash
-. tests/cases/slow-lib.bash
 requires jq ss
 
 run() {
@@ -61,27 +59,20 @@ wait_for 20 grep -q 'freeze begins' "$work/calls"
 cancelled "$work/calls" 'freeze ends'
 stop server
 
-# Everything but the first MiB has come, and then the disk stands still.
-slow_disk 16M
+# Everything but the first MiB has come, which takes its time; then the server answers nothing any more.
+head -c 1M /dev/urandom >"$work/img"
+truncate -s 16M "$work/img"
 port=$(free_port)
-start server "$server" --drive "sda=$slow" --listen "127.0.0.1:$port" --allow-plain
+start server "$server" --drive "sda=$work/img" --listen "127.0.0.1:$port" --allow-plain --bandwidth 128K
 wait_for 20 listens "$port"
-cleanup_fn slow_go
 job "tw://127.0.0.1:$port" "[$(drive sda "$work/tb")]"
 plain
-cat >"$work/stops" <<END
-$(declare -f slow_say)
-work=$work
-tail -n +1 -f "$work/run.log" | while read -r line; do
-	case \$line in *PREPARE*) slow_say p; echo "stands still"; break ;; esac
-done
-sleep 18
-echo "goes on"
-slow_say r
-END
-: >"$work/run.log"
-start stops bash "$work/stops"
 run
-wait_for 20 grep -q 'stands still' "$work/stops.log"
+wait_for 30 grep -q PREPARE "$work/run.log"
+kill -STOP "${started[server]}"
+cleanup_fn "kill -CONT ${started[server]}"
+start stops bash -c 'sleep 18; echo "goes on"'
 cancelled "$work/stops.log" 'goes on'
+! grep -q COMMIT "$work/run.log" || fail "the first MiB had come before the server was stopped"
+kill -CONT "${started[server]}"
 ! grep -qE 'AddressSanitizer|runtime error' "$work"/*.log || fail "sanitizer report"

@@ -71,7 +71,8 @@ int capture_lvm_watch(struct capture_snapshot *s, struct err *err);
 int capture_lvm_remove(struct capture_snapshot *s, struct err *err);
 
 /* limits.c: how long file systems may stand still at most before something of this
- * machine takes those who wait for dead, and resets, fences or ends what it should not. */
+ * machine takes those who wait for dead, and resets, fences or ends what it should
+ * not. */
 struct capture_limit {
 	unsigned seconds; /* 0 = nothing does */
 	char why[200];

@@ -65,8 +65,8 @@ struct copy_window {
 /* One channel and its thread. */
 struct copy_slot {
 	struct copy_job *job;
-	/* NULL = not connected. Set by the slot's thread with lock and guard, which others
-	 * need one of */
+	/* NULL = not connected. Set by the slot's thread with lock and guard, of which
+	 * others need one */
 	struct source_chan *chan;
 	pthread_mutex_t guard;    /* the watcher has it while it cancels chan */
 	pthread_t thread;

@@ -311,7 +311,7 @@ void serve_state(struct serve *s, struct serve_session *v, unsigned drive, char 
 /* pool.c: connections and their threads. Who has not shown a key yet is kept apart, so
  * that strangers do not take the places of those who have. */
 struct serve_conn;
-/* Takes the stream over. The oldest stranger, of the address that has most, makes room. */
+/* Takes the stream over. The oldest stranger of the address that has most makes room. */
 void serve_pool_add(struct serve *s, struct stream *stream);
 /* It has greeted. false: there are as many as there may be. */
 bool serve_pool_admit(struct serve_conn *c);

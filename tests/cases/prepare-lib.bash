@@ -99,7 +99,7 @@ in_tree()
 		set -euo pipefail
 		mount -o "$3,loop,offset=1048576" "$1/disk" "$1/mnt"
 		cd "$1/mnt"
-		eval "$2"' within "$work" "$2" "$1"
+		eval "$2"' within "$work" "$2" "$1" || return # also where it is asked whether it fails
 	disk_is_free
 }
 

@@ -77,8 +77,8 @@ static bool counter_moves(const struct serve_drive *d)
 	return after[0] > before[0] && after[2] > before[2];
 }
 
-/* Looked at again each time, as it can be switched; a disk that stands still must not hold
- * up who asks, so it is not read then. */
+/* Looked at again each time, as it can be switched. The disk is not read then: one that
+ * stands still must not hold up the client that asks. */
 static bool is_counting(const struct serve_drive *d)
 {
 	char text[8];

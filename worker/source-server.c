@@ -316,7 +316,7 @@ static int serve(const struct serve_config *c, struct err *err)
 	}
 	log_info("listening on port %u", serve_port(s));
 	r = serve_run(s, err);
-	/* Whoever says it twice finds nothing to stop. */
+	/* A second signal finds nothing to stop. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	log_info("stopped");

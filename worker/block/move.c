@@ -35,7 +35,7 @@ static void stretch_protective(uint8_t *sector0, uint64_t old_last, uint64_t alt
 	}
 }
 
-/* What both copies say of themselves on the larger disk. */
+/* Fills in what both copies say of themselves on the larger disk. */
 static void fill_header(uint8_t *h, uint64_t my, uint64_t other, uint64_t entries,
 	uint64_t last_usable)
 {

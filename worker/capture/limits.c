@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What on this machine takes a program that waits for a frozen file system for dead, and
- * after how long: the kernel's detector of hung tasks when it panics, hardware watchdogs
+ * Finds the limits after which this machine takes a program that waits for a frozen file
+ * system for dead: the kernel's detector of hung tasks when it panics, hardware watchdogs
  * that somebody feeds, systemd's watchdogs of services, and those of clusters. systemd's
  * own services do not count: they are started again, and lose nothing.
  */

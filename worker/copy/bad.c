@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the source cannot read: a list that is kept in order, as ranges come in any, and
- * the file that the operator asked for. A range is added once.
+ * Keeps the ranges that the source cannot read: in a list that is in order, though they
+ * come in any, and in the file that the operator asked for. A range is added once.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -354,8 +354,9 @@ void copy_root_break(struct copy_root *root);
 void copy_root_hex(struct copy_root *root, char ret[33]);
 /* Whether nothing but the first len bytes is missing. */
 bool copy_root_lacks_head(struct copy_root *root, uint64_t len);
-/* What is known of a leaf: it was not seen, it was this or another one; or only the hash
- * of its unit is left. h NULL: a part of the leaf, which is never SAME or OTHER. */
+/* Tells what is known of a leaf: it was not seen, it was this or another one; or only
+ * the hash of its unit is left. h NULL: a part of the leaf, which is never SAME or
+ * OTHER. */
 enum copy_seen { COPY_SEEN_NOT, COPY_SEEN_SAME, COPY_SEEN_OTHER, COPY_SEEN_UNIT };
 enum copy_seen copy_root_look(struct copy_root *root, uint64_t off,
 	const struct source_hash *h);

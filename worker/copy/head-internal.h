@@ -30,7 +30,8 @@ int copy_read_source(void *ctx, void *buf, size_t len, uint64_t off, struct err 
 /* For block_reader.sector: the unit of the table on a drive of size bytes that begins
  * with head, when the source tells sectors of so many bytes. */
 uint32_t copy_table_sector(const uint8_t *head, size_t len, uint64_t size, uint32_t told);
-/* As copy_check_sectors, and always looks. target: its name, for messages. */
+/* Does the same as copy_check_sectors, but always looks. target: its name, for
+ * messages. */
 int copy_check_table(struct copy_fetcher *f, uint32_t sector, const char *target,
 	struct err *err);
 

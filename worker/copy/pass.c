@@ -96,7 +96,7 @@ static void watch(struct copy_job *job, struct copy_pace *pace)
 			check_end(job);
 		if (job->stop && !stop_at)
 			stop_at = clock_now_ms() + (job->failed ? 0 : DRAIN_MS);
-		/* What another state of the source ended is not held any more. */
+		/* The source holds nothing for a pass that its change has ended. */
 		ends = job->stop && (job->paused || job->err.code != ERR_SRC_CHANGED);
 		pthread_mutex_unlock(&job->lock);
 		if (ends)

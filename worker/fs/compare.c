@@ -281,7 +281,7 @@ static bool is_saved(const uint8_t *saved, size_t n, uint64_t v)
 	return false;
 }
 
-/* Of what lies in a folder that was folded then nobody knows whether it is new. */
+/* Nobody knows whether a path is new that lies in a folder which was folded then. */
 static bool is_new(const struct fs_inventory *now, uint32_t id, const uint8_t *saved,
 	size_t n)
 {

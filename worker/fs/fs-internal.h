@@ -45,7 +45,7 @@ int fs_lvm_rows(const char *text, size_t len, const char *kind,
 	struct err *err);
 /* False: there is no such text, or it is too long. */
 bool fs_lvm_value(yyjson_val *row, const char *name, char *ret, size_t size);
-/* What lvm2 allows when it makes them (validate_name, system_id_from_string). */
+/* The rules are those of lvm2 (validate_name, system_id_from_string). */
 bool fs_lvm_is_name(const char *s);
 bool fs_lvm_is_system_id(const char *s);
 bool fs_lvm_is_uuid(const char *s);

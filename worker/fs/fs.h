@@ -135,7 +135,7 @@ int fs_lvm_open(struct fs_stack *s, const char *const *devs,
 	void (*each)(void *ctx, const struct fs_lvm_volume *lv), void *ctx,
 	struct fs_layer **ret, struct err *err);
 
-/* What stands below /dev/mapper as it is: device-mapper writes other bytes otherwise, and
+/* The name can stand below /dev/mapper as it is: device-mapper escapes other bytes, and
  * an option or a path is no name. */
 bool fs_luks_is_name(const char *s);
 enum fs_key { FS_KEY_FITS, FS_KEY_WRONG, FS_KEY_FAILED /* err is filled */ };
@@ -219,7 +219,7 @@ struct fs_meta {
  * returns -1 to end it. */
 int fs_get_meta(const struct fs_root *r, const char *path, struct fs_meta *ret,
 	int (*each)(void *ctx, const struct fs_xattr *x), void *ctx, struct err *err);
-/* Of a file, folder or link, exactly: other extended attributes and flags go. */
+/* Sets these of a file, folder or link, and removes other attributes and flags. */
 int fs_set_meta(const struct fs_root *r, const char *path, const struct fs_meta *m,
 	struct err *err);
 
@@ -251,7 +251,7 @@ int fs_symlink(const struct fs_root *r, const char *target, const char *path,
 int fs_link(const struct fs_root *r, const char *of, const char *path, struct err *err);
 /* File, link or empty folder, immutable ones too; what is not there is no error. */
 int fs_remove(const struct fs_root *r, const char *path, struct err *err);
-/* What a call of the above left beside path when it was killed. */
+/* Removes the file that a killed call of the above left beside path. */
 int fs_remove_unfinished(const struct fs_root *r, const char *path, struct err *err);
 /* label.c: SELinux labels. Last part not followed. 1: none,
  * or the file system has no such. */
@@ -277,7 +277,7 @@ struct fs_inventory_rules {
 };
 int fs_inventory_take(const struct fs_root *r, const struct fs_inventory_rules *rules,
 	struct fs_inventory **ret, struct err *err);
-/* What is not in it path by path. */
+/* Counts the folders whose paths are not in the inventory one by one. */
 struct fs_inventory_gaps {
 	unsigned folded;     /* folders that are one entry */
 	unsigned snapshots;  /* of btrfs, in the tree: not looked into */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What inventory.c and compare.c share. */
+/* The types that inventory.c and compare.c share. */
 #ifndef FS_INVENTORY_INTERNAL_H
 #define FS_INVENTORY_INTERNAL_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a file system keeps of a path beside its content: owner, mode and times, extended
- * attributes (ACLs, labels and capabilities are some), the flags of chattr(1) and the
- * project of quotas.
+ * Metadata that a file system keeps of a path beside its content: owner, mode and times,
+ * extended attributes (ACLs, labels and capabilities are some), the flags of chattr(1)
+ * and the project of quotas.
  */
 #include <errno.h>
 #include <fcntl.h>

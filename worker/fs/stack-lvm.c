@@ -122,8 +122,8 @@ static void close_access(struct access *a)
 }
 #define CLEANUP_ACCESS __attribute__((cleanup(close_access)))
 
-/* What lvm is told about one group: whose it is,
- * and whether its volumes may be written. */
+/* Makes the words for lvm about one group: whose it is, and whether its volumes may be
+ * written. */
 static int open_access(const struct fs_stack *s, const struct fs_lvm_group *vg,
 	struct access *ret, struct err *err)
 {

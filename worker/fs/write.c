@@ -48,7 +48,7 @@ static void name_tmp(const char *name, char ret[256])
 	snprintf(ret, 256, "%.*s" TMP_SUFFIX, (int)(255 - strlen(TMP_SUFFIX)), name);
 }
 
-/* What an interrupted run left. */
+/* Removes the temporary file of an interrupted run. */
 static int remove_tmp(int dir, const char *tmp)
 {
 	return unlinkat(dir, tmp, 0) < 0 && errno != ENOENT ? -1 : 0;

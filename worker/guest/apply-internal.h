@@ -119,7 +119,7 @@ void guest_links_free(struct guest *g);
 /* result.c */
 /* Notes what became of each path that the open journal knows. */
 int guest_result_note(struct guest *g, struct err *err);
-/* What was changed since, by others. */
+/* Paths that others have changed since. */
 struct guest_edits {
 	struct guest_paths kept;    /* paths that an undo leaves as they are now */
 	struct guest_paths folders; /* others were put into or taken out of them */
@@ -136,7 +136,7 @@ int guest_journal_play(struct guest *g, const char *dir, const struct guest_edit
 /* All that was saved behind a mark goes back to what it was; the entries stay. */
 int guest_journal_mark(struct guest *g, size_t *ret, struct err *err);
 int guest_journal_back_to(struct guest *g, size_t mark, struct err *err);
-/* What calls of fs/ left beside the paths of an interrupted journal goes. */
+/* Removes the temporary files of killed calls, beside the paths of the journal. */
 int guest_journal_drop_unfinished(struct guest *g, const char *dir, struct err *err);
 
 /* undo.c */

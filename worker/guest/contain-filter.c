@@ -108,7 +108,7 @@ static void emit_load(struct program *p, size_t offset)
 	emit(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-/* What is behind it is skipped unless the loaded word is k. */
+/* The next instructions are skipped unless the loaded word is k. */
 static void emit_unless(struct program *p, uint32_t k, unsigned skip)
 {
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, k, 0, skip);

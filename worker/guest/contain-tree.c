@@ -13,7 +13,7 @@
 
 #define NONE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-/* Of two volumes with one name the first has it. */
+/* If two volumes have one name, the first one keeps it. */
 static int link_node(const struct contain_node *n, const char *name)
 {
 	if (!*name || !symlink(n->path, name) || errno == EEXIST)

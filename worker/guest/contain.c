@@ -32,7 +32,7 @@
 #define NICE 5
 /* The log is kept in memory and goes out over a serial port of 11 KB/s. */
 #define LOG_MAX (256u << 10)
-/* What the worker needs beside the tool. */
+/* The worker needs so much beside the tool. */
 #define KEEP_MEMORY (8ull << 20)
 
 /* In process 1 of the namespace, with all rights. */

@@ -185,7 +185,7 @@ int guest_disk_of(const struct guest *g, const struct guest_device *d)
 	return d->order < g->n_disks ? d->order : -1;
 }
 
-/* Of such names only whether they are all of one disk. */
+/* Such names are only compared: are all of them names of one disk? */
 static void note_link(struct guest *g, const char *spec)
 {
 	const char *end;
@@ -264,7 +264,7 @@ static void note_text(struct guest *g, const char *s, size_t len)
 	}
 }
 
-/* What cannot be read is told by whoever needs it. */
+/* A file that cannot be read is told where it is needed. */
 static void note_file(struct guest *g, const char *path)
 {
 	CLEANUP_FREE char *text = NULL;

@@ -48,7 +48,7 @@ static bool starts_by_bios(const struct guest *g)
 
 	if (b->kind == BOOT_SYSTEMD_BOOT || b->kind == BOOT_UNIFIED)
 		return false;
-	/* Of the loaders before GRUB 2, one on the ESP is the edition for UEFI. */
+	/* A loader from before GRUB 2 is the edition for UEFI if it lies on the ESP. */
 	if (b->kind == BOOT_GRUB1 || b->kind == BOOT_EXTLINUX)
 		return strncmp(b->path, b->esp, esp) || b->path[esp] != '/' || !esp;
 	return (fs_is_dir(&g->root, "/boot/grub/i386-pc") ||

@@ -327,7 +327,7 @@ int guest_default_system(struct guest *g, struct err *err);
 /* tree.c */
 /* Mounts one volume as the root; guest_unmount takes it away. */
 int guest_mount_root(struct guest *g, int vol, bool writable, struct err *err);
-/* As fs_mount, with all devices of a btrfs; option may be NULL. */
+/* Calls fs_mount with all devices of a btrfs; option may be NULL. */
 int guest_mount_vol(struct guest *g, int vol, int dir, bool writable,
 	const struct fs_option *option, struct err *err);
 int guest_mount_tree(struct guest *g, bool writable, struct err *err);

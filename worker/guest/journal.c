@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a preparation changes is first copied to GUEST_STATE_DIR/NUMBER/files/N and noted
- * in GUEST_STATE_DIR/NUMBER/journal: one JSON object a line,
+ * Before a preparation changes a path, it is copied to GUEST_STATE_DIR/NUMBER/files/N
+ * and noted in GUEST_STATE_DIR/NUMBER/journal: one JSON object a line,
  *   {"op":"begin","time":T,"continues":B,"ran":R}   the first one
  *   {"op":"saved","path":P,"type":"file","backup":"files/7","sha256":H,...}   (save.c)
  *   {"op":"absent","path":P}         nothing was there: undo removes what is

@@ -18,7 +18,7 @@ int guest_link_kind(const struct guest *g, const char *spec, const char **ret_en
 void guest_note_names(struct guest *g);
 
 /* names.c */
-/* What the boot disk will be called when the volume that this machine started from is
+/* The boot disk's name when the volume that this machine started from is
  * gone: "/dev/vda" for "/dev/vdb". False: not a name that tells. */
 bool guest_first_of_bus(const char *node, char *ret, size_t size);
 /* Names a volume that is on none of the given disks, or a disk that cannot be told. */

@@ -227,8 +227,8 @@ bool guest_is_elsewhere(const struct guest *g, const char *spec)
 	/* as the guest counts them, not as this machine does */
 	if (guest_parse_device(spec, &d))
 		return vol_by_disk(g, spec) < 0;
-	/* What is in a volume that stayed closed is not known, and which of several is
-	 * meant does not matter: the guest will find one. */
+	/* Nobody knows what is in a volume that stayed closed. If several are meant, the
+	 * guest will find one. */
 	vol = guest_find_vol(g, spec);
 	if (vol >= 0 || g->locked.code ||
 		(vol == GUEST_SEVERAL && vol_by_disk(g, spec) != GUEST_SEVERAL))

@@ -86,8 +86,8 @@ static void look_into(const struct guest *g, const char *dir, const char *packag
 		closedir(d);
 }
 
-/* What os-release(5) allows in ID and VERSION_ID, and no name that leads elsewhere: the
- * guest chose it, and the folder is of the operator's medium. */
+/* Allows what os-release(5) does in ID and VERSION_ID, but no name that leads elsewhere:
+ * the guest chose it, and the folder is of the operator's medium. */
 static bool is_plain(const char *s)
 {
 	return isalnum((unsigned char)*s) && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz"

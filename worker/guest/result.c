@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a preparation made of each path that its journal knows, and whether somebody
- * changed that later:
+ * Notes what a preparation made of each path that its journal knows, and tells whether
+ * somebody changed that later:
  *   {"op":"after","path":P,"same":true}     it was not touched: undo leaves it alone
  *   {"op":"after","path":P,"was":"absent"|"there","type":"absent"|"file"|"link"|"dir",
  *    "mode":M,"uid":U,"gid":G,"sha256":H | "target":T | "mtime":S,"mtime_ns":N}

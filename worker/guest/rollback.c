@@ -143,7 +143,7 @@ static int restore_folder(struct play *p, const char *path, struct fs_meta *m,
 	return fs_set_meta(&p->g->root, path, m, err);
 }
 
-/* What is of another kind makes room. */
+/* A path of another kind is removed first. */
 static int make_room(struct play *p, const char *path, bool folder, struct err *err)
 {
 	char parent[FS_PATH_MAX];
@@ -253,7 +253,7 @@ int guest_journal_play(struct guest *g, const char *dir, const struct guest_edit
 
 	if (!result && guest_journal_text(g, dir, &text, &len, err) < 0)
 		result = -1;
-	/* Of one that is not complete it is not known. */
+	/* An incomplete journal does not tell. */
 	if (!result && m.applied && guest_journal_each(g, dir, add_same, &p, err) < 0)
 		result = err->code ? -1 : err_set(err, ERR_NOMEM,
 			"list of paths: out of memory");

@@ -121,7 +121,7 @@ static int read_list(yyjson_val *list, struct guest_paths *ret, struct err *err)
 	return 0;
 }
 
-/* As an undo noted them that was interrupted; the last such line counts. */
+/* Reads the edits that an interrupted undo has noted; the last such line counts. */
 static int read_edits(struct guest *g, const char *dir, struct guest_edits *ret,
 	struct err *err)
 {
@@ -179,7 +179,7 @@ static int undo_one(struct guest *g, const char *dir, const struct guest_edits *
 	return -1;
 }
 
-/* What a killed undo, or a killed rollback, has left to do. *ret: folders. */
+/* Does what a killed undo or rollback has left to do. *ret: number of folders. */
 static int finish_undo(struct guest *g, int *ret, struct err *err)
 {
 	struct guest_edits edits = { .kept = { .n = 0 } };
@@ -276,7 +276,7 @@ static int refuse(const struct guest_edits *edits, struct err *err)
 		names.s ? names.s : "", edits->kept.n > NAMED ? ", ..." : "");
 }
 
-/* What somebody changed later stays or goes as the operator says; unasked, nothing is
+/* The operator says whether later edits stay or go. Without his word nothing is
  * undone. */
 static int judge_edits(struct guest *g, const struct group *all,
 	struct guest_edits *edits, struct err *err)

@@ -164,7 +164,7 @@ static void judge_kernels(struct judging *j)
 		reason(j, last);
 }
 
-/* Of a guest that has loaders for both, the facts name the VM's firmware. */
+/* If a guest has loaders for both, the facts name the VM's firmware. */
 int guest_check_firmware(const struct guest *g, struct err *err)
 {
 	const char *vm = g->opt->firmware, *made_for = g->facts.firmware;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a copy that worked has met all the same: the operator decides what it means. */
+/* Warnings of a copy that worked: the operator decides what they mean. */
 #include <inttypes.h>
 #include <string.h>
 #include <stdio.h>

@@ -222,7 +222,7 @@ int job_announce_parse(const char *s, char ret_serial[64]);
 /* origin.c: which volume this machine was started from */
 #define JOB_MAX_PCI 16
 enum job_unit { JOB_UNIT_NONE, JOB_UNIT_SCSI, JOB_UNIT_ATA, JOB_UNIT_NVME };
-/* What a UEFI device path tells of a disk. */
+/* The place of a disk as a UEFI device path tells it. */
 struct job_devpath {
 	bool network;
 	unsigned root;      /* number of the PCI root bridge */
@@ -260,7 +260,7 @@ struct job_alike {
 	struct job_medium m;
 	bool damaged; /* without a usable TWCONFIG */
 };
-/* What lies on a disk: 1 a worker volume, 0 none. */
+/* Looks at a disk: 1 it holds a worker volume, 0 it does not. */
 int job_look_alike(const struct job_disk *d, struct job_alike *ret);
 /* Which of them the machine was started from: its index, -1 none. It cannot be told when
  * *ret_other is not -1, but one more that may be meant. j is a job that came from

@@ -26,7 +26,7 @@
 #define WAIT_ONLY_MS 6000
 #define POLL_US 250000
 
-/* What one look at all disks has found. */
+/* The findings of one look at all disks. */
 struct look {
 	struct job_disk *disks;
 	struct job_alike *alike;

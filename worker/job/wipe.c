@@ -33,7 +33,7 @@ static bool fill(char *p, size_t len, char with)
 	return changed;
 }
 
-/* What job_parse accepts in this place, and nobody would choose. */
+/* Writes a value that job_parse accepts here, and that nobody would choose. */
 static bool mask(const char *key, char *p, size_t len)
 {
 	char *colon = memchr(p, ':', len), *hex = colon ? colon + 1 : p;

@@ -77,7 +77,7 @@ int net_psk_load(const char *path, const char *identity, struct net_psk *ret,
 	for (char *line = text; *line && !found && !wrong;) {
 		size_t n = strcspn(line, "\r\n"), user = strcspn(line, ":\r\n");
 
-		/* What a server may allow stands behind a blank. */
+		/* A server's words about rights stand behind a blank. */
 		if (n && line[0] != '#') {
 			wrong = parse(line, user + strcspn(line + user, " \t\r\n"), &psk);
 			found = !wrong && (!identity || !strcmp(identity, psk.identity));

@@ -67,7 +67,7 @@ static int fill(struct stream *s)
 
 	if (net_stream_late(s))
 		return -ETIMEDOUT - 0x10000;
-	/* Who has not shown a key yet does not fill all of it. */
+	/* A peer that has not shown a key yet cannot fill all of it. */
 	n = recv(s->fd, t->rx, t->established ? RX_SIZE : RX_HANDSHAKE, 0);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ

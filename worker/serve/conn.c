@@ -200,7 +200,7 @@ static int allocate(struct serve_conn *c, struct err *err)
 		err_set(err, ERR_NOMEM, "out of memory");
 }
 
-/* What the client's key may do, and its session. */
+/* Finds the rights of the client's key, and its session. */
 static int join(struct serve_conn *c, const struct proto_hello *h, struct err *err)
 {
 	const struct net_psk *key = net_tls_peer(c->stream);

@@ -259,7 +259,7 @@ static size_t identity(dev_t dev, char *ret, size_t size)
 	return n < size ? n : size - 1;
 }
 
-/* Of a device that cannot tell, nothing is known to be the same as before. */
+/* If a device cannot tell, nothing counts as unchanged. */
 static size_t mark_untold(struct serve_drive *d, char *ret, size_t size)
 {
 	static _Atomic uint64_t count;

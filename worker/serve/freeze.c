@@ -86,7 +86,7 @@ static void note_unused(struct serve_freezer *z)
 	serve_unused_report(z->drives, z->n_drives);
 }
 
-/* Whoever waits for the freeze, and why he does not wait any longer. */
+/* A client that waits for the freeze, and why it does not wait any longer. */
 struct freezing {
 	struct serve_freezer *z;
 	const struct serve_wait *wait;
@@ -175,7 +175,7 @@ static int begin_freeze(struct freezing *f, struct err *err)
 		return -1;
 	atomic_store(&z->shared->limit_s, find_limit(z));
 	atomic_store(&z->shared->lost, false);
-	/* Whoever ends meanwhile has seen `lost` of before. */
+	/* A session that ends meanwhile has seen the old `lost`. */
 	if (atomic_load(&z->ended))
 		return err_set(err, ERR_SRC_READ, "source-server ends");
 	serve_watchdog_tell(z, WORD_BEGIN);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who else uses the drives. A file system that is mounted over, or in a mount namespace
- * that nobody is in, cannot be seen, and neither can what is no file system (ZFS, DRBD, a
- * database on a partition). But the kernel knows: it grants a block device exclusively
- * to one holder, so asking for it tells that there is one.
+ * Finds other users of the drives. A file system that is mounted over, or in a mount
+ * namespace that nobody is in, cannot be seen, and neither can what is no file system
+ * (ZFS, DRBD, a database on a partition). But the kernel knows: it grants a block device
+ * exclusively to one holder, so asking for it tells that there is one.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -134,7 +134,7 @@ static bool is_listed(const struct serve_mounts *l, dev_t dev)
 	return false;
 }
 
-/* What is paged out is nothing that a copy could use. */
+/* Swap is left out: a copy has no use for it. */
 static bool is_swap(dev_t dev)
 {
 	CLEANUP_FCLOSE FILE *f = fopen("/proc/swaps", "re");

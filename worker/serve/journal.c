@@ -78,7 +78,7 @@ void serve_journal_close(struct serve_journal *j)
 	free(j);
 }
 
-/* What the keys of all journals of a job begin with. */
+/* The keys of all journals of a job begin with this text. */
 static void owner_text(const char *owner, const char *job, char ret[OWNER_MAX])
 {
 	snprintf(ret, OWNER_MAX, "%s\n%s\n", owner, job);

@@ -47,7 +47,7 @@ static int check_length(const struct proto_frame *f, struct err *err)
 	return 0;
 }
 
-/* What is open: in the queue, until its answer was sent. */
+/* Counts what is open: in the queue, until its answer was sent. */
 static int check_open(const struct serve_conn *c, const struct proto_frame *f,
 	struct err *err)
 {

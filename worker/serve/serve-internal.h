@@ -110,7 +110,7 @@ void serve_mounts_free(struct serve_mounts *l);
 void serve_holders(struct serve_drive *drives, unsigned n, const struct serve_mounts *l);
 /* The same where nothing is frozen: only what is mounted read-only is still. */
 void serve_holders_unheld(struct serve_drive *drives, unsigned n);
-/* As PROTOCOL.md names it, of a drive that is not served from snapshots. */
+/* The word of PROTOCOL.md for a drive that is not served from snapshots. */
 const char *serve_consistency(const struct serve_drive *d);
 
 /* freeze.c */
@@ -119,7 +119,7 @@ struct serve_freezer;
 int serve_freezer_new(struct serve_drive *drives, unsigned n,
 	const struct serve_config *c, struct serve_freezer **ret, struct err *err);
 void serve_freezer_free(struct serve_freezer *z); /* thaws; NULL is allowed */
-/* What may take its time, and whoever waits for it. */
+/* Work that may take its time, and the clients that wait for it. */
 struct serve_wait {
 	/* About once a second; -1: the wait is over. */
 	int (*tick)(void *ctx, struct err *err);

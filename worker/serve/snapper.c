@@ -105,7 +105,7 @@ static int make(struct serve_snapper *z, unsigned i, struct err *err)
 	struct err ignored = ERR_INIT;
 	int fd;
 
-	/* What it has not written yet, lvm would write while all writers stand still. */
+	/* Flush first: otherwise lvm does it while all writers stand still. */
 	if (drop(z, i, err) < 0 ||
 		serve_flush_volume(z->drives[i].volume, &wait, err) < 0 ||
 		capture_lvm_snapshot(z->drives[i].volume, z->made++, now, err) < 0)
@@ -264,7 +264,7 @@ static int ask(struct serve_snapper *z, enum word word, unsigned drive,
 	r = send_request(z, word, drive);
 	if (!r)
 		r = wait_answer(z, wait, &a, &fd, err);
-	/* What is being made is of no use to anybody. */
+	/* Nobody has use for the snapshot that is being made. */
 	if (r > 0 && word == WORD_MAKE)
 		send_request(z, WORD_DROP, drive);
 	pthread_mutex_unlock(&z->lock);

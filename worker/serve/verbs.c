@@ -96,7 +96,7 @@ static int journal(struct serve_conn *c, const struct serve_request *q, struct e
 	if (q->f.len > PROTO_JOURNAL_BYTES(d->dev.size))
 		return serve_conn_error(c, &q->f, EINVAL,
 			"a journal larger than the drive needs", err);
-	/* What was read belongs to a state that a session has no more, once it let go. */
+	/* A session that let go has no claim on the state that it read. */
 	if (!k.job[0] || serve_session_is_released(s, c->session))
 		return serve_conn_reply(c, &q->f, PROTO_DONE, NULL, 0, err);
 	may_write = serve_freezer_begin_write(s->freezer);

@@ -99,13 +99,13 @@ struct source_ops {
 	int (*begin_anew)(struct source *s, struct err *err);
 	/* As source_state; NULL: its content has no name. */
 	void (*state)(struct source *s, char ret[40]);
-	/* As source_consistency; NULL: it says nothing. */
+	/* See source_consistency; NULL: the transport does not know. */
 	void (*consistency)(struct source *s, char ret[16]);
 	/* As source_finish; makes a connection of its own. NULL: nothing to tell. */
 	int (*finish)(struct source *s, struct err *err);
-	/* As source_let_go; NULL: nothing to tell. */
+	/* See source_let_go; NULL: there is nobody to tell. */
 	int (*let_go)(struct source *s, struct err *err);
-	/* As source_still_ms; NULL: never. */
+	/* See source_still_ms; NULL: the source never stands still. */
 	uint64_t (*still_ms)(const struct source *s);
 	int (*resume)(struct source_chan *c, uint8_t *units, size_t bytes,
 		size_t *ret_bytes, struct err *err);

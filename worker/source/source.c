@@ -111,7 +111,7 @@ void source_hurry(unsigned ms)
 	net_hurry(ms);
 }
 
-/* What a wait that was given up looks like depends on where it was. */
+/* A wait that was given up ends with different errors in different places. */
 static int judge_failure(int r, struct err *err)
 {
 	if (r < 0 && net_is_cancelled())

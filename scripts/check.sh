@@ -144,6 +144,29 @@ check_errno_texts() {
 		grep -v '^initramfs/'
 }
 
+# A mutant whose expression changes nothing any more guards nothing.
+check_mutants() {
+	local bad=0 list text part
+	for list in tests/mutants/*.list; do
+		while IFS= read -r text; do
+			case $text in '' | '#'*) continue ;; esac
+			mapfile -t part < <(awk -F ' [|] ' '{ for (i = 1; i <= NF; i++) print $i }' <<<"$text")
+			if [ ${#part[@]} -ne 4 ] || [ ! -f "${part[0]}" ]; then
+				echo "$list: not four fields, or no such file: $text"
+				bad=1
+			elif [ "${part[2]}" != - ] && { ! sed -E "${part[1]}" "${part[0]}" >"$log/mutant.c" ||
+				cmp -s "$log/mutant.c" "${part[0]}"; }; then
+				echo "$list: changes nothing: $text"
+				bad=1
+			elif [ "${part[2]}" != - ] && [ ! -f "tests/${part[2]}.c" ] && [ ! -f "tests/${part[2]}.sh" ]; then
+				echo "$list: no test ${part[2]}"
+				bad=1
+			fi
+		done <"$list"
+	done
+	return $bad
+}
+
 check_packages_list() {
 	[ "$(grep -cvE '^(#|$|[a-z0-9][a-z0-9.+-]* +# .+)' scripts/packages.list)" = 0 ]
 }
@@ -178,6 +201,7 @@ static() {
 	run columns check_columns
 	run packages-list check_packages_list
 	run errno-texts check_errno_texts
+	run mutants check_mutants
 	run codes check_codes
 }
 

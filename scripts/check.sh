@@ -158,7 +158,7 @@ check_mutants() {
 				cmp -s "$log/mutant.c" "${part[0]}"; }; then
 				echo "$list: changes nothing: $text"
 				bad=1
-			elif [ "${part[2]}" != - ] && [ ! -f "tests/${part[2]}.c" ] && [ ! -f "tests/${part[2]}.sh" ]; then
+			elif [ "${part[2]}" != - ] && [ ! -f "tests/${part[2]}.c" ] && [ ! -f "tests/${part[2]%-shipped}.sh" ]; then
 				echo "$list: no test ${part[2]}"
 				bad=1
 			fi

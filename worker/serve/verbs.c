@@ -134,6 +134,7 @@ static bool of_content(const struct proto_frame *f)
 struct waiting {
 	struct serve_conn *c;
 	const struct serve_request *q;
+	bool moving; /* the session had let go before, as in live passes */
 };
 
 /* The client sees that it is worked for, and is seen when it leaves. */
@@ -144,7 +145,8 @@ static int wait_tick(void *ctx, struct err *err)
 
 	if (w->c->serve->stop)
 		return err_set(err, ERR_SRC_READ, "source-server ends");
-	if (serve_session_is_released(w->c->serve, w->c->session) || w->q->cancelled)
+	if (w->q->cancelled || (!w->moving &&
+		serve_session_is_released(w->c->serve, w->c->session)))
 		return err_set(err, ERR_SRC_READ, "nobody waits for it any more");
 	if (serve_conn_send(w->c, &f, NULL, err) < 0)
 		return -1;
@@ -155,7 +157,8 @@ int serve_verb(struct serve_conn *c, const struct serve_request *q, struct err *
 {
 	enum proto_type type = q->f.type;
 	struct err failed = ERR_INIT;
-	struct waiting waiting = { c, q };
+	struct waiting waiting = { c, q,
+		serve_session_is_released(c->serve, c->session) };
 	const struct serve_wait wait = { wait_tick, &waiting };
 
 	if (q->cancelled)

@@ -196,6 +196,8 @@ int serve_snapper_make(struct serve_snapper *z, unsigned drive,
 int serve_snapper_drop(struct serve_snapper *z, unsigned drive, struct err *err);
 /* Whether its snapshot is full. look: now, not every few seconds. */
 bool serve_snapper_lost(struct serve_snapper *z, unsigned drive, bool look);
+/* Takes what came for a request that was given up; for a thread that does so often. */
+void serve_snapper_drain(struct serve_snapper *z);
 
 /* snapshot.c: drives that are served from snapshots. Failures have errno in err->sys as
  * PROTOCOL.md says. */

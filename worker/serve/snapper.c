@@ -54,6 +54,7 @@ struct serve_snapper {
 	struct {
 		char volume[256];
 		struct capture_snapshot now;
+		bool unwanted; /* now could not be removed when it was to go */
 	} drives[SERVE_MAX_DRIVES];
 	unsigned made;
 };
@@ -80,7 +81,8 @@ static int send_answer(int channel, const struct answer *a, int fd)
 
 static int drop(struct serve_snapper *z, unsigned i, struct err *err)
 {
-	if (capture_lvm_remove(&z->drives[i].now, err) < 0)
+	z->drives[i].unwanted = capture_lvm_remove(&z->drives[i].now, err) < 0;
+	if (z->drives[i].unwanted)
 		return -1;
 	atomic_store(&z->shared->lost[i], false);
 	return 0;
@@ -191,7 +193,9 @@ static void work(struct serve_snapper *z)
 			continue;
 		}
 		for (unsigned i = 0; i < SERVE_MAX_DRIVES; i++)
-			if (z->drives[i].now.volume[0])
+			if (z->drives[i].unwanted)
+				drop(z, i, &err);
+			else if (z->drives[i].now.volume[0])
 				check(z, i, &err);
 	}
 	remove_all(z);
@@ -251,6 +255,23 @@ static int wait_answer(struct serve_snapper *z, const struct serve_wait *wait,
 		if (*ret_fd >= 0) /* to one that was waited for no more */
 			close(*ret_fd);
 	}
+}
+
+/* An answer that nobody waits for may carry a snapshot's descriptor. As long as it lies
+ * in the channel, that snapshot is in use and cannot be removed. */
+void serve_snapper_drain(struct serve_snapper *z)
+{
+	struct pollfd p = { .fd = z->channel, .events = POLLIN };
+	struct answer a;
+	int fd;
+
+	if (pthread_mutex_trylock(&z->lock))
+		return; /* somebody waits, and takes all of them */
+	while (poll(&p, 1, 0) > 0 && p.revents & POLLIN &&
+	    receive_answer(z->channel, &a, &fd) == 0)
+		if (fd >= 0)
+			close(fd);
+	pthread_mutex_unlock(&z->lock);
 }
 
 /* One request; wait and ret_fd may be NULL. */

@@ -320,6 +320,7 @@ void *serve_caught_watch(void *arg)
 				drop_full(s, i);
 			else if (s->caught[i].has)
 				drop_forgotten(s, i);
+		serve_snapper_drain(s->snapper);
 		nanosleep(&pause, NULL);
 	}
 	return NULL;

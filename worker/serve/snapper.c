@@ -54,7 +54,7 @@ struct serve_snapper {
 	struct {
 		char volume[256];
 		struct capture_snapshot now;
-		bool unwanted; /* now could not be removed when it was to go */
+		unsigned unwanted; /* how often the removal of now has failed */
 	} drives[SERVE_MAX_DRIVES];
 	unsigned made;
 };
@@ -81,9 +81,13 @@ static int send_answer(int channel, const struct answer *a, int fd)
 
 static int drop(struct serve_snapper *z, unsigned i, struct err *err)
 {
-	z->drives[i].unwanted = capture_lvm_remove(&z->drives[i].now, err) < 0;
-	if (z->drives[i].unwanted)
+	if (capture_lvm_remove(&z->drives[i].now, err) < 0) {
+		/* Once may be a descriptor on its way; the request may be given up. */
+		if (++z->drives[i].unwanted == 2)
+			log_warn("%s; it is tried again", err->text);
 		return -1;
+	}
+	z->drives[i].unwanted = 0;
 	atomic_store(&z->shared->lost[i], false);
 	return 0;
 }
